@@ -1,0 +1,55 @@
+# Two commands do everything: `make repro` and `make test`. Both make the environment first, if it is not there yet.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export DVC_NO_ANALYTICS := 1
+export DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+# A relative mirror is meant from here, wherever a stage runs.
+ifneq ($(LABELMINT_MIRROR),)
+ifeq ($(findstring ://,$(LABELMINT_MIRROR)),)
+export LABELMINT_MIRROR := $(abspath $(LABELMINT_MIRROR))
+endif
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help env repro test lint bench lock ui clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+env: $(READY) ## create the environment in .venv from requirements.lock
+
+# With UV_TORCH_BACKEND=cpu the locked versions are installed from PyTorch's own index, without CUDA and without hashes,
+# since that index serves other builds than those the lock's hashes name.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+ifeq ($(UV_TORCH_BACKEND),)
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+else
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-verify-hashes --constraint requirements.lock --editable '.[dev]'
+endif
+	@touch $@
+
+repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name picks experiments/name.yaml
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	$(if $(EXPERIMENT),labelmint use $(EXPERIMENT) &&) labelmint check && dvc repro $(TARGET) && labelmint results
+
+test: $(READY) ## run all tests
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: $(READY) ## check style
+	@$(BIN)/ruff check .
+
+bench: $(READY) ## run the benchmarks
+	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+lock: ## write requirements.lock anew from pyproject.toml
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
+
+clean: ## delete everything that can be made again
+	rm -rf .venv data reports .checkpoints .tracking mlflow.db mlartifacts .dvc/cache .dvc/tmp

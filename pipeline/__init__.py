@@ -1,0 +1,1 @@
+"""How the DAG is run. It runs the stages and knows no science."""

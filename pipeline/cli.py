@@ -1,0 +1,104 @@
+"""The console script `labelmint`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import params as settings
+from stages.prepare.errors import InputError
+from stages.prepare.layout import Layout
+
+app = typer.Typer(
+    help="Mint labelled images with generators trained on a share of your data, and measure what they are worth.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+
+@app.command(epilog="Example: labelmint use mnist_quick")
+def use(name: Annotated[str, typer.Argument(help="An experiment, as `labelmint experiments` lists them.")]) -> None:
+    """Write an experiment's settings into params.yaml. Earlier results come back from DVC's cache."""
+    kept = settings.apply_experiment(project_root(), name)
+    typer.echo(f"params.yaml now holds {name}" + (f"; your own settings are kept in {kept.name}" if kept else ""), err=True)
+
+
+@app.command(epilog="Example: labelmint experiments")
+def experiments() -> None:
+    """List the experiments that `use` takes."""
+    root = project_root()
+    for name in settings.experiments(root):
+        typer.echo(f"{name:16} {settings.describe(root, name)}")
+
+
+@app.command(epilog="Example: labelmint check")
+def check() -> None:
+    """Check params.yaml as a whole, before any stage starts."""
+    settings.load(project_root() / settings.PARAMS_FILE)
+
+
+@app.command(epilog="Example: labelmint results")
+def results() -> None:
+    """Print the last results and where the report lies."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    reports = Layout(project_root()).reports
+    table = reports / "results.md"
+    if not table.exists():
+        raise InputError(f"{table} is missing; `make repro` makes it")
+    if sys.stdout.isatty():
+        Console().print(Markdown(table.read_text()))
+    else:
+        typer.echo(table.read_text())
+    typer.echo(f"report: {reports / 'index.html'}")
+
+
+@app.command(epilog="Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 labelmint sync")
+def sync() -> None:
+    """Ship what could not reach MLflow while stages ran."""
+    from pipeline.tracking.ship import ship, tracking_uri, waiting
+
+    root = project_root()
+    folders = waiting(root)
+    try:
+        shipped = sum(ship(root, folder) for folder in folders)
+    except Exception as error:  # MLflow's clients raise many kinds
+        raise ConnectionError(f"{tracking_uri(root)}: {' '.join(str(error).split())[:200]}; nothing is lost, try again later") from error
+    typer.echo(f"{shipped} of {len(folders)} runs shipped to {tracking_uri(root)}")
+
+
+def project_root() -> Path:
+    """The nearest folder upwards that holds params.yaml and dvc.yaml. Raises: InputError when there is none."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / settings.PARAMS_FILE).exists() and (folder / "dvc.yaml").exists():
+            return folder
+    raise InputError(f"{Path.cwd()} is not within a labelmint project: no params.yaml and dvc.yaml here or above")
+
+
+def main() -> None:
+    """0 on success, 2 on a person's mistake, 1 on a failure, each with one line."""
+    try:
+        app()
+    except InputError as error:
+        _fail(str(error), 2)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except OSError as error:
+        _fail(str(error), 1)
+
+
+def _fail(message: str, code: int) -> None:
+    if os.environ.get("LABELMINT_DEBUG"):
+        raise
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""params.yaml: one typed schema, checked as a whole before any stage starts."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from stages.prepare.errors import InputError
+from stages.prepare.params import Dataset
+from stages.synthesize.params import Synthesis
+from stages.train_classifiers.params import Classifier, FeatureNetwork
+from stages.train_generators.params import Compute, Family, Training
+
+PARAMS_FILE = "params.yaml"
+
+
+@dataclass(frozen=True)
+class Params:
+    """The whole of params.yaml."""
+
+    dataset: Dataset
+    generators: list[str]
+    percents: list[int]
+    seeds: list[int]
+    families: dict[str, Family]
+    training: Training
+    synthesis: Synthesis
+    classifier: Classifier
+    feature_network: FeatureNetwork
+    compute: Compute
+
+    def __post_init__(self) -> None:
+        for name, values in (("generators", self.generators), ("percents", self.percents), ("seeds", self.seeds)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name}: {values} names one twice")
+        if not self.percents or not self.seeds:
+            raise ValueError("percents and seeds must each name at least one")
+        for percent in self.percents:
+            if not 1 <= percent <= 100:
+                raise ValueError(f"percents: {percent} is not a share of the real data; use whole numbers from 1 to 100")
+        if min(self.seeds) < 0:
+            raise ValueError(f"seeds: {min(self.seeds)} is below 0")
+        for name in self.generators:
+            if name not in self.families:
+                raise ValueError(f"generators: '{name}' is not in families{_nearest(name, list(self.families))}")
+            self.families[name].generator.start_size(self.dataset.image_size)
+
+
+def load(path: Path) -> Params:
+    """Raises: InputError in one line: the file, the setting, what is wrong with it."""
+    return check(read(path), str(path))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The file as nested dicts, unchecked. Raises: InputError when it is missing or no YAML mapping."""
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content = _parse(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing; run in the project's folder") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected settings, one 'name: value' a line")
+    return content
+
+
+def _parse(text: str) -> Any:
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def check(content: dict[str, Any], where: str) -> Params:
+    """content: nested dicts as YAML gives them. where: named in errors."""
+    from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+    _refuse_unknown(content, Params, where, "")
+    adapter = TypeAdapter(with_config(ConfigDict(strict=True, extra="forbid"))(Params))
+    try:
+        # As JSON, since strict validation of Python values would take no mapping for a dataclass.
+        return adapter.validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        raise InputError(f"{where}: " + "; ".join(_sentence(each) for each in error.errors()[:3])) from error
+
+
+def overlay(base: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Lay `changes` over `base`, in place: mappings merge, all else replaces."""
+    for name, value in changes.items():
+        if isinstance(value, dict) and isinstance(base.get(name), dict):
+            overlay(base[name], value)
+        else:
+            base[name] = value
+
+
+def apply_experiment(root: Path, name: str) -> Path | None:
+    """Write params.yaml: experiments/default.yaml with experiments/<name>.yaml laid over it, comments kept.
+
+    Returns: where settings that belong to no experiment were kept, if params.yaml held any.
+    Raises: InputError when there is no such experiment or the result would not pass the schema; then nothing is written.
+    """
+    known = experiments(root)
+    if name not in known:
+        raise InputError(f"no experiment '{name}'{_nearest(name, known)}; there are {', '.join(known)}")
+    text = rendered(root, name)
+    check(_parse(text), str(root / "experiments" / f"{name}.yaml"))
+    target, kept = root / PARAMS_FILE, None
+    if target.exists() and target.read_text() not in {text, *(rendered(root, other) for other in known)}:
+        kept = target.with_suffix(".yaml.kept")
+        kept.write_text(target.read_text())
+    partial = target.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(target)
+    return kept
+
+
+def rendered(root: Path, name: str) -> str:
+    """The text of params.yaml for one experiment."""
+    from ruamel.yaml import YAML
+
+    base = (root / "experiments" / "default.yaml").read_text()
+    if name == "default":
+        return base
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 200
+    content = yaml.load(base)
+    overlay(content, read(root / "experiments" / f"{name}.yaml"))
+    buffer = io.StringIO()
+    yaml.dump(content, buffer)
+    return buffer.getvalue()
+
+
+def describe(root: Path, name: str) -> str:
+    """The first comment line of an experiment."""
+    first = (root / "experiments" / f"{name}.yaml").read_text().split("\n", 1)[0]
+    return first.lstrip("# ")
+
+
+def experiments(root: Path) -> list[str]:
+    return sorted(path.stem for path in (root / "experiments").glob("*.yaml"))
+
+
+def _refuse_unknown(content: Any, kind: Any, where: str, path: str) -> None:
+    """pydantic would refuse too, but without naming the setting that was meant."""
+    if not is_dataclass(kind) or not isinstance(content, dict):
+        return
+    hints = get_type_hints(kind)
+    for name, value in content.items():
+        if name not in hints:
+            raise InputError(f"{where}: unknown setting '{path}{name}'{_nearest(str(name), list(hints))}")
+        if name == "families" and isinstance(value, dict):
+            for family, settings in value.items():
+                _refuse_unknown(settings, Family, where, f"{path}families.{family}.")
+        else:
+            _refuse_unknown(value, hints[name], where, f"{path}{name}.")
+    missing = [field.name for field in fields(kind) if field.name not in content] if kind is Params else []
+    if missing:
+        raise InputError(f"{where}: missing {', '.join(missing)}")
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    found = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{found[0]}'?" if found else ""
+
+
+def _sentence(error: Any) -> str:
+    # Strict mode would name the branch of a union; a person knows only the setting.
+    place = ".".join(str(part) for part in error["loc"] if not str(part).startswith(("literal[", "constrained-")) and part not in ("int", "float", "str"))
+    message = error["msg"].removeprefix("Value error, ")
+    given = error.get("input")
+    shown = "" if isinstance(given, (dict, list)) or error["type"] == "value_error" or is_dataclass(given) else f", got {given!r}"
+    return f"{place}: {message}{shown}" if place else f"{message}{shown}"

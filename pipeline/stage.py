@@ -1,0 +1,130 @@
+"""The one entry of every stage: `python -m pipeline.stage STAGE [ARM]`.
+
+Loads and checks params, starts tracking, runs, and turns an error into one line and an exit code:
+0 done, 2 a person's mistake, 1 a failure, 130 interrupted, 143 terminated.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from dataclasses import asdict, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pipeline import params as settings
+from pipeline.tracking.spool import SpoolTracker, open_tracker
+from stages.prepare.errors import InputError
+from stages.prepare.layout import Arm, Layout
+
+# Three stages are uses of one package; every other stage is the `run` of the package that bears its name.
+_ENTRIES = {"train_baselines": "stages.train_classifiers.baselines", "train_feature_network": "stages.train_classifiers.feature_network"}
+
+
+class Terminated(BaseException):
+    """SIGTERM, as an exception, so that files are closed and workers ended on the way out."""
+
+
+def main(arguments: list[str]) -> int:
+    if not 1 <= len(arguments) <= 2:
+        print("usage: python -m pipeline.stage STAGE [ARM], such as train_generators dcgan-40-0", file=sys.stderr)
+        return 2
+    stage, arm_name = arguments[0], arguments[1] if len(arguments) == 2 else None
+    label = " ".join(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    tracker: SpoolTracker | None = None
+    status = "FAILED"
+    try:
+        root = Path.cwd()
+        everything = settings.load(root / settings.PARAMS_FILE)
+        arm = Arm.parse(arm_name) if arm_name else None
+        tracker = open_tracker(root, stage, arm)  # first, so that MLflow is imported while torch is
+        module = entry(stage)
+        chosen = select(module.Params, everything, arm)
+        tracker.log_params(flat(asdict(chosen)))
+        module.run(chosen, Layout(root), tracker)
+        status = "FINISHED"
+        return 0
+    except InputError as error:
+        return _fail(label, str(error), 2)
+    except KeyboardInterrupt:
+        status = "KILLED"
+        return _fail(label, "interrupted; run again to go on", 130)
+    except Terminated:
+        status = "KILLED"
+        return _fail(label, "terminated; run again to go on", 143)
+    except MemoryError:
+        return _fail(label, "out of memory; close other programs, or lower batch_size and compute.workers", 1)
+    except OSError as error:
+        return _fail(label, _machine(error), 1)
+    except Exception as error:
+        return _fail(label, f"{type(error).__name__}: {' '.join(str(error).split())}", 1)
+    finally:
+        if tracker is not None:
+            tracker.close(status)
+
+
+def entry(stage: str) -> Any:
+    """The module that runs `stage`. Raises: InputError when there is none."""
+    name = _ENTRIES.get(stage, f"stages.{stage}.run")
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and name.startswith(error.name):
+            raise InputError(f"no stage '{stage}'; `dvc stage list` shows them") from error
+        raise
+
+
+def select(kind: type, everything: settings.Params, arm: Arm | None) -> Any:
+    """What a stage declares that it reads, and nothing else: fields of `kind` are groups of params.yaml, `arm`, or
+    `family`, which is the arm's own."""
+    names = [field.name for field in fields(kind)]
+    if "arm" in names and arm is None:
+        raise InputError("this stage needs an arm: GENERATOR-PERCENT-SEED, such as dcgan-40-0")
+    chosen = {}
+    for name in names:
+        if name == "arm":
+            chosen[name] = arm
+        elif name == "family":
+            if arm.generator not in everything.families:
+                raise InputError(f"families: no '{arm.generator}' in {settings.PARAMS_FILE}")
+            chosen[name] = everything.families[arm.generator]
+        else:
+            chosen[name] = getattr(everything, name)
+    return kind(**chosen)
+
+
+def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    result: dict[str, Any] = {}
+    for name, value in nested.items():
+        result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return result
+
+
+def _machine(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{place}no space left to write; free some disk and run again to go on"
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return f"{place}cannot be written ({error.strerror}); mend the permissions and run again"
+    return f"{place}{error.strerror or error}"
+
+
+def _fail(label: str, message: str, code: int) -> int:
+    if os.environ.get("LABELMINT_DEBUG"):
+        traceback.print_exc()
+    print(f"error: {label}: {message}", file=sys.stderr, flush=True)
+    return code
+
+
+def _terminate(signum: int, frame: Any) -> None:
+    raise Terminated
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

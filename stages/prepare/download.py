@@ -1,0 +1,72 @@
+"""Find a published file: in data/raw, in a mirror, or at its published address with resume."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Sequence
+
+from stages.prepare.errors import InputError
+from stages.prepare.tracker import say
+
+MIRROR = "LABELMINT_MIRROR"
+_TIMEOUT_SECONDS = 30
+_CHUNK = 1 << 20
+
+
+def locate(names: Sequence[str], raw: Path, addresses: Sequence[str]) -> Path:
+    """Path of the first file found among `names`.
+
+    names: relative paths under which the file may lie, the preferred first ("MNIST/raw/x.gz", "x.gz", "x").
+    raw: the folder for raw data, looked in first and the place where a download is put.
+    addresses: full URLs tried last, after $LABELMINT_MIRROR (a folder or a base URL).
+    Raises: InputError, naming every place that was tried.
+    """
+    mirror = os.environ.get(MIRROR, "")
+    is_address = "://" in mirror
+    folders = [raw] + ([Path(mirror)] if mirror and not is_address else [])
+    for folder in folders:
+        for name in names:
+            if (path := folder / name).is_file():
+                return path
+    urls = ([f"{mirror.rstrip('/')}/{name}" for name in names] if is_address else []) + list(addresses)
+    failures = []
+    for url in urls:
+        try:
+            return download(url, raw / url.rsplit("/", 1)[1])
+        except OSError as error:
+            failures.append(f"{url} ({getattr(error, 'reason', None) or error})")
+    tried = "; ".join([str(folder / names[0]) for folder in folders] + failures)
+    raise InputError(f"{Path(names[0]).name} not found: tried {tried}. Put the file into {raw}, or set {MIRROR} to a folder or URL that has it")
+
+
+def download(url: str, target: Path) -> Path:
+    """Fetch `url` into `target`, going on where an earlier attempt was cut.
+
+    The bytes gather in `target`.part, and the name appears only when the length is right. Raises: OSError.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    for attempt in range(3):
+        have = part.stat().st_size if part.exists() else 0
+        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+                resumed = have > 0 and response.status == 206
+                length = response.headers.get("Content-Length")
+                total = int(length) + (have if resumed else 0) if length else None
+                say(f"fetching {url}" + (f" from byte {have}" if resumed else ""))
+                with part.open("ab" if resumed else "wb") as file:
+                    shutil.copyfileobj(response, file, _CHUNK)
+        except urllib.error.HTTPError as error:
+            if error.code == 416 and have:  # the part is as long as the file, or longer: start over
+                part.unlink()
+                continue
+            raise
+        if total is None or part.stat().st_size == total:
+            part.replace(target)
+            return target
+    raise OSError(f"the connection broke {attempt + 1} times; run again to go on from byte {part.stat().st_size}")

@@ -1,0 +1,97 @@
+"""The stage: gather the metrics of the arms that params name, and write the tables and the page."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.prepare import params as dataset_params
+from stages.prepare.layout import Arm, Layout
+from stages.prepare.tensors import load_json, load_set, save_json
+from stages.prepare.tracker import Tracker, say
+from stages.report import figures, tables
+from stages.report.page import Page, render
+from stages.synthesize.params import Synthesis
+from stages.train_classifiers.params import Classifier
+from stages.train_generators.params import Training
+from stages.train_generators.previews import grid, png
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Params:
+    dataset: dataset_params.Dataset
+    generators: list[str]
+    percents: list[int]
+    seeds: list[int]
+    training: Training
+    synthesis: Synthesis
+    classifier: Classifier
+
+
+def run(params: Params, layout: Layout, tracker: Tracker) -> None:
+    arms = [Arm(generator, percent, seed) for seed in params.seeds for generator in params.generators for percent in sorted(params.percents)]
+    metrics = {arm: load_json(layout.metrics(arm)) for arm in arms}
+    rows = [{**row, "fid": None, "seconds": seconds(layout, arm, row["source"])} for arm in arms for row in metrics[arm]["rows"]]
+    folder = layout.reports
+    folder.mkdir(exist_ok=True)
+    (folder / "results.csv").write_text(tables.to_csv(rows))
+    (folder / "results.md").write_text(tables.to_markdown(rows))
+    save_json(folder / "summary.json", tables.to_summary(rows))
+
+    manifest = load_json(layout.tensors / "manifest.json")
+    images, labels = load_set(layout.tensors)
+    page = Page(
+        manifest=manifest,
+        verdict=tables.verdict(rows, manifest["n_test"]) if rows else ["No arm to compare: params.yaml names no generator."],
+        rows=tables.ordered(rows),
+        accuracy_plot=figures.accuracy_plot(rows) if rows else "",
+        real_samples=figures.data_uri(sample_grid(np.asarray(images), labels), "png"),
+        arms=[arm_section(layout, arm, metrics[arm], rows) for arm in arms],
+        protocol=metrics[arms[0]]["protocol"] if arms else {},
+        settings=asdict(params),
+    )
+    (folder / "index.html").write_text(render(page))
+    for name in ("results.csv", "results.md", "index.html"):
+        tracker.log_file(folder / name)
+    for row in rows:
+        tracker.log_metrics({f"accuracy/{row['generator']}/{row['source']}": row["accuracy"]}, step=row["percent"])
+    say(f"report: {folder / 'index.html'}")
+
+
+def seconds(layout: Layout, arm: Arm, source: str) -> float:
+    """Training time behind one row: its classifier, and its generators where there are any."""
+    if source == "real":
+        real = Arm("real", arm.percent, arm.seed)
+        return load_json(layout.timing("train_baselines", real))["real"]
+    return round(load_json(layout.timing("train_classifiers", arm))[source] + load_json(layout.timing("train_generators", arm))["seconds"], 2)
+
+
+def sample_grid(images: np.ndarray, labels: np.ndarray) -> bytes:
+    """PNG: one row per class, its first few images."""
+    members = [np.flatnonzero(labels == label)[:_SHOWN] for label in np.unique(labels)]
+    sheet = np.zeros((len(members), _SHOWN, *images.shape[1:]), np.uint8)
+    for row, chosen in enumerate(members):
+        sheet[row, : len(chosen)] = images[chosen]
+    return png(grid(sheet))
+
+
+def arm_section(layout: Layout, arm: Arm, metrics: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    folder, classes = layout.generator(arm), metrics["classes"]
+    with (folder / "training.csv").open(newline="") as file:
+        training = list(csv.DictReader(file))
+    return {
+        "arm": arm,
+        "samples": figures.data_uri(sample_grid(*map(np.asarray, load_set(layout.synthetic(arm)))), "png"),
+        "progress": figures.data_uri((folder / "progress.gif").read_bytes(), "gif"),
+        "training_plot": figures.training_plot(training),
+        "confusions": [(row["source"], figures.confusion_plot(row["confusion"], classes)) for row in metrics["rows"]],
+        "recalls": {row["source"]: row["recalls"] for row in metrics["rows"]} | {"GAN-test": metrics["gan_test"]["recalls"]},
+        "classes": classes,
+        "gan_test": metrics["gan_test"]["accuracy"],
+    }

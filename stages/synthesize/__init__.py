@@ -1,0 +1,1 @@
+"""Generators -> a labelled synthetic data set."""

@@ -1,0 +1,1 @@
+"""Real, synthetic or mixed images -> classifiers, and the frozen network whose features the metrics use."""

@@ -1,0 +1,104 @@
+"""The stage: one small CNN, trained on the whole real training set and frozen, whose features the metrics use.
+
+It never sees a synthetic or a test image, so no arm can please it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from stages.prepare.errors import InputError
+from stages.prepare.layout import Layout
+from stages.prepare.splits import derive_seed
+from stages.prepare.tensors import load_json, load_set, save_json
+from stages.prepare.tracker import Tracker, say
+from stages.train_classifiers import params as P
+from stages.train_classifiers.small_cnn import SmallCNN
+from stages.train_generators.augment import translate
+from stages.train_generators.engine import threads
+from stages.train_generators.trainer import normalize
+
+_BATCH = 500
+_TRANSLATION = 0.1
+
+
+@dataclass(frozen=True)
+class Params:
+    feature_network: P.FeatureNetwork
+
+
+def run(params: Params, layout: Layout, tracker: Tracker) -> None:
+    images, labels = load_set(layout.tensors)
+    classes = len(load_json(layout.tensors / "dataset.json")["classes"])
+    with threads(1):  # the same weights on any number of cores
+        network = train(params.feature_network, np.asarray(images), labels, classes)
+        accuracy = float((logits(network, images).argmax(1) == labels).mean())
+    save(layout.feature_network, network, params.feature_network, tuple(images.shape[1:]), classes)
+    tracker.log_metrics({"training_accuracy": accuracy})
+    say(f"feature network: {params.feature_network.steps} steps, {100 * accuracy:.2f} % on its own training images")
+
+
+def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, classes: int) -> SmallCNN:
+    """images: uint8 (N, C, S, S); labels: int64 (N,)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(params.seed, "feature network"))
+        network = SmallCNN(tuple(images.shape[1:]), classes, params.features)
+    optimizer = torch.optim.AdamW(network.parameters(), params.learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=params.steps)
+    network.train()
+    for step in range(params.steps):
+        rng = torch.Generator().manual_seed(derive_seed(params.seed, "feature step", step))
+        chosen = torch.randint(len(labels), (params.batch_size,), generator=rng).numpy()
+        batch = translate(normalize(torch.from_numpy(images[chosen])), _TRANSLATION, rng)
+        loss = F.cross_entropy(network(batch), torch.from_numpy(labels[chosen]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return network.eval()
+
+
+def save(folder: Path, network: SmallCNN, params: P.FeatureNetwork, shape: tuple[int, ...], classes: int) -> None:
+    from safetensors.numpy import save as to_bytes
+
+    folder.mkdir(parents=True, exist_ok=True)
+    content = to_bytes({name: value.contiguous().numpy() for name, value in network.state_dict().items()})
+    (folder / "network.safetensors").write_bytes(content)
+    facts = {"params": asdict(params), "shape": list(shape), "classes": classes, "sha256": hashlib.sha256(content).hexdigest()}
+    save_json(folder / "network.json", facts)
+
+
+def load(folder: Path) -> tuple[SmallCNN, str]:
+    """(the network in evaluation mode, the SHA-256 of its weights). Raises: InputError when it is missing or damaged."""
+    from safetensors.numpy import load as from_bytes
+
+    facts, path = load_json(folder / "network.json"), folder / "network.safetensors"
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != facts["sha256"]:
+        raise InputError(f"{path}: its checksum is not the one in network.json; the file is damaged, delete the folder and run again")
+    network = SmallCNN(tuple(facts["shape"]), facts["classes"], facts["params"]["features"])
+    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in from_bytes(content).items()})
+    return network.eval(), facts["sha256"]
+
+
+@torch.no_grad()
+def features(network: SmallCNN, images: np.ndarray) -> np.ndarray:
+    """uint8 (N, C, S, S) -> float32 (N, features), in batches of a fixed size."""
+    return np.concatenate([network.features(batch).numpy() for batch in _batches(images)])
+
+
+@torch.no_grad()
+def logits(network: SmallCNN, images: np.ndarray) -> np.ndarray:
+    """uint8 (N, C, S, S) -> float32 (N, classes)."""
+    return np.concatenate([network(batch).numpy() for batch in _batches(images)])
+
+
+def _batches(images: np.ndarray):
+    for at in range(0, len(images), _BATCH):
+        yield normalize(torch.from_numpy(np.array(images[at : at + _BATCH])))

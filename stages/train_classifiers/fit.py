@@ -1,0 +1,136 @@
+"""Train one classifier for a fixed number of steps, and keep its best moment on held-out training images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from stages.prepare.splits import derive_seed, hold_out
+from stages.train_classifiers.augment import augment
+from stages.train_classifiers.efficientnet import EfficientNetB0
+from stages.train_classifiers.params import Classifier
+from stages.train_classifiers.small_cnn import SmallCNN
+from stages.train_generators.trainer import normalize
+
+_EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Labelled images of one origin, and their share of each batch. images: uint8 (N, C, S, S); labels: int64 (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """source: real, synthetic or mixed. raw: where weights by name are looked up."""
+
+    source: str
+    pools: list[Pool]
+    classes: int
+    params: Classifier
+    seed: int
+    raw: Path
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """weights: of the best check. checks: one row each: step, train_loss, holdout_loss, holdout_accuracy."""
+
+    weights: dict[str, np.ndarray]
+    checks: list[dict[str, float]]
+    best_step: int
+
+
+def build(params: Classifier, shape: tuple[int, int, int], classes: int, raw: Path | None) -> torch.nn.Module:
+    """shape: (C, S, S). raw: where pretrained weights are looked up; None leaves them out, for a caller who has better."""
+    if params.network == "small_cnn":
+        return SmallCNN(shape, classes)
+    return EfficientNetB0(params, shape, classes, raw)
+
+
+def fit(job: Job, device: torch.device) -> Fitted:
+    """Raises: InputError when weights cannot be had."""
+    params = job.params
+    shape = tuple(job.pools[0].images.shape[1:])
+    with torch.random.fork_rng(devices=[]):  # modules initialise themselves from the global generator
+        torch.manual_seed(derive_seed(job.seed, "initial weights"))
+        network = build(params, shape, job.classes, job.raw).to(device=device, memory_format=torch.channels_last)
+    pools, held = _hold_out(job)
+    optimizer, schedule = _optimizer(network, params)
+    marks = {round(params.steps * check / params.checks) for check in range(1, params.checks + 1)}
+    checks, best, weights, loss_sum, since = [], (-1.0, 0.0), {}, torch.zeros((), device=device), 0
+
+    network.train()
+    for step in range(params.steps):
+        rng = torch.Generator(device).manual_seed(derive_seed(job.seed, "step", step))
+        images, labels = _batch(pools, params.batch_size, derive_seed(job.seed, "batch", step), device)
+        images = augment(normalize(images), params.augmentation, rng).contiguous(memory_format=torch.channels_last)
+        loss = F.cross_entropy(network(images, rng), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        loss_sum, since = loss_sum + loss.detach(), since + 1
+        if step + 1 in marks:
+            logits = torch.from_numpy(predict(network, held.images, device))
+            accuracy = (logits.argmax(1).numpy() == held.labels).mean()
+            holdout_loss = F.cross_entropy(logits, torch.from_numpy(held.labels)).item()
+            checks.append({"step": step + 1, "train_loss": loss_sum.item() / since, "holdout_loss": holdout_loss, "holdout_accuracy": float(accuracy)})
+            loss_sum, since = torch.zeros((), device=device), 0
+            if (accuracy, -holdout_loss) > best:
+                best, best_step = (accuracy, -holdout_loss), step + 1
+                weights = {name: value.detach().cpu().contiguous().numpy().copy() for name, value in network.state_dict().items()}
+            network.train()
+    return Fitted(weights, checks, best_step)
+
+
+@torch.no_grad()
+def predict(network: torch.nn.Module, images: np.ndarray, device: torch.device) -> np.ndarray:
+    """images: uint8 (N, C, S, S) -> logits float32 (N, classes), in evaluation mode."""
+    network.eval()
+    parts = []
+    for at in range(0, len(images), _EVALUATION_BATCH):
+        batch = normalize(torch.from_numpy(np.array(images[at : at + _EVALUATION_BATCH])).to(device))
+        parts.append(network(batch.contiguous(memory_format=torch.channels_last)).cpu())
+    return torch.cat(parts).numpy()
+
+
+def _hold_out(job: Job) -> tuple[list[Pool], Pool]:
+    """(what is trained on, what the best moment is chosen on): both of the arm's own origin, never the test set."""
+    kept, held = [], []
+    for position, pool in enumerate(job.pools):
+        rest, out = hold_out(pool.labels, job.params.holdout_percent, job.seed, "holdout", position)
+        kept.append(Pool(pool.images[rest], pool.labels[rest], pool.share))
+        held.append((pool.images[out], pool.labels[out]))
+    return kept, Pool(*(np.concatenate(parts) for parts in zip(*held)))
+
+
+def _batch(pools: list[Pool], size: int, seed: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images drawn with replacement, from each pool its share."""
+    rng = np.random.default_rng(seed)
+    origin = rng.choice(len(pools), size, p=[pool.share for pool in pools])
+    images = np.empty((size, *pools[0].images.shape[1:]), np.uint8)
+    labels = np.empty(size, np.int64)
+    for position, pool in enumerate(pools):
+        places = np.flatnonzero(origin == position)
+        chosen = rng.integers(len(pool.labels), size=len(places))
+        images[places], labels[places] = pool.images[chosen], pool.labels[chosen]
+    return torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+
+
+def _optimizer(network: torch.nn.Module, params: Classifier):
+    if params.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(network.parameters(), params.learning_rate, weight_decay=params.weight_decay, fused=True)
+    else:
+        optimizer = torch.optim.SGD(network.parameters(), params.learning_rate, params.momentum, weight_decay=params.weight_decay)
+    if params.learning_rate_schedule == "constant":
+        return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=params.steps, pct_start=0.2, cycle_momentum=False)

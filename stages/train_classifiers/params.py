@@ -1,0 +1,99 @@
+"""Params of classifiers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+def _within(low: float, high: float, **values: float) -> None:
+    for name, value in values.items():
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be {low} to {high}, got {value}")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes to training images, the same in every arm. 0 switches one off.
+
+    They also hide each generator's fingerprint, by which a classifier could tell the classes instead of by their shape.
+    rotation: degrees each way. shift, scale, shear: shares of the image, each way.
+    blur: largest standard deviation of a Gaussian blur, pixels. contrast: share each way. noise: largest standard
+    deviation, on a scale where black is -1 and white 1.
+    """
+
+    rotation: float = 10.0
+    shift: float = 0.1
+    scale: float = 0.1
+    shear: float = 0.1
+    blur: float = 0.5
+    contrast: float = 0.2
+    noise: float = 0.1
+
+    def __post_init__(self) -> None:
+        _within(0, 180, rotation=self.rotation)
+        _within(0, 0.9, shift=self.shift, scale=self.scale, shear=self.shear, contrast=self.contrast)
+        _within(0, 5, blur=self.blur, noise=self.noise)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """`classifier` in params.yaml: one recipe for every arm, with the same number of optimizer steps.
+
+    weights: none, imagenet (fetched by name, checked by hash), or the path of a state dict.
+    stem_stride: 1 keeps small images from shrinking away before the first block; 2 is the original and 3 times quicker.
+    head_dropout, head_units: the report's top, dropout -> units -> ReLU -> classes; 0 units is one linear layer.
+    learning_rate_schedule: one_cycle (Smith 2018), or constant.
+    holdout_percent: share of an arm's own training images on which its best moment is chosen, looked at `checks` times.
+    real_share: share of real images in each batch of the mixed arm.
+    """
+
+    network: Literal["efficientnet-b0", "small_cnn"] = "efficientnet-b0"
+    weights: str = "none"
+    stem_stride: Literal[1, 2] = 2
+    head_dropout: float = 0.3
+    head_units: int = 512
+    steps: int = 200
+    batch_size: int = 64
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = 2e-3
+    learning_rate_schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    momentum: float = 0.9
+    weight_decay: float = 0.01
+    holdout_percent: int = 10
+    checks: int = 4
+    real_share: float = 0.5
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        _within(1, 10_000_000, steps=self.steps)
+        _within(2, 65536, batch_size=self.batch_size)
+        _within(1, 90, holdout_percent=self.holdout_percent)
+        _within(0, 0.95, head_dropout=self.head_dropout)
+        _within(0, 65536, head_units=self.head_units)
+        _within(0, 1, weight_decay=self.weight_decay, momentum=self.momentum, real_share=self.real_share)
+        if not 1 <= self.checks <= self.steps:
+            raise ValueError(f"checks must be 1 to steps ({self.steps}), got {self.checks}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class FeatureNetwork:
+    """`feature_network` in params.yaml: a small CNN trained once on the whole real training set, then frozen.
+
+    features: length of the vector that Fréchet distance and its kin are measured in. seed: its own, no replicate's.
+    """
+
+    features: int = 64
+    steps: int = 400
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _within(2, 4096, features=self.features)
+        _within(1, 10_000_000, steps=self.steps)
+        _within(2, 65536, batch_size=self.batch_size)
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")

@@ -1,0 +1,69 @@
+"""The stage: classifiers that saw one arm's minted images, alone and together with the real ones."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from stages.prepare.layout import Arm, Layout
+from stages.prepare.splits import derive_seed, subset
+from stages.prepare.tensors import load_json, load_set, save_json
+from stages.prepare.tracker import Tracker, say
+from stages.train_classifiers import archive
+from stages.train_classifiers.fit import Fitted, Job, Pool, fit
+from stages.train_classifiers.params import Classifier
+from stages.train_generators.engine import run_jobs
+from stages.train_generators.params import Compute
+
+
+@dataclass(frozen=True)
+class Params:
+    arm: Arm
+    classifier: Classifier
+    compute: Compute
+
+
+def run(params: Params, layout: Layout, tracker: Tracker) -> None:
+    arm = params.arm
+    real, synthetic = real_pool(layout, arm), Pool(*load_set(layout.synthetic(arm)))
+    share = params.classifier.real_share
+    mixed = [Pool(real.images, real.labels, share), Pool(synthetic.images, synthetic.labels, 1 - share)]
+    train(params, "train_classifiers", layout, {"synthetic": [synthetic], "mixed": mixed}, tracker)
+
+
+def real_pool(layout: Layout, arm: Arm) -> Pool:
+    """The real images that this arm's generator had."""
+    images, labels = load_set(layout.tensors)
+    chosen = subset(labels, arm.percent, arm.seed)
+    return Pool(np.asarray(images[chosen]), labels[chosen])
+
+
+def train(params: Params, stage: str, layout: Layout, sources: dict[str, list[Pool]], tracker: Tracker) -> None:
+    """Fit one classifier per source with the same recipe, and write them to the arm's folder."""
+    arm, folder = params.arm, layout.classifiers(params.arm)
+    classes = len(load_json(layout.tensors / "dataset.json")["classes"])
+    # One seed for every source of a replicate: they start from the same weights and differ in their data alone.
+    seed = derive_seed(arm.seed, "classifier")
+    jobs = [Job(source, pools, classes, params.classifier, seed, layout.raw) for source, pools in sources.items()]
+    fitted: list[Fitted | None] = [None] * len(jobs)
+    seconds: dict[str, Any] = {}
+    started = time.perf_counter()
+    for position, result in run_jobs(fit, jobs, params.compute):
+        source = jobs[position].source
+        fitted[position], seconds[source] = result, round(time.perf_counter() - started, 2)
+        best = next(row for row in result.checks if row["step"] == result.best_step)
+        say(f"{arm.name} {source}: {params.classifier.steps} steps, best on held-out {source} images at step {result.best_step} ({100 * best['holdout_accuracy']:.2f} %)")
+        for row in result.checks:
+            tracker.log_metrics({f"{name}/{source}": row[name] for name in archive.CHECKS[2:]}, step=row["step"])
+    archive.save(folder, jobs, fitted, [_sizes(job) for job in jobs])
+    save_json(layout.timing(stage, arm), seconds)
+    for path in sorted(folder.iterdir()):
+        tracker.log_file(path)
+
+
+def _sizes(job: Job) -> dict[str, int]:
+    real, synthetic = {"real": (0, None), "synthetic": (None, 0), "mixed": (0, 1)}[job.source]
+    return {name: 0 if at is None else len(job.pools[at].labels) for name, at in (("n_real", real), ("n_synthetic", synthetic))}

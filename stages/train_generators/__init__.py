@@ -1,0 +1,1 @@
+"""Tensors -> generators: one independent network per class, or one for all."""

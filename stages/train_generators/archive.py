@@ -1,0 +1,75 @@
+"""A trained generator on disk: generator.safetensors and architecture.json."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from stages.prepare.errors import InputError
+from stages.prepare.tensors import load_json, save_json
+from stages.train_generators.params import Adam, DiscriminatorNetwork, Family, GeneratorNetwork
+from stages.train_generators.trainer import family_module
+
+
+@dataclass(frozen=True)
+class GeneratorArchive:
+    """One generator per class, in the order of `classes`. weights: stacked, (classes, ...) each."""
+
+    family_name: str
+    family: Family
+    shape: tuple[int, int, int]
+    classes: list[str]
+    weights: dict[str, np.ndarray]
+
+    def network(self, position: int) -> torch.nn.Module:
+        """The generator of class number `position`, in evaluation mode."""
+        network = family_module(self.family_name).build_generator(self.family, self.shape)
+        state = {name: torch.from_numpy(values[position].copy()) for name, values in self.weights.items()}
+        result = network.load_state_dict(state, strict=False)
+        odd = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")] + result.unexpected_keys
+        if odd:
+            raise InputError(f"generator of class {self.classes[position]}: weights do not fit the architecture ({', '.join(odd)})")
+        return network.eval()
+
+
+def save(folder: Path, archive: GeneratorArchive) -> None:
+    from safetensors.numpy import save as to_bytes
+
+    folder.mkdir(parents=True, exist_ok=True)
+    content = to_bytes(archive.weights)
+    (folder / "generator.safetensors").write_bytes(content)
+    save_json(
+        folder / "architecture.json",
+        {
+            "family_name": archive.family_name,
+            "family": asdict(archive.family),
+            "shape": list(archive.shape),
+            "classes": archive.classes,
+            "published": "moving average" ,
+            "weights_sha256": hashlib.sha256(content).hexdigest(),
+        },
+    )
+
+
+def load(folder: Path) -> GeneratorArchive:
+    """Raises: InputError when a file is missing, or the weights are not those the description names."""
+    from safetensors.numpy import load as from_bytes
+
+    facts = load_json(folder / "architecture.json")
+    path = folder / "generator.safetensors"
+    if not path.exists():
+        raise InputError(f"{path} is missing; `dvc repro` makes it")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != facts["weights_sha256"]:
+        raise InputError(f"{path}: its checksum is not the one in architecture.json; the file is damaged, delete the folder and run again")
+    return GeneratorArchive(facts["family_name"], family_from(facts["family"]), tuple(facts["shape"]), facts["classes"], from_bytes(content))
+
+
+def family_from(fields: dict[str, Any]) -> Family:
+    nested = {"generator": GeneratorNetwork, "discriminator": DiscriminatorNetwork, "generator_optimizer": Adam, "discriminator_optimizer": Adam}
+    return Family(**{name: nested[name](**value) if name in nested else value for name, value in fields.items()})

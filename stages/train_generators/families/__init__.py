@@ -1,0 +1,1 @@
+"""One small file per family: its networks, its objective, and the update rules it knows."""

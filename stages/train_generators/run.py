@@ -1,0 +1,86 @@
+"""The stage: train the generators of one arm, one per class."""
+
+from __future__ import annotations
+
+import csv
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stages.prepare.layout import Arm, Layout
+from stages.prepare.splits import derive_seed, subset
+from stages.prepare.tensors import load_json, load_set, save_json
+from stages.prepare.tracker import Tracker, say
+from stages.train_generators import archive, checkpoints, previews
+from stages.train_generators.engine import run_jobs
+from stages.train_generators.params import Compute, Family, Training
+from stages.train_generators.trainer import Replica, Trained, train_replica
+from stages.train_generators.updates import TRACKED
+
+
+@dataclass(frozen=True)
+class Params:
+    arm: Arm
+    family: Family
+    training: Training
+    compute: Compute
+
+
+@dataclass(frozen=True)
+class _Identity:
+    """What the checkpoints of a run depend on, besides the images."""
+
+    arm: Arm
+    family: Family
+    training: Training
+
+
+def run(params: Params, layout: Layout, tracker: Tracker) -> None:
+    started, arm = time.perf_counter(), params.arm
+    images, labels = load_set(layout.tensors)
+    classes = load_json(layout.tensors / "dataset.json")["classes"]
+    chosen = subset(labels, arm.percent, arm.seed)
+    images, labels = np.asarray(images[chosen]), labels[chosen]
+
+    folder = layout.checkpoints(checkpoints.key(_Identity(arm, params.family, params.training), images, labels))
+    replicas = [
+        Replica(name, arm.generator, params.family, params.training, images[labels == label], derive_seed(arm.seed, "generator", label), folder / f"class-{label}.pt")
+        for label, name in enumerate(classes)
+    ]
+    trained: list[Trained | None] = [None] * len(replicas)
+    for position, result in run_jobs(train_replica, replicas, params.compute):
+        trained[position] = result
+        say(f"class {result.name}: {result.epochs[-1]['images_seen']:.0f} images seen, {sum(result is not None for result in trained)} of {len(replicas)} generators done")
+        for row in result.epochs:
+            tracker.log_metrics({f"{name}/{result.name}": row[name] for name in TRACKED}, step=int(row["images_seen"]))
+
+    write(layout.generator(arm), arm.generator, params.family, trained, tracker)
+    save_json(layout.timing("train_generators", arm), {"seconds": round(time.perf_counter() - started, 2)})
+    checkpoints.clear(folder)
+
+
+def write(folder: Path, family_name: str, family: Family, trained: list[Trained], tracker: Tracker) -> None:
+    weights = {name: np.stack([each.weights[name] for each in trained]) for name in trained[0].weights}
+    shape = trained[0].previews.shape[2:]
+    archive.save(folder, archive.GeneratorArchive(family_name, family, shape, [each.name for each in trained], weights))
+
+    with (folder / "training.csv").open("w", newline="") as file:
+        columns = ["class", "epoch", "images_seen", *TRACKED, "images_per_second"]
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        for each in trained:
+            for epoch, row in enumerate(each.epochs, 1):
+                table.writerow({"class": each.name, "epoch": epoch, **{name: f"{value:.6g}" for name, value in row.items()}})
+
+    (folder / "samples").mkdir(exist_ok=True)
+    pictures = []
+    for epoch, rows in enumerate(zip(*(each.previews for each in trained)), 1):
+        pictures.append(previews.grid(np.stack(rows)))
+        content = previews.png(pictures[-1])
+        (folder / "samples" / f"epoch-{epoch:04d}.png").write_bytes(content)
+        tracker.log_figure("samples", content, step=epoch)
+    previews.save_gif(folder / "progress.gif", pictures)
+    for name in ("training.csv", "progress.gif", "architecture.json", "generator.safetensors"):
+        tracker.log_file(folder / name)
