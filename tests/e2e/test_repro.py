@@ -1,0 +1,146 @@
+"""The whole DAG on a few real digits, in a temporary clone, as `make repro` runs it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+class Clone:
+    """A copy of the project's tracked files, with the settings shrunk."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+        for name in (file.decode() for file in files if file):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        (folder / "dvc.lock").unlink(missing_ok=True)
+        subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+        self.change(
+            dataset={"images_per_class": 12},
+            percents=[100],
+            training={"epochs": 2, "images_per_epoch": 48, "batch_size": 16},
+            synthesis={"images_per_class": 20},
+            classifier={"steps": 8, "checks": 2, "batch_size": 16, "stem_stride": 2},
+            feature_network={"steps": 40},
+        )
+
+    def change(self, **groups) -> None:
+        yaml, path = YAML(), self.folder / "params.yaml"
+        content = yaml.load(path.read_text())
+        for name, values in groups.items():
+            if isinstance(values, dict):
+                content[name].update(values)
+            else:
+                content[name] = values
+        yaml.dump(content, path)
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        surroundings = {**os.environ, "PATH": path, "PYTHONPATH": str(self.folder), "DVC_NO_ANALYTICS": "1", **environment}
+        return subprocess.run(command, cwd=self.folder, env=surroundings, capture_output=True, text=True, timeout=900)
+
+    def repro(self, *arguments: str, **environment: str) -> list[str]:
+        """The stages that ran."""
+        done = self.run("dvc", "repro", *arguments, **environment)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+
+    def results(self) -> list[dict[str, str]]:
+        with (self.folder / "reports" / "results.csv").open() as file:
+            return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Clone:
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    clone.ran = clone.repro()
+    return clone
+
+
+def test_one_command_goes_from_digits_to_a_report(clone):
+    assert [name.split("@")[0] for name in clone.ran] == [
+        "prepare", "train_feature_network", "train_generators", "synthesize", "train_baselines", "train_classifiers", "evaluate", "report",
+    ]  # fmt: skip
+    assert [(row["percent"], row["source"]) for row in clone.results()] == [("100", "real"), ("100", "synthetic"), ("100", "mixed")]
+    assert (clone.folder / "reports" / "index.html").stat().st_size > 50_000
+
+
+def test_every_stage_is_a_run_in_mlflow(clone):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{clone.folder}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("labelmint").experiment_id])
+    assert {run.data.tags["stage"] for run in runs} >= {name.split("@")[0] for name in clone.ran}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    evaluated = next(run for run in runs if run.data.tags["stage"] == "evaluate")
+    assert evaluated.data.params["percent"] == "100" and evaluated.data.metrics["percent"] == 100
+    row = clone.results()[1]
+    assert evaluated.data.metrics["accuracy/synthetic"] == pytest.approx(float(row["accuracy"]), abs=1e-6)
+    assert {artifact.path for artifact in client.list_artifacts(evaluated.info.run_id)} == {"dcgan-100-0.json"}
+
+
+def test_nothing_runs_again_when_nothing_changed(clone):
+    assert clone.repro() == []
+
+
+def test_the_same_seed_gives_the_same_bytes(clone):
+    """All is forgotten and made again, with another number of workers."""
+    before = clone.results()
+    generator = (clone.folder / "data/generators/dcgan-100-0/generator.safetensors").read_bytes()
+    clone.change(compute={"workers": 1})
+    assert clone.repro() == []  # no result depends on how it is run
+    assert len(clone.repro("--force", "--no-run-cache")) == 8
+    clone.change(compute={"workers": "auto"})
+    assert (clone.folder / "data/generators/dcgan-100-0/generator.safetensors").read_bytes() == generator
+    assert [{**row, "seconds": ""} for row in clone.results()] == [{**row, "seconds": ""} for row in before]
+
+
+def test_a_new_percent_trains_its_own_arm_only(clone):
+    clone.change(percents=[50, 100])
+    ran = clone.repro()
+    assert sorted(ran) == sorted(["prepare", "train_generators@dcgan-50-0", "synthesize@dcgan-50-0", "train_baselines@50-0", "train_classifiers@dcgan-50-0", "evaluate@dcgan-50-0", "report"])
+    assert [row["percent"] for row in clone.results()] == ["50"] * 3 + ["100"] * 3
+    clone.change(percents=[100])
+    assert not [name for name in clone.repro() if name.startswith("train")]
+
+
+def test_metrics_and_plots_are_understood_by_dvc(clone):
+    shown = json.loads(clone.run("dvc", "metrics", "show", "--json").stdout)
+    assert 0 <= shown[""]["data"]["reports/summary.json"]["data"]["dcgan-100-0"]["accuracy_synthetic"] <= 1
+    subprocess.run(["git", "add", "-A"], cwd=clone.folder, check=True)
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results"], cwd=clone.folder, check=True)
+    clone.change(training={"epochs": 3})
+    assert "train_generators@dcgan-100-0" in clone.repro()
+    changed = json.loads(clone.run("dvc", "metrics", "diff", "--json").stdout)
+    assert any("frechet_synthetic" in name for name in changed["diff"]["reports/summary.json"])
+    plots = clone.run("dvc", "plots", "show", "--out", "plots")
+    assert plots.returncode == 0, plots.stderr
+    page = (clone.folder / "plots" / "index.html").read_text()
+    assert "results.csv" in page and "training.csv" in page
+    clone.change(training={"epochs": 2})
+    assert not [name for name in clone.repro() if name.startswith("train")]  # the run cache brings the earlier result back
+
+
+def test_a_typo_is_refused_before_any_stage(clone):
+    clone.change(training={"epoch": 3})
+    done = clone.run("labelmint", "check")
+    assert done.returncode == 2 and "did you mean 'epochs'" in done.stderr
+    content = YAML(typ="safe").load((clone.folder / "params.yaml").read_text())
+    del content["training"]["epoch"]
+    clone.change(training=content["training"])
+    YAML().dump(content, clone.folder / "params.yaml")

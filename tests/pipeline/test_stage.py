@@ -1,0 +1,123 @@
+"""The one entry: exit codes and one line for every kind of error."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline import stage
+from pipeline.stage import entry, flat, select
+from stages.prepare.errors import InputError
+from stages.prepare.layout import Arm
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A workspace with settings but no data, in which tracking is off."""
+    shutil.copy(ROOT / "experiments" / "default.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LABELMINT_TRACKING", "off")
+    before = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, before)
+
+
+def outcome(capsys, *arguments: str) -> tuple[int, str]:
+    code = stage.main(list(arguments))
+    return code, capsys.readouterr().err.strip()
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["nonsense"], "error: nonsense: no stage 'nonsense'"),
+            (["evaluate"], "this stage needs an arm"),
+            (["evaluate", "dcgan"], "'dcgan' is not an arm"),
+            (["train_generators", "wgan-40-0"], "families: no 'wgan'"),
+            (["train_generators", "dcgan-40-0"], "dataset.json is missing"),
+            (["report"], "data/metrics/dcgan-40-0.json is missing; `dvc repro` makes it"),
+        ],
+    )
+    def test_end_with_2_and_one_line(self, project, capsys, arguments, says):
+        code, said = outcome(capsys, *arguments)
+        assert code == 2 and says in said and said.count("\n") == 0 and "Traceback" not in said
+
+    def test_in_params(self, project, capsys):
+        text = (project / "params.yaml").read_text()
+        (project / "params.yaml").write_text(text.replace("epochs:", "epoch:"))
+        code, said = outcome(capsys, "prepare")
+        assert code == 2 and "did you mean 'epochs'" in said and not (project / "data").exists()
+
+    def test_no_arguments(self, capsys):
+        assert stage.main([]) == 2 and "usage" in capsys.readouterr().err
+
+
+class TestFailures:
+    def test_a_full_disk(self, project, capsys, monkeypatch):
+        def full(*arguments):
+            raise OSError(28, "No space left on device", "data/tensors/images.npy")
+
+        monkeypatch.setattr("stages.prepare.run.save_set", full)
+        code, said = outcome(capsys, "prepare")
+        assert code == 1 and said == "error: prepare: data/tensors/images.npy: no space left to write; free some disk and run again to go on"
+
+    @pytest.mark.parametrize(("raised", "code", "says"), [(KeyboardInterrupt, 130, "interrupted"), (stage.Terminated, 143, "terminated"), (MemoryError, 1, "out of memory"), (ValueError("a\nb"), 1, "ValueError: a b")])
+    def test_others(self, project, capsys, monkeypatch, raised, code, says):
+        def fail(*arguments):
+            raise raised
+
+        monkeypatch.setattr("stages.prepare.run.save_set", fail)
+        found, said = outcome(capsys, "prepare")
+        assert found == code and says in said and said.count("\n") == 0
+
+    def test_debug_shows_the_traceback(self, project, capsys, monkeypatch):
+        monkeypatch.setenv("LABELMINT_DEBUG", "1")
+        assert "Traceback" in outcome(capsys, "nonsense")[1]
+
+
+def test_select_hands_over_what_is_declared_and_no_more(params):
+    chosen = select(entry("train_generators").Params, params, Arm("dcgan", 40, 0))
+    assert chosen.family is params.families["dcgan"] and not hasattr(chosen, "classifier")
+    with pytest.raises(InputError, match="needs an arm"):
+        select(entry("train_generators").Params, params, None)
+
+
+def test_flat():
+    assert flat({"a": {"b": 1, "c": {"d": [2]}}, "e": 3}) == {"a.b": 1, "a.c.d": [2], "e": 3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_ends_training_and_its_workers_and_running_again_goes_on(tmp_path, name, code):
+    """In processes, as a person would: stop it in the middle, look for strays, run it again."""
+    text = (ROOT / "experiments" / "default.yaml").read_text()
+    text = text.replace("images_per_class: null", "images_per_class: 12").replace("images_per_epoch: 2048", "images_per_epoch: 64").replace("epochs: 8", "epochs: 30").replace("workers: auto", "workers: 2")
+    (tmp_path / "params.yaml").write_text(text)
+    environment = {**os.environ, "LABELMINT_TRACKING": "off", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pipeline.stage"]
+    subprocess.run([*command, "prepare"], cwd=tmp_path, env=environment, check=True, capture_output=True)
+
+    process = subprocess.Popen([*command, "train_generators", "dcgan-100-0"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / ".checkpoints").glob("*/class-*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, getattr(signal, name))
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == code and said.strip().splitlines()[-1].startswith("error: train_generators dcgan-100-0: ")
+    assert "Traceback" not in said
+    with pytest.raises(ProcessLookupError):  # the whole session is gone, workers too
+        for _ in range(50):
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
+
+    resumed = subprocess.run([*command, "train_generators", "dcgan-100-0"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert resumed.returncode == 0 and "going on from step" in resumed.stderr
+    assert (tmp_path / "data/generators/dcgan-100-0/generator.safetensors").exists()

@@ -1,0 +1,118 @@
+"""Metrics at known answers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.linalg import sqrtm
+
+from stages.evaluate.accuracy import confusion_matrix, summary, wilson
+from stages.evaluate.distances import frechet, kernel_distance, nearest_distances, neighbourhoods
+from stages.prepare.layout import Arm
+from stages.prepare.tensors import load_json
+
+
+def gaussian(count: int, size: int, seed: int, shift: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(shift, 1, (count, size))
+
+
+class TestAccuracy:
+    @pytest.mark.parametrize(
+        # Wilson's interval as statsmodels.stats.proportion.proportion_confint(method="wilson") gives it
+        ("correct", "total", "low", "high"),
+        [(10, 10, 0.7224672, 1.0), (0, 10, 0.0, 0.2775328), (81, 263, 0.2553182, 0.3662059)],
+    )
+    def test_wilson_interval(self, correct, total, low, high):
+        assert wilson(correct, total) == pytest.approx((low, high), abs=1e-6)
+
+    def test_confusion_has_true_classes_in_rows(self):
+        assert confusion_matrix(np.array([0, 0, 1, 2]), np.array([0, 2, 1, 1]), 3).tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 0]]
+
+    def test_summary(self):
+        found = summary(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]), 2)
+        assert (found["accuracy"], found["macro_recall"], found["worst_class_recall"], found["recalls"]) == (0.75, 0.5, 0.0, [1.0, 0.0])
+
+
+class TestFrechet:
+    def test_of_a_set_with_itself_is_zero(self):
+        points = gaussian(500, 8, 0)
+        assert frechet(points, points) == pytest.approx(0, abs=1e-9)
+
+    def test_of_a_shift_is_its_squared_length(self):
+        points = gaussian(500, 4, 0)
+        assert frechet(points, points + np.array([3.0, 0, 4, 0])) == pytest.approx(25, rel=1e-9)
+
+    def test_of_a_scaled_set_is_in_closed_form(self):
+        # C2 = 4 C1 and the same mean: tr(C1 + 4 C1 - 2 * 2 C1) = tr C1
+        points = gaussian(500, 4, 0)
+        points -= points.mean(0)
+        assert frechet(points, 2 * points) == pytest.approx(np.trace(np.cov(points, rowvar=False)), rel=1e-9)
+
+    @pytest.mark.parametrize("count", [300, 20])  # fewer points than dimensions: a singular covariance
+    def test_agrees_with_the_matrix_square_root(self, count):
+        first, second = gaussian(count, 32, 0), gaussian(count, 32, 1, 0.2) @ np.diag(np.linspace(0.5, 2, 32))
+        c1, c2 = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
+        if count > 32:
+            root = sqrtm(c1 @ c2).real
+            expected = ((first.mean(0) - second.mean(0)) ** 2).sum() + np.trace(c1 + c2 - 2 * root)
+            assert frechet(first, second) == pytest.approx(expected, rel=1e-6)
+        else:
+            assert frechet(first, first) == pytest.approx(0, abs=1e-6)
+
+    def test_does_not_depend_on_order(self):
+        first, second = gaussian(200, 8, 0), gaussian(300, 8, 1)
+        assert frechet(first[::-1], second[::-1]) == pytest.approx(frechet(first, second), rel=1e-9)
+
+
+class TestKernelDistance:
+    def test_agrees_with_the_sum_over_all_pairs(self):
+        first, second = gaussian(30, 5, 0), gaussian(40, 5, 1, 0.5)
+        kernel = lambda a, b: (a @ b / 5 + 1) ** 3  # noqa: E731
+        within = [np.mean([kernel(part[i], part[j]) for i in range(len(part)) for j in range(len(part)) if i != j]) for part in (first, second)]
+        between = np.mean([kernel(a, b) for a in first for b in second])
+        assert kernel_distance(first, second) == pytest.approx(sum(within) - 2 * between, rel=1e-9)
+
+    def test_is_unbiased_at_zero(self):
+        values = [kernel_distance(gaussian(50, 4, seed), gaussian(50, 4, seed + 1000)) for seed in range(60)]
+        assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(60)
+        assert min(values) < 0  # a biased estimate never falls below zero
+
+
+class TestNeighbourhoods:
+    def test_equal_gaussians(self):
+        # Naeem et al. 2020: density near 1, coverage near 1 - 1/2^k, though precision is not near 1 in many dimensions
+        found = neighbourhoods(gaussian(2000, 64, 0), gaussian(2000, 64, 1), k=5)
+        assert found["density"] == pytest.approx(1.0, abs=0.05) and found["coverage"] == pytest.approx(0.97, abs=0.015)
+
+    def test_a_set_against_itself_is_perfect(self):
+        found = neighbourhoods(gaussian(100, 3, 0), gaussian(100, 3, 0))
+        assert found["precision"] == found["recall"] == found["coverage"] == 1
+
+    def test_collapse_keeps_precision_and_loses_recall_and_coverage(self):
+        real = gaussian(1000, 4, 0)
+        fake = np.repeat(real[:1], 1000, 0) + gaussian(1000, 4, 1) * 1e-3
+        found = neighbourhoods(real, fake)
+        assert found["precision"] == 1 and found["recall"] < 0.01 and found["coverage"] < 0.05
+
+    def test_far_away_is_worth_nothing(self):
+        assert set(neighbourhoods(gaussian(100, 4, 0), gaussian(100, 4, 1, 50.0)).values()) == {0.0}
+
+    def test_nearest_distances(self):
+        assert nearest_distances(np.array([[0.0, 0], [5, 5]]), np.array([[3.0, 4], [5, 6]])).tolist() == pytest.approx([5, 1])
+
+
+class TestStage:
+    def test_a_row_for_each_source_with_its_protocol(self, workspace):
+        content = load_json(workspace.metrics(Arm("dcgan", 100, 0)))
+        assert [row["source"] for row in content["rows"]] == ["real", "synthetic", "mixed"]
+        for row in content["rows"]:
+            assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
+            assert sum(map(sum, row["confusion"])) == 120
+        real, synthetic, _ = content["rows"]
+        # Real images are nearer to real images than what two epochs of training make.
+        assert real["frechet_classifier"] < synthetic["frechet_classifier"]
+        assert real["coverage"] > synthetic["coverage"]
+        assert "sha256" in content["protocol"]["features"] and "120 real test images" in content["protocol"]["accuracy"]
+        json.dumps(content, allow_nan=False)

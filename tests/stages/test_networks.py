@@ -1,0 +1,122 @@
+"""Layers and networks: shapes, known counts, agreement with torch's own layers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from stages.train_generators.augment import translate
+from stages.train_generators.layers import Convolution, Dropout, GaussianNoise, TransposedConvolution
+from stages.train_generators.networks import Discriminator, Generator, draw_latents, initialize
+from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("size", [7, 8])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 2), (5, 2), (5, 1), (3, 2)])
+@pytest.mark.parametrize("channels", [1, 3, 6])
+def test_convolution_is_a_same_convolution(channels, kernel, stride, size):
+    layer, images = Convolution(channels, 5, kernel, stride), torch.randn(2, channels, size, size, generator=rng())
+    out = layer(images)
+    assert out.shape[-1] == -(-size // stride)
+    total = max((out.shape[-1] - 1) * stride + kernel - size, 0)
+    padded = F.pad(images, [total // 2, total - total // 2] * 2)
+    assert torch.allclose(out, F.conv2d(padded, layer.weight, layer.bias, stride), atol=1e-5)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 2), (5, 2), (5, 1), (3, 2), (6, 4)])
+@pytest.mark.parametrize(("channels", "bias"), [(1, True), (3, False), (6, True)])
+def test_transposed_convolution_multiplies_the_size_and_agrees_with_torch(channels, bias, kernel, stride):
+    layer, maps = TransposedConvolution(5, channels, kernel, stride, bias), torch.randn(2, 5, 4, 4, generator=rng())
+    out = layer(maps.contiguous(memory_format=torch.channels_last))
+    expected = F.conv_transpose2d(maps, layer.weight, layer.bias, stride, layer.padding, layer.output_padding)
+    assert out.shape == (2, channels, 4 * stride, 4 * stride)
+    assert torch.allclose(out, expected, atol=1e-5)
+
+
+def test_parameter_counts_of_the_mnist_tutorial():
+    """Report C, figures 7 and 10: Keras counts, in which batch normalisation's two running averages are included."""
+    generator = Generator(GeneratorNetwork(256, [128, 64], [5, 5, 5], [1, 2, 2]), 100, (1, 28, 28))
+    weights = [values.numel() for name, values in generator.named_parameters() if values.dim() > 1]
+    norms = [sum(values.numel() for name, values in module.state_dict().items() if "num" not in name) for module in generator.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert weights == [1_254_400, 819_200, 204_800, 1_600]
+    # Keras normalises the 12,544 dense outputs one by one (50,176 numbers); a map shares its four here.
+    assert norms == [4 * 256, 512, 256]
+    discriminator = Discriminator(DiscriminatorNetwork([64, 128], [5, 5], [2, 2], batch_norm=False, block_dropout=0.3), (1, 28, 28))
+    layers = [*(block[0] for block in discriminator.blocks), discriminator.head]
+    assert [sum(values.numel() for values in layer.parameters()) for layer in layers] == [1_664, 204_928, 6_273]
+
+
+@pytest.mark.parametrize(
+    ("generator", "discriminator", "shape"),
+    [
+        (GeneratorNetwork(16, [8], [4, 4], [2, 2]), DiscriminatorNetwork([8, 16], [4, 4], [2, 2]), (1, 16, 16)),
+        (GeneratorNetwork(16, [8, 8, 4, 4], [5] * 5, [2, 2, 2, 2, 1], "selu"), DiscriminatorNetwork([8], [5], [2], "relu"), (3, 64, 64)),
+        (GeneratorNetwork(16, [8], [5, 5], [1, 4], "leaky_relu", batch_norm=False), DiscriminatorNetwork([4, 4, 4], [3, 3, 3], [2, 2, 2]), (1, 28, 28)),
+    ],
+)
+def test_networks_are_built_from_data(generator, discriminator, shape):
+    family = Family(latent_size=7, latent_distribution="uniform", generator=generator, discriminator=discriminator)
+    latents = draw_latents(4, family, rng())
+    assert latents.shape == (4, 7) and latents.abs().max() <= 1
+    images = Generator(generator, 7, shape)(latents)
+    assert images.shape == (4, *shape) and images.abs().max() <= 1
+    assert Discriminator(discriminator, shape)(images).shape == (4,)
+
+
+def test_first_and_last_layers_have_no_batch_norm():
+    network = Discriminator(DiscriminatorNetwork([8, 16], [4, 4], [2, 2]), (1, 16, 16))
+    assert [sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in block) for block in network.blocks] == [0, 1]
+    assert [type(layer).__name__ for layer in Generator(GeneratorNetwork(), 8, (1, 16, 16)).layers][-2:] == ["TransposedConvolution", "Tanh"]
+
+
+def test_initialization_follows_the_scheme_and_the_seed():
+    networks = [Generator(GeneratorNetwork(128, [64]), 64, (1, 16, 16)) for _ in range(2)]
+    for network in networks:
+        initialize(network, "normal", rng(5))
+    first, second = networks
+    assert all(torch.equal(one, other) for one, other in zip(first.state_dict().values(), second.state_dict().values()))
+    assert abs(first.dense.weight.std().item() - 0.02) < 1e-3
+    norm = first.layers[1]
+    assert abs(norm.weight.mean().item() - 1) < 0.01 and 0.01 < norm.weight.std().item() < 0.03
+    initialize(first, "glorot_uniform", rng(5))
+    bound = (6 / (64 + 2048)) ** 0.5
+    assert first.dense.weight.abs().max() <= bound < first.dense.weight.abs().max() * 1.01
+
+
+def test_dropout_and_noise_act_only_when_given_randomness():
+    values = torch.ones(1000, 20)
+    assert Dropout(0.3)(values, None) is values and GaussianNoise(0.5)(values, None) is values
+    dropped = Dropout(0.3)(values, rng())
+    assert set(dropped.unique().tolist()) == {0.0, pytest.approx(1 / 0.7)} and abs(dropped.mean().item() - 1) < 0.02
+    assert abs(GaussianNoise(0.5)(values, rng()).std().item() - 0.5) < 0.02
+
+
+class TestTranslate:
+    images = torch.rand(64, 2, 8, 8, generator=rng(1)) * 2 - 1
+
+    def test_moves_whole_pixels_and_fills_with_black(self):
+        moved = translate(self.images, 0.25, rng(2))
+        for image, original in zip(moved, self.images):
+            shifts = []
+            for down in range(-2, 3):
+                for right in range(-2, 3):
+                    expected = torch.full_like(original, -1)
+                    expected[:, max(down, 0) : 8 + min(down, 0), max(right, 0) : 8 + min(right, 0)] = original[:, max(-down, 0) : 8 + min(-down, 0), max(-right, 0) : 8 + min(-right, 0)]
+                    shifts.append(torch.allclose(image, expected, atol=1e-6))
+            assert any(shifts)
+
+    def test_every_shift_is_drawn(self):
+        dot = torch.full((2000, 1, 8, 8), -1.0)
+        dot[:, :, 4, 4] = 1
+        places = translate(dot, 0.25, rng(3)).flatten(1).argmax(1).unique()
+        assert len(places) == 25
+
+    def test_lets_gradients_through(self):
+        images = self.images.clone().requires_grad_()
+        translate(images, 0.25, rng(2)).sum().backward()
+        assert set(images.grad.unique().tolist()) == {0.0, 1.0}

@@ -1,0 +1,86 @@
+"""The tables and the page."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import replace
+
+import pytest
+
+from pipeline.stage import entry, select
+from stages.prepare.layout import Layout
+from stages.prepare.tensors import load_json, save_json
+from stages.prepare.tracker import NullTracker
+from stages.report import figures, tables
+
+
+def row(source: str, accuracy: float, percent: int = 40, **more) -> dict:
+    return {
+        **{"dataset": "digits", "generator": "dcgan", "percent": percent, "seed": 0, "source": source, "n_real": 575, "n_synthetic": 0, "steps": 10},
+        **{"accuracy": accuracy, "accuracy_low": accuracy - 0.01, "accuracy_high": accuracy + 0.01, "macro_recall": accuracy, "worst_class_recall": 0.5},
+        **{"frechet_classifier": 1.5, "fid": None, "seconds": 3.25},
+        **more,
+    }
+
+
+def test_csv_has_the_promised_columns_in_order(workspace):
+    with (workspace.reports / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == tables.COLUMNS
+    assert [(each["percent"], each["source"]) for each in rows] == [("100", "real"), ("100", "synthetic"), ("100", "mixed")]
+    assert all(float(each["seconds"]) > 0 and each["fid"] == "" for each in rows)
+
+
+def test_rows_are_ordered_by_arm_whatever_came_first():
+    shuffled = [row("mixed", 0.9, 100), row("synthetic", 0.9), row("real", 0.9, 100), row("real", 0.9)]
+    assert [(each["percent"], each["source"]) for each in tables.ordered(shuffled)] == [(40, "real"), (40, "synthetic"), (100, "real"), (100, "mixed")]
+
+
+def test_verdict_says_which_way_it_went_and_how_much_is_luck():
+    worse = tables.verdict([row("real", 0.98), row("synthetic", 0.955), row("mixed", 0.985)], 359)
+    assert "Replacing the real images costs 2.5 points; adding minted ones gains 0.5." in worse[0]
+    assert "reaches 95.5 % on real test images; one trained on the same real images reaches 98.0 %" in worse[0]
+    assert "not the luck of a training run" in worse[-1]
+    better = tables.verdict([row("real", 0.95), row("synthetic", 0.96), row("mixed", 0.94)], 359)
+    assert "gains 1.0 points; adding minted ones costs 1.0." in better[0]
+
+
+def test_page_needs_no_network_and_shows_every_part(workspace):
+    page = (workspace.reports / "index.html").read_text()
+    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]+"', page)
+    assert "<script" not in page and "@import" not in page
+    for part in ("What are minted digits worth?", "Accuracy on real test images", "dcgan-100-0", "data:image/gif", "Recall per class", "Wilson, 95 %", "images_seen" not in page and "images seen"):
+        assert part in page
+    assert page.count("<svg") == 1 + 1 + 3
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_names_are_escaped(workspace, params, tmp_path):
+    manifest = load_json(workspace.tensors / "manifest.json")
+    manifest["title"] = "<script>alert(1)</script>"
+    evil = Layout(tmp_path)
+    for folder in ("data", "reports"):
+        (tmp_path / folder).mkdir()
+    for path in (workspace.root / "data").iterdir():
+        if path.name != "tensors":
+            (tmp_path / "data" / path.name).symlink_to(path)
+    evil.tensors.mkdir()
+    for path in workspace.tensors.iterdir():
+        if path.name != "manifest.json":
+            (evil.tensors / path.name).symlink_to(path)
+    save_json(evil.tensors / "manifest.json", manifest)
+    module = entry("report")
+    module.run(select(module.Params, replace(params, percents=[100]), None), evil, NullTracker())
+    assert "<script>" not in (evil.reports / "index.html").read_text()
+
+
+def test_plots_have_the_same_bytes_each_time():
+    rows = [row(source, 0.9, percent) for source in ("real", "synthetic", "mixed") for percent in (40, 100)]
+    assert figures.accuracy_plot(rows) == figures.accuracy_plot(rows)
+
+
+@pytest.mark.parametrize("value, text", [(None, ""), (0.123456789, "0.123457"), (3, 3)])
+def test_numbers_in_csv(value, text):
+    assert tables._number(value) == text
