@@ -43,7 +43,7 @@ test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest $(TESTS)
 
 lint: $(READY) ## check style
-	@$(BIN)/ruff check .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 bench: $(READY) ## run the benchmarks
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

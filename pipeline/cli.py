@@ -25,7 +25,9 @@ app = typer.Typer(
 def use(name: Annotated[str, typer.Argument(help="An experiment, as `labelmint experiments` lists them.")]) -> None:
     """Write an experiment's settings into params.yaml. Earlier results come back from DVC's cache."""
     kept = settings.apply_experiment(project_root(), name)
-    typer.echo(f"params.yaml now holds {name}" + (f"; your own settings are kept in {kept.name}" if kept else ""), err=True)
+    typer.echo(
+        f"params.yaml now holds {name}" + (f"; your own settings are kept in {kept.name}" if kept else ""), err=True
+    )
 
 
 @app.command(epilog="Example: labelmint experiments")
@@ -69,7 +71,9 @@ def sync() -> None:
     try:
         shipped = sum(ship(root, folder) for folder in folders)
     except Exception as error:  # MLflow's clients raise many kinds
-        raise ConnectionError(f"{tracking_uri(root)}: {' '.join(str(error).split())[:200]}; nothing is lost, try again later") from error
+        raise ConnectionError(
+            f"{tracking_uri(root)}: {' '.join(str(error).split())[:200]}; nothing is lost, try again later"
+        ) from error
     typer.echo(f"{shipped} of {len(folders)} runs shipped to {tracking_uri(root)}")
 
 

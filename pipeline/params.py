@@ -41,7 +41,9 @@ class Params:
             raise ValueError("percents and seeds must each name at least one")
         for percent in self.percents:
             if not 1 <= percent <= 100:
-                raise ValueError(f"percents: {percent} is not a share of the real data; use whole numbers from 1 to 100")
+                raise ValueError(
+                    f"percents: {percent} is not a share of the real data; use whole numbers from 1 to 100"
+                )
         if min(self.seeds) < 0:
             raise ValueError(f"seeds: {min(self.seeds)} is below 0")
         for name in self.generators:
@@ -170,8 +172,16 @@ def _nearest(name: str, known: list[str]) -> str:
 
 def _sentence(error: Any) -> str:
     # Strict mode would name the branch of a union; a person knows only the setting.
-    place = ".".join(str(part) for part in error["loc"] if not str(part).startswith(("literal[", "constrained-")) and part not in ("int", "float", "str"))
+    place = ".".join(
+        str(part)
+        for part in error["loc"]
+        if not str(part).startswith(("literal[", "constrained-")) and part not in ("int", "float", "str")
+    )
     message = error["msg"].removeprefix("Value error, ")
     given = error.get("input")
-    shown = "" if isinstance(given, (dict, list)) or error["type"] == "value_error" or is_dataclass(given) else f", got {given!r}"
+    shown = (
+        ""
+        if isinstance(given, (dict, list)) or error["type"] == "value_error" or is_dataclass(given)
+        else f", got {given!r}"
+    )
     return f"{place}: {message}{shown}" if place else f"{message}{shown}"

@@ -22,7 +22,10 @@ from stages.prepare.errors import InputError
 from stages.prepare.layout import Arm, Layout
 
 # Three stages are uses of one package; every other stage is the `run` of the package that bears its name.
-_ENTRIES = {"train_baselines": "stages.train_classifiers.baselines", "train_feature_network": "stages.train_classifiers.feature_network"}
+_ENTRIES = {
+    "train_baselines": "stages.train_classifiers.baselines",
+    "train_feature_network": "stages.train_classifiers.feature_network",
+}
 
 
 class Terminated(BaseException):

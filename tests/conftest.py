@@ -20,7 +20,13 @@ SHARED = Path(os.environ.get("LABELMINT_TEST_DATA", ROOT.parent / "shared" / "da
 @pytest.fixture(autouse=True)
 def no_surroundings(monkeypatch):
     """Tests see no mirror, no tracking server and no data of the person who runs them."""
-    for name in ("LABELMINT_MIRROR", "MLFLOW_TRACKING_URI", "LABELMINT_TRACKING", "LABELMINT_PARENT_RUN_ID", "LABELMINT_DEBUG"):
+    for name in (
+        "LABELMINT_MIRROR",
+        "MLFLOW_TRACKING_URI",
+        "LABELMINT_TRACKING",
+        "LABELMINT_PARENT_RUN_ID",
+        "LABELMINT_DEBUG",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

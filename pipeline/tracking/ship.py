@@ -12,9 +12,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from pipeline.tracking.spool import SPOOL
 
@@ -86,7 +87,10 @@ def _run(client: Any, root: Path, folder: Path, header: dict[str, Any]) -> str:
     known = folder / "run_id"
     if known.exists():
         return known.read_text()
-    tags = {name: str(value) for name, value in header["tags"].items()} | {"mlflow.runName": header["name"], "mlflow.source.name": "pipeline.stage"}
+    tags = {name: str(value) for name, value in header["tags"].items()} | {
+        "mlflow.runName": header["name"],
+        "mlflow.source.name": "pipeline.stage",
+    }
     if header["parent"]:
         tags["mlflow.parentRunId"] = header["parent"]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True).stdout.strip()
@@ -105,13 +109,19 @@ def _experiment(client: Any, root: Path) -> str:
         if found is not None:
             return found.experiment_id
         local = tracking_uri(root).startswith("sqlite")
-        return client.create_experiment(name, artifact_location=(root / _ARTIFACTS).resolve().as_uri() if local else None)
+        return client.create_experiment(
+            name, artifact_location=(root / _ARTIFACTS).resolve().as_uri() if local else None
+        )
 
 
 def _send(client: Any, run_id: str, folder: Path, events: list[dict[str, Any]]) -> None:
     from mlflow.entities import Metric, Param
 
-    metrics = [Metric(name, value, event["time"], event["step"]) for event in events for name, value in event.get("metrics", {}).items()]
+    metrics = [
+        Metric(name, value, event["time"], event["step"])
+        for event in events
+        for name, value in event.get("metrics", {}).items()
+    ]
     params = {name: value[:_LONGEST_PARAM] for event in events for name, value in event.get("params", {}).items()}
     for at in range(0, len(metrics), _PER_BATCH):
         client.log_batch(run_id, metrics=metrics[at : at + _PER_BATCH])
@@ -122,7 +132,13 @@ def _send(client: Any, run_id: str, folder: Path, events: list[dict[str, Any]]) 
         if "figure" in event:
             from PIL import Image
 
-            client.log_image(run_id, Image.open(folder / "files" / event["file"]), key=event["figure"], step=event["step"], synchronous=True)
+            client.log_image(
+                run_id,
+                Image.open(folder / "files" / event["file"]),
+                key=event["figure"],
+                step=event["step"],
+                synchronous=True,
+            )
         elif "artifact" in event:
             named = folder / "files" / event["artifact"]
             if not named.exists():

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Mapping, TextIO
+from typing import Any, TextIO
 
 from stages.prepare.layout import Arm
 from stages.prepare.tracker import say
@@ -29,7 +30,10 @@ def open_tracker(root: Path, stage: str, arm: Arm | None) -> SpoolTracker:
     if os.environ.get(SWITCH, "on").lower() in ("off", "0", "false"):
         return SpoolTracker(None)
     name = f"{stage}@{arm.name}" if arm else stage
-    tags = {"stage": stage, **({"arm": arm.name, "generator": arm.generator, "percent": arm.percent, "seed": arm.seed} if arm else {})}
+    tags = {
+        "stage": stage,
+        **({"arm": arm.name, "generator": arm.generator, "percent": arm.percent, "seed": arm.seed} if arm else {}),
+    }
     folder = root / SPOOL / f"{time.time_ns()}-{name}-{os.getpid()}"
     try:
         (folder / "files").mkdir(parents=True)
@@ -81,7 +85,11 @@ class SpoolTracker:
         self._keep(f"figure-{name}-{step:06d}.png", lambda path: path.write_bytes(png), {"figure": name, "step": step})
 
     def log_file(self, path: Path, folder: str = "") -> None:
-        self._keep(f"{folder.replace('/', '_')}-{path.name}", lambda copy: shutil.copyfile(path, copy), {"artifact": path.name, "folder": folder})
+        self._keep(
+            f"{folder.replace('/', '_')}-{path.name}",
+            lambda copy: shutil.copyfile(path, copy),
+            {"artifact": path.name, "folder": folder},
+        )
 
     def close(self, status: str) -> None:
         """status: FINISHED, FAILED or KILLED. Waits a little for the shipper, never long, and leaves the spool if it must."""

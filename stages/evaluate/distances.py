@@ -69,7 +69,9 @@ def neighbourhoods(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, 
 
 def nearest_distances(queries: np.ndarray, others: np.ndarray) -> np.ndarray:
     """float64 (N,): distance of each query to its nearest neighbour among `others`, in bounded memory."""
-    return np.concatenate([_distances(queries[at : at + _CHUNK], others).min(1) for at in range(0, len(queries), _CHUNK)])
+    return np.concatenate(
+        [_distances(queries[at : at + _CHUNK], others).min(1) for at in range(0, len(queries), _CHUNK)]
+    )
 
 
 def _radii(points: np.ndarray, k: int) -> np.ndarray:

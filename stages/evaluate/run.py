@@ -39,7 +39,11 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
 
     network, digest = feature_network.load(layout.feature_network)
     space = Space(network, np.asarray(test_images))
-    likeness = {"real": space.likeness(real, None), "synthetic": space.likeness(np.asarray(synthetic), real), "mixed": None}
+    likeness = {
+        "real": space.likeness(real, None),
+        "synthetic": space.likeness(np.asarray(synthetic), real),
+        "mixed": None,
+    }
     by_real_classifier = predict_with(layout.baseline(arm), "real", synthetic)
 
     rows = []
@@ -58,10 +62,19 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
                     **(likeness[source] or {}),
                 }
             )
-            say(f"{arm.name} {source}: accuracy {100 * measured['accuracy']:.2f} % [{100 * measured['accuracy_low']:.2f}, {100 * measured['accuracy_high']:.2f}]")
-            tracker.log_metrics({f"{name}/{source}": rows[-1][name] for name in ("accuracy", "accuracy_low", "accuracy_high", "macro_recall", "worst_class_recall")})
+            say(
+                f"{arm.name} {source}: accuracy {100 * measured['accuracy']:.2f} % [{100 * measured['accuracy_low']:.2f}, {100 * measured['accuracy_high']:.2f}]"
+            )
+            tracker.log_metrics(
+                {
+                    f"{name}/{source}": rows[-1][name]
+                    for name in ("accuracy", "accuracy_low", "accuracy_high", "macro_recall", "worst_class_recall")
+                }
+            )
             if likeness[source]:
-                tracker.log_metrics({f"{name}/{source}": value for name, value in likeness[source].items() if isinstance(value, float)})
+                tracker.log_metrics(
+                    {f"{name}/{source}": value for name, value in likeness[source].items() if isinstance(value, float)}
+                )
     protocol = {
         "accuracy": f"{len(test_labels)} real test images; interval: Wilson, 95 %",
         "features": f"frozen small CNN trained on all {facts['n_train']} real training images, sha256 {digest}",
@@ -72,7 +85,12 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         "gan_test": "accuracy of the real-only classifier of the same images on the synthetic ones",
     }
     gan_test = accuracy.summary(synthetic_labels, by_real_classifier, len(facts["classes"]))
-    content = {"classes": facts["classes"], "rows": rows, "gan_test": {"accuracy": gan_test["accuracy"], "recalls": gan_test["recalls"]}, "protocol": protocol}
+    content = {
+        "classes": facts["classes"],
+        "rows": rows,
+        "gan_test": {"accuracy": gan_test["accuracy"], "recalls": gan_test["recalls"]},
+        "protocol": protocol,
+    }
     save_json(layout.metrics(arm), content)
     save_json(layout.timing("evaluate", arm), {"seconds": round(time.perf_counter() - started, 2)})
     tracker.log_metrics({"gan_test": gan_test["accuracy"], "percent": arm.percent})

@@ -6,8 +6,8 @@ import os
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from stages.prepare.errors import InputError
 from stages.prepare.tracker import say
@@ -38,9 +38,12 @@ def locate(names: Sequence[str], raw: Path, addresses: Sequence[str]) -> Path:
         try:
             return download(url, raw / url.rsplit("/", 1)[1])
         except OSError as error:
-            failures.append(f"{url} ({getattr(error, 'reason', None) or error})")
+            reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
+            failures.append(f"{url} ({reason})")
     tried = "; ".join([str(folder / names[0]) for folder in folders] + failures)
-    raise InputError(f"{Path(names[0]).name} not found: tried {tried}. Put the file into {raw}, or set {MIRROR} to a folder or URL that has it")
+    raise InputError(
+        f"{Path(names[0]).name} not found: tried {tried}. Put the file into {raw}, or set {MIRROR} to a folder or URL that has it"
+    )
 
 
 def download(url: str, target: Path) -> Path:

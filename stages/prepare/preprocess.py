@@ -22,7 +22,9 @@ def to_size(images: np.ndarray, params: Dataset) -> np.ndarray:
         fitted = images
     elif params.fit == "pad":
         if max(height, width) > size:
-            raise InputError(f"dataset.fit is pad, but images are {height}x{width} and image_size is {size}; use fit: resize or a larger image_size")
+            raise InputError(
+                f"dataset.fit is pad, but images are {height}x{width} and image_size is {size}; use fit: resize or a larger image_size"
+            )
         top, left = (size - height) // 2, (size - width) // 2
         fitted = np.pad(images, ((0, 0), (top, size - height - top), (left, size - width - left)))
     else:

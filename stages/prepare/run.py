@@ -58,7 +58,10 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
             "checksums": source.checksums,
             "preprocessing": asdict(params.dataset),
             "duplicates": {**counts, "action": params.dataset.duplicates},
-            "train": {"source_index": train.source_index[kept].tolist(), "sha256_16": [train_hashes[index] for index in kept]},
+            "train": {
+                "source_index": train.source_index[kept].tolist(),
+                "sha256_16": [train_hashes[index] for index in kept],
+            },
             "test": {"source_index": test.source_index.tolist(), "sha256_16": test_hashes},
             "subsets": {
                 str(seed): {str(percent): subset(labels, percent, seed).tolist() for percent in sorted(params.percents)}
@@ -67,7 +70,9 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         },
     )
     tracker.log_metrics({"n_train": len(labels), "n_test": len(test.labels), **counts})
-    say(f"{source.title}: {len(labels)} training and {len(test.labels)} test images; {len(dropped)} training images dropped because the test set has them")
+    say(
+        f"{source.title}: {len(labels)} training and {len(test.labels)} test images; {len(dropped)} training images dropped because the test set has them"
+    )
 
 
 def split(source: Source, params: P.Dataset) -> tuple[Split, Split]:
@@ -87,7 +92,9 @@ def without_test_images(train: list[str], test: list[str], action: str) -> tuple
     seen = set(test)
     leaked = np.array([digest in seen for digest in train], dtype=bool)
     if leaked.any() and action == "refuse":
-        raise InputError(f"{leaked.sum()} training images also stand in the test set; set dataset.duplicates: drop to leave them out of training")
+        raise InputError(
+            f"{leaked.sum()} training images also stand in the test set; set dataset.duplicates: drop to leave them out of training"
+        )
     return np.flatnonzero(~leaked), np.flatnonzero(leaked)
 
 
@@ -95,11 +102,15 @@ def check_classes(train: np.ndarray, test: np.ndarray, classes: list[str]) -> No
     """Raises: InputError when a class has no images, or fewer than two to train on, or a label has no class."""
     for split_name, labels, least in (("training", train, 2), ("test", test, 1)):
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
-            raise InputError(f"{split_name} labels run from {labels.min()} to {labels.max()}, but there are {len(classes)} classes")
+            raise InputError(
+                f"{split_name} labels run from {labels.min()} to {labels.max()}, but there are {len(classes)} classes"
+            )
         counts = np.bincount(labels, minlength=len(classes))
         poor = [classes[index] for index in np.flatnonzero(counts < least)]
         if poor:
-            raise InputError(f"class {', '.join(poor)}: fewer than {least} {split_name} images; add images or remove the class")
+            raise InputError(
+                f"class {', '.join(poor)}: fewer than {least} {split_name} images; add images or remove the class"
+            )
 
 
 def _take(part: Split, indices: np.ndarray) -> Split:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -59,7 +60,10 @@ _MNIST_MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-_MNIST_ADDRESSES = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+_MNIST_ADDRESSES = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
 
 
 def read_mnist(raw: Path) -> Source:
@@ -69,7 +73,9 @@ def read_mnist(raw: Path) -> Source:
         images = _idx(f"{prefix}-images-idx3-ubyte", 3, raw)
         labels = _idx(f"{prefix}-labels-idx1-ubyte", 1, raw).astype(np.int64)
         if len(images) != len(labels):
-            raise InputError(f"MNIST {prefix}: {len(images)} images but {len(labels)} labels; the files do not belong together")
+            raise InputError(
+                f"MNIST {prefix}: {len(images)} images but {len(labels)} labels; the files do not belong together"
+            )
         return Split(images, labels, np.arange(len(labels)))
 
     return Source(

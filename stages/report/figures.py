@@ -12,7 +12,13 @@ import numpy as np
 _COLOURS = {"real": "#3b6fb6", "synthetic": "#d1642e", "mixed": "#3f8f5f"}
 _MARKERS = {"real": "o", "synthetic": "s", "mixed": "^"}
 _LABELS = {"real": "real images only", "synthetic": "minted images only", "mixed": "real + minted"}
-_CURVES = {"d_loss_real": "D loss, real", "d_loss_fake": "D loss, fake", "g_loss": "G loss", "d_acc_real": "D accuracy, real", "d_acc_fake": "D accuracy, fake"}
+_CURVES = {
+    "d_loss_real": "D loss, real",
+    "d_loss_fake": "D loss, fake",
+    "g_loss": "G loss",
+    "d_acc_real": "D accuracy, real",
+    "d_acc_fake": "D accuracy, fake",
+}
 
 
 def _figure(width: float, height: float, columns: int = 1):
@@ -36,7 +42,9 @@ def accuracy_plot(rows: list[dict[str, Any]]) -> str:
     """Accuracy against percent, one line per generator and source; bars are 95 % intervals of single runs."""
     figure, (axes,) = _figure(7.2, 4.2)
     generators = sorted({row["generator"] for row in rows})
-    series = [("real", generators[0])] + [(source, generator) for generator in generators for source in ("synthetic", "mixed")]
+    series = [("real", generators[0])] + [
+        (source, generator) for generator in generators for source in ("synthetic", "mixed")
+    ]
     for offset, (source, generator) in enumerate(series):
         groups = defaultdict(list)
         for row in rows:
@@ -49,7 +57,16 @@ def accuracy_plot(rows: list[dict[str, Any]]) -> str:
         shifted = np.array(percents) + 0.7 * (offset - (len(series) - 1) / 2)  # so that bars do not hide each other
         label = _LABELS[source] + (f", {generator}" if source != "real" and len(generators) > 1 else "")
         errors = 100 * np.stack([middle - low, high - middle]).clip(0)
-        axes.errorbar(shifted, 100 * middle, errors, color=_COLOURS[source], marker=_MARKERS[source], capsize=3, linewidth=1.6, label=label)
+        axes.errorbar(
+            shifted,
+            100 * middle,
+            errors,
+            color=_COLOURS[source],
+            marker=_MARKERS[source],
+            capsize=3,
+            linewidth=1.6,
+            label=label,
+        )
     axes.set_xlabel("share of the real training data, %")
     axes.set_ylabel("accuracy on real test images, %")
     axes.set_xticks(sorted({row["percent"] for row in rows}))
@@ -69,7 +86,14 @@ def training_plot(table: list[dict[str, str]]) -> str:
             by_point[float(row["images_seen"])].append(float(row[name]))
         points = sorted(by_point)
         (line,) = axes.plot(points, [np.mean(by_point[point]) for point in points], label=label, linewidth=1.6)
-        axes.fill_between(points, [min(by_point[point]) for point in points], [max(by_point[point]) for point in points], color=line.get_color(), alpha=0.15, linewidth=0)
+        axes.fill_between(
+            points,
+            [min(by_point[point]) for point in points],
+            [max(by_point[point]) for point in points],
+            color=line.get_color(),
+            alpha=0.15,
+            linewidth=0,
+        )
     for axes, title in ((losses, "loss"), (accuracies, "share D gets right")):
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("images seen, per class")
@@ -87,7 +111,15 @@ def confusion_plot(confusion: list[list[int]], classes: list[str]) -> str:
     axes.imshow(counts / counts.sum(1, keepdims=True).clip(1), cmap="Blues", vmin=0, vmax=1)
     if len(classes) <= 20:
         for row, column in zip(*np.nonzero(counts)):
-            axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=6.5, color="white" if row == column else "black")
+            axes.text(
+                column,
+                row,
+                str(counts[row, column]),
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color="white" if row == column else "black",
+            )
         axes.set_xticks(range(len(classes)), classes, fontsize=7)
         axes.set_yticks(range(len(classes)), classes, fontsize=7)
     axes.set_xlabel("predicted", fontsize=8)

@@ -34,7 +34,9 @@ def render(page: Page) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["svg"] = lambda text: Markup(_own_ids(text))
     environment.filters["percent"] = lambda share: f"{100 * share:.2f}"
-    environment.filters["number"] = lambda value: "–" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    environment.filters["number"] = lambda value: (
+        "–" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    )
     template = environment.from_string(_TEMPLATE.read_text())
     return template.render(page=page, settings=json.dumps(page.settings, indent=1))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,9 +34,18 @@ class Params:
 
 
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
-    arms = [Arm(generator, percent, seed) for seed in params.seeds for generator in params.generators for percent in sorted(params.percents)]
+    arms = [
+        Arm(generator, percent, seed)
+        for seed in params.seeds
+        for generator in params.generators
+        for percent in sorted(params.percents)
+    ]
     metrics = {arm: load_json(layout.metrics(arm)) for arm in arms}
-    rows = [{**row, "fid": None, "seconds": seconds(layout, arm, row["source"])} for arm in arms for row in metrics[arm]["rows"]]
+    rows = [
+        {**row, "fid": None, "seconds": seconds(layout, arm, row["source"])}
+        for arm in arms
+        for row in metrics[arm]["rows"]
+    ]
     folder = layout.reports
     folder.mkdir(exist_ok=True)
     (folder / "results.csv").write_text(tables.to_csv(rows))
@@ -48,7 +56,9 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     images, labels = load_set(layout.tensors)
     page = Page(
         manifest=manifest,
-        verdict=tables.verdict(rows, manifest["n_test"]) if rows else ["No arm to compare: params.yaml names no generator."],
+        verdict=tables.verdict(rows, manifest["n_test"])
+        if rows
+        else ["No arm to compare: params.yaml names no generator."],
         rows=tables.ordered(rows),
         accuracy_plot=figures.accuracy_plot(rows) if rows else "",
         real_samples=figures.data_uri(sample_grid(np.asarray(images), labels), "png"),
@@ -69,7 +79,11 @@ def seconds(layout: Layout, arm: Arm, source: str) -> float:
     if source == "real":
         real = Arm("real", arm.percent, arm.seed)
         return load_json(layout.timing("train_baselines", real))["real"]
-    return round(load_json(layout.timing("train_classifiers", arm))[source] + load_json(layout.timing("train_generators", arm))["seconds"], 2)
+    return round(
+        load_json(layout.timing("train_classifiers", arm))[source]
+        + load_json(layout.timing("train_generators", arm))["seconds"],
+        2,
+    )
 
 
 def sample_grid(images: np.ndarray, labels: np.ndarray) -> bytes:
@@ -91,7 +105,8 @@ def arm_section(layout: Layout, arm: Arm, metrics: dict[str, Any], rows: list[di
         "progress": figures.data_uri((folder / "progress.gif").read_bytes(), "gif"),
         "training_plot": figures.training_plot(training),
         "confusions": [(row["source"], figures.confusion_plot(row["confusion"], classes)) for row in metrics["rows"]],
-        "recalls": {row["source"]: row["recalls"] for row in metrics["rows"]} | {"GAN-test": metrics["gan_test"]["recalls"]},
+        "recalls": {row["source"]: row["recalls"] for row in metrics["rows"]}
+        | {"GAN-test": metrics["gan_test"]["recalls"]},
         "classes": classes,
         "gan_test": metrics["gan_test"]["accuracy"],
     }

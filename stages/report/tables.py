@@ -83,7 +83,11 @@ def verdict(rows: list[Row], n_test: int) -> list[str]:
             mean = {
                 source: sum(values) / len(values)
                 for source in _SOURCES
-                if (values := [100 * row["accuracy"] for row in own if row["percent"] == percent and row["source"] == source])
+                if (
+                    values := [
+                        100 * row["accuracy"] for row in own if row["percent"] == percent and row["source"] == source
+                    ]
+                )
             }
             n_real = next(row["n_real"] for row in own if row["percent"] == percent and row["source"] == "real")
             sentences.append(
@@ -94,13 +98,20 @@ def verdict(rows: list[Row], n_test: int) -> list[str]:
     spread = "One replicate" if len(seeds) == 1 else f"{len(seeds)} replicates"
     sentences.append(
         f"{spread}: the intervals below cover the draw of the {n_test:,} test images"
-        + (", not the luck of a training run; add seeds to params.yaml to measure that." if len(seeds) == 1 else "; the spread between seeds is the rest.")
+        + (
+            ", not the luck of a training run; add seeds to params.yaml to measure that."
+            if len(seeds) == 1
+            else "; the spread between seeds is the rest."
+        )
     )
     return sentences
 
 
 def _cost(mean: dict[str, float]) -> str:
-    lost, gained = mean["real"] - mean["synthetic"], mean["mixed"] - mean["real"]
-    first = f"Replacing the real images costs {lost:.1f} points" if lost > 0 else f"Replacing the real images gains {-lost:.1f} points"
-    second = f"adding minted ones gains {gained:.1f}" if gained > 0 else f"adding minted ones costs {-gained:.1f}"
-    return f"{first}; {second}."
+    return f"Replacing the real images {_points(mean['synthetic'] - mean['real'])}; adding minted ones to them {_points(mean['mixed'] - mean['real'])}."
+
+
+def _points(gain: float) -> str:
+    if abs(gain) < 0.05:
+        return "changes nothing"
+    return f"{'gains' if gain > 0 else 'costs'} {abs(gain):.1f} points"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from stages.prepare.pixels import to_uint8
 from stages.prepare.splits import derive_seed
 from stages.train_generators.archive import GeneratorArchive
 from stages.train_generators.networks import draw_latents
 from stages.train_generators.params import Family
-from stages.train_generators.trainer import to_uint8
 
 _BATCH = 500
 
@@ -30,5 +30,8 @@ def mint(archive: GeneratorArchive, position: int, seeds: np.ndarray) -> np.ndar
     """uint8 (N, C, S, S): images of class number `position`."""
     network = archive.network(position)
     with torch.no_grad():
-        batches = [to_uint8(network(latents_from_seeds(seeds[at : at + _BATCH], archive.family))) for at in range(0, len(seeds), _BATCH)]
+        batches = [
+            to_uint8(network(latents_from_seeds(seeds[at : at + _BATCH], archive.family)))
+            for at in range(0, len(seeds), _BATCH)
+        ]
     return torch.cat(batches).contiguous().numpy()

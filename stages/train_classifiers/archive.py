@@ -41,7 +41,9 @@ def save(folder: Path, jobs: list[Job], fitted: list[Fitted], sizes: list[dict[s
                 "weights_sha256": hashlib.sha256(content).hexdigest(),
             }
             for row in result.checks:
-                table.writerow({"source": job.source, "step": row["step"], **{name: f"{row[name]:.6g}" for name in CHECKS[2:]}})
+                table.writerow(
+                    {"source": job.source, "step": row["step"], **{name: f"{row[name]:.6g}" for name in CHECKS[2:]}}
+                )
     save_json(folder / "classifiers.json", facts)
 
 
@@ -58,7 +60,9 @@ def network(folder: Path, source: str) -> torch.nn.Module:
     path = folder / f"{source}.safetensors"
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != facts["weights_sha256"]:
-        raise InputError(f"{path}: its checksum is not the one in classifiers.json; the file is damaged, delete the folder and run again")
+        raise InputError(
+            f"{path}: its checksum is not the one in classifiers.json; the file is damaged, delete the folder and run again"
+        )
     params = Classifier(**{**facts["params"], "augmentation": Augmentation(**facts["params"]["augmentation"])})
     model = build(params, tuple(facts["shape"]), facts["classes"], None)
     model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in from_bytes(content).items()})

@@ -14,11 +14,19 @@ _BLUR_RADIUS = 2
 
 def augment(images: torch.Tensor, params: Augmentation, rng: torch.Generator) -> torch.Tensor:
     """images: float (N, C, S, S) in [-1, 1] -> the same, each image changed in its own way."""
+
     def uniform(most: float) -> torch.Tensor:
         return (torch.rand(len(images), generator=rng, device=images.device) * 2 - 1) * most
 
     if params.rotation or params.shift or params.scale or params.shear:
-        images = _affine(images, uniform(params.rotation), uniform(params.scale), uniform(params.shear), uniform(params.shift), uniform(params.shift))
+        images = _affine(
+            images,
+            uniform(params.rotation),
+            uniform(params.scale),
+            uniform(params.shear),
+            uniform(params.shift),
+            uniform(params.shift),
+        )
     if params.blur:
         images = _blur(images, uniform(params.blur).abs())
     if params.contrast:

@@ -32,7 +32,9 @@ class EfficientNetB0(nn.Module):
         self.pretrained = params.weights != "none"
         channels = 3 if self.pretrained else shape[0]
         # Drop connect would draw from the global generator, and is meant for far longer training.
-        self.trunk = EfficientNet.from_name("efficientnet-b0", in_channels=channels, include_top=True, dropout_rate=0.0, drop_connect_rate=0.0)
+        self.trunk = EfficientNet.from_name(
+            "efficientnet-b0", in_channels=channels, include_top=True, dropout_rate=0.0, drop_connect_rate=0.0
+        )
         if self.pretrained and raw is not None:
             self.trunk.load_state_dict(_weights(params.weights, raw))
         self.trunk._fc = nn.Identity()
@@ -47,7 +49,10 @@ class EfficientNetB0(nn.Module):
 
     def forward(self, images: torch.Tensor, rng: torch.Generator | None = None) -> torch.Tensor:
         if self.pretrained:
-            mean, deviation = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (_IMAGENET_MEAN, _IMAGENET_DEVIATION))
+            mean, deviation = (
+                torch.tensor(values, device=images.device).view(1, 3, 1, 1)
+                for values in (_IMAGENET_MEAN, _IMAGENET_DEVIATION)
+            )
             images = ((images + 1) / 2 - mean) / deviation  # a grey image is broadcast to three channels
         values = self.dense(self.dropout(self.trunk(images), rng))
         return self.head(F.relu(values) if isinstance(self.dense, nn.Linear) else values)
@@ -64,7 +69,9 @@ class _SameConvolution(nn.Conv2d):
         stride, weight = self.stride[0], self.weight
         if self.kernel_size == (1, 1) and stride == 1:  # a matrix product, without a copy where maps are channels_last
             return F.linear(maps.permute(0, 2, 3, 1), weight.flatten(1), self.bias).permute(0, 3, 1, 2)
-        (top, bottom, rows), (left, right, columns) = (_useful(self.kernel_size[0], stride, size) for size in maps.shape[-2:])
+        (top, bottom, rows), (left, right, columns) = (
+            _useful(self.kernel_size[0], stride, size) for size in maps.shape[-2:]
+        )
         weight = weight[:, :, rows, columns]
         if weight.shape[-2:] == (1, 1) and maps.shape[-2:] == (1, 1) and self.groups > 1:
             return maps * weight.view(1, -1, 1, 1)
@@ -86,7 +93,14 @@ def _quicken(module: nn.Module) -> None:
     """Put our convolutions and the fused SiLU in place of the library's, weights kept."""
     for name, child in module.named_children():
         if isinstance(child, nn.Conv2d):
-            ours = _SameConvolution(child.in_channels, child.out_channels, child.kernel_size, child.stride, groups=child.groups, bias=child.bias is not None)
+            ours = _SameConvolution(
+                child.in_channels,
+                child.out_channels,
+                child.kernel_size,
+                child.stride,
+                groups=child.groups,
+                bias=child.bias is not None,
+            )
             ours.load_state_dict(child.state_dict())
             setattr(module, name, ours)
         elif type(child).__name__ in ("MemoryEfficientSwish", "Swish"):
@@ -101,10 +115,16 @@ def _weights(source: str, raw: Path) -> dict[str, torch.Tensor]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"classifier.weights: {path} cannot be read ({error.strerror}); give none, imagenet or the path of a state dict") from error
-    if source == "imagenet" and not hashlib.sha256(content).hexdigest().startswith(expected := _IMAGENET.split("-")[-1][:8]):
+        raise InputError(
+            f"classifier.weights: {path} cannot be read ({error.strerror}); give none, imagenet or the path of a state dict"
+        ) from error
+    if source == "imagenet" and not hashlib.sha256(content).hexdigest().startswith(
+        expected := _IMAGENET.split("-")[-1][:8]
+    ):
         raise InputError(f"{path}: its SHA-256 does not start with {expected}; delete the file and run again")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"classifier.weights: {path} is not a state dict of tensors ({str(error).splitlines()[0]})") from error
+        raise InputError(
+            f"classifier.weights: {path} is not a state dict of tensors ({str(error).splitlines()[0]})"
+        ) from error

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from stages.prepare.errors import InputError
 from stages.prepare.layout import Layout
+from stages.prepare.pixels import normalize
 from stages.prepare.splits import derive_seed
 from stages.prepare.tensors import load_json, load_set, save_json
 from stages.prepare.tracker import Tracker, say
@@ -22,7 +23,6 @@ from stages.train_classifiers import params as P
 from stages.train_classifiers.small_cnn import SmallCNN
 from stages.train_generators.augment import translate
 from stages.train_generators.engine import threads
-from stages.train_generators.trainer import normalize
 
 _BATCH = 500
 _TRANSLATION = 0.1
@@ -70,7 +70,12 @@ def save(folder: Path, network: SmallCNN, params: P.FeatureNetwork, shape: tuple
     folder.mkdir(parents=True, exist_ok=True)
     content = to_bytes({name: value.contiguous().numpy() for name, value in network.state_dict().items()})
     (folder / "network.safetensors").write_bytes(content)
-    facts = {"params": asdict(params), "shape": list(shape), "classes": classes, "sha256": hashlib.sha256(content).hexdigest()}
+    facts = {
+        "params": asdict(params),
+        "shape": list(shape),
+        "classes": classes,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
     save_json(folder / "network.json", facts)
 
 
@@ -81,7 +86,9 @@ def load(folder: Path) -> tuple[SmallCNN, str]:
     facts, path = load_json(folder / "network.json"), folder / "network.safetensors"
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != facts["sha256"]:
-        raise InputError(f"{path}: its checksum is not the one in network.json; the file is damaged, delete the folder and run again")
+        raise InputError(
+            f"{path}: its checksum is not the one in network.json; the file is damaged, delete the folder and run again"
+        )
     network = SmallCNN(tuple(facts["shape"]), facts["classes"], facts["params"]["features"])
     network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in from_bytes(content).items()})
     return network.eval(), facts["sha256"]

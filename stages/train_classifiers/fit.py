@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from stages.prepare.pixels import normalize
 from stages.prepare.splits import derive_seed, hold_out
 from stages.train_classifiers.augment import augment
 from stages.train_classifiers.efficientnet import EfficientNetB0
 from stages.train_classifiers.params import Classifier
 from stages.train_classifiers.small_cnn import SmallCNN
-from stages.train_generators.trainer import normalize
 
 _EVALUATION_BATCH = 256
 
@@ -83,11 +83,21 @@ def fit(job: Job, device: torch.device) -> Fitted:
             logits = torch.from_numpy(predict(network, held.images, device))
             accuracy = (logits.argmax(1).numpy() == held.labels).mean()
             holdout_loss = F.cross_entropy(logits, torch.from_numpy(held.labels)).item()
-            checks.append({"step": step + 1, "train_loss": loss_sum.item() / since, "holdout_loss": holdout_loss, "holdout_accuracy": float(accuracy)})
+            checks.append(
+                {
+                    "step": step + 1,
+                    "train_loss": loss_sum.item() / since,
+                    "holdout_loss": holdout_loss,
+                    "holdout_accuracy": float(accuracy),
+                }
+            )
             loss_sum, since = torch.zeros((), device=device), 0
             if (accuracy, -holdout_loss) > best:
                 best, best_step = (accuracy, -holdout_loss), step + 1
-                weights = {name: value.detach().cpu().contiguous().numpy().copy() for name, value in network.state_dict().items()}
+                weights = {
+                    name: value.detach().cpu().contiguous().numpy().copy()
+                    for name, value in network.state_dict().items()
+                }
             network.train()
     return Fitted(weights, checks, best_step)
 
@@ -128,9 +138,15 @@ def _batch(pools: list[Pool], size: int, seed: int, device: torch.device) -> tup
 
 def _optimizer(network: torch.nn.Module, params: Classifier):
     if params.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(network.parameters(), params.learning_rate, weight_decay=params.weight_decay, fused=True)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), params.learning_rate, weight_decay=params.weight_decay, fused=True
+        )
     else:
-        optimizer = torch.optim.SGD(network.parameters(), params.learning_rate, params.momentum, weight_decay=params.weight_decay)
+        optimizer = torch.optim.SGD(
+            network.parameters(), params.learning_rate, params.momentum, weight_decay=params.weight_decay
+        )
     if params.learning_rate_schedule == "constant":
         return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=params.steps, pct_start=0.2, cycle_momentum=False)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, params.learning_rate, total_steps=params.steps, pct_start=0.2, cycle_momentum=False
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +55,9 @@ def train(params: Params, stage: str, layout: Layout, sources: dict[str, list[Po
         source = jobs[position].source
         fitted[position], seconds[source] = result, round(time.perf_counter() - started, 2)
         best = next(row for row in result.checks if row["step"] == result.best_step)
-        say(f"{arm.name} {source}: {params.classifier.steps} steps, best on held-out {source} images at step {result.best_step} ({100 * best['holdout_accuracy']:.2f} %)")
+        say(
+            f"{arm.name} {source}: {params.classifier.steps} steps, best on held-out {source} images at step {result.best_step} ({100 * best['holdout_accuracy']:.2f} %)"
+        )
         for row in result.checks:
             tracker.log_metrics({f"{name}/{source}": row[name] for name in archive.CHECKS[2:]}, step=row["step"])
     archive.save(folder, jobs, fitted, [_sizes(job) for job in jobs])
@@ -66,4 +68,7 @@ def train(params: Params, stage: str, layout: Layout, sources: dict[str, list[Po
 
 def _sizes(job: Job) -> dict[str, int]:
     real, synthetic = {"real": (0, None), "synthetic": (None, 0), "mixed": (0, 1)}[job.source]
-    return {name: 0 if at is None else len(job.pools[at].labels) for name, at in (("n_real", real), ("n_synthetic", synthetic))}
+    return {
+        name: 0 if at is None else len(job.pools[at].labels)
+        for name, at in (("n_real", real), ("n_synthetic", synthetic))
+    }

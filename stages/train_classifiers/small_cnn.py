@@ -13,7 +13,12 @@ class SmallCNN(nn.Module):
     def __init__(self, shape: tuple[int, int, int], classes: int, features: int = 128, width: int = 32):
         super().__init__()
         channels, size, _ = shape
-        self.convolutions = nn.ModuleList([nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.Conv2d(width, 2 * width, 3, padding=1, bias=False)])
+        self.convolutions = nn.ModuleList(
+            [
+                nn.Conv2d(channels, width, 3, padding=1, bias=False),
+                nn.Conv2d(width, 2 * width, 3, padding=1, bias=False),
+            ]
+        )
         self.norms = nn.ModuleList([nn.BatchNorm2d(width), nn.BatchNorm2d(2 * width)])
         self.to_features = nn.Linear(2 * width * (size // 4) ** 2, features)
         self.head = nn.Linear(features, classes)

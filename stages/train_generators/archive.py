@@ -12,8 +12,8 @@ import torch
 
 from stages.prepare.errors import InputError
 from stages.prepare.tensors import load_json, save_json
+from stages.train_generators import families
 from stages.train_generators.params import Adam, DiscriminatorNetwork, Family, GeneratorNetwork
-from stages.train_generators.trainer import family_module
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,16 @@ class GeneratorArchive:
 
     def network(self, position: int) -> torch.nn.Module:
         """The generator of class number `position`, in evaluation mode."""
-        network = family_module(self.family_name).build_generator(self.family, self.shape)
+        network = families.load(self.family_name).build_generator(self.family, self.shape)
         state = {name: torch.from_numpy(values[position].copy()) for name, values in self.weights.items()}
         result = network.load_state_dict(state, strict=False)
-        odd = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")] + result.unexpected_keys
+        odd = [
+            name for name in result.missing_keys if not name.endswith("num_batches_tracked")
+        ] + result.unexpected_keys
         if odd:
-            raise InputError(f"generator of class {self.classes[position]}: weights do not fit the architecture ({', '.join(odd)})")
+            raise InputError(
+                f"generator of class {self.classes[position]}: weights do not fit the architecture ({', '.join(odd)})"
+            )
         return network.eval()
 
 
@@ -50,7 +54,7 @@ def save(folder: Path, archive: GeneratorArchive) -> None:
             "family": asdict(archive.family),
             "shape": list(archive.shape),
             "classes": archive.classes,
-            "published": "moving average" ,
+            "published": "moving average",
             "weights_sha256": hashlib.sha256(content).hexdigest(),
         },
     )
@@ -66,10 +70,19 @@ def load(folder: Path) -> GeneratorArchive:
         raise InputError(f"{path} is missing; `dvc repro` makes it")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != facts["weights_sha256"]:
-        raise InputError(f"{path}: its checksum is not the one in architecture.json; the file is damaged, delete the folder and run again")
-    return GeneratorArchive(facts["family_name"], family_from(facts["family"]), tuple(facts["shape"]), facts["classes"], from_bytes(content))
+        raise InputError(
+            f"{path}: its checksum is not the one in architecture.json; the file is damaged, delete the folder and run again"
+        )
+    return GeneratorArchive(
+        facts["family_name"], family_from(facts["family"]), tuple(facts["shape"]), facts["classes"], from_bytes(content)
+    )
 
 
 def family_from(fields: dict[str, Any]) -> Family:
-    nested = {"generator": GeneratorNetwork, "discriminator": DiscriminatorNetwork, "generator_optimizer": Adam, "discriminator_optimizer": Adam}
+    nested = {
+        "generator": GeneratorNetwork,
+        "discriminator": DiscriminatorNetwork,
+        "generator_optimizer": Adam,
+        "discriminator_optimizer": Adam,
+    }
     return Family(**{name: nested[name](**value) if name in nested else value for name, value in fields.items()})

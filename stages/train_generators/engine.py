@@ -5,10 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Callable, Iterator, Sequence, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -24,7 +25,9 @@ def pick_device(compute: Compute) -> torch.device:
     return torch.device(compute.device)
 
 
-def run_jobs(work: Callable[[Job, torch.device], Result], jobs: Sequence[Job], compute: Compute) -> Iterator[tuple[int, Result]]:
+def run_jobs(
+    work: Callable[[Job, torch.device], Result], jobs: Sequence[Job], compute: Compute
+) -> Iterator[tuple[int, Result]]:
     """Yield (position, work(job, device)) as each finishes.
 
     Results are the same for any number of workers: a job draws only on its own seed and runs in one thread.
@@ -45,7 +48,9 @@ def run_jobs(work: Callable[[Job, torch.device], Result], jobs: Sequence[Job], c
             for future in as_completed(positions):
                 yield positions[future], future.result()
         except BrokenProcessPool as error:
-            raise RuntimeError("a worker process died (out of memory?); run again to go on from its checkpoint, or set compute.workers: 1") from error
+            raise RuntimeError(
+                "a worker process died (out of memory?); run again to go on from its checkpoint, or set compute.workers: 1"
+            ) from error
         except BaseException:
             for process in list(pool._processes.values()):
                 process.terminate()

@@ -18,7 +18,11 @@ class Convolution(nn.Conv2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         height, width = images.shape[-2:]
         pads = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (width, height)]
-        images = F.pad(images, [pads[0] // 2, pads[0] - pads[0] // 2, pads[1] // 2, pads[1] - pads[1] // 2]) if any(pads) else images
+        images = (
+            F.pad(images, [pads[0] // 2, pads[0] - pads[0] // 2, pads[1] // 2, pads[1] - pads[1] // 2])
+            if any(pads)
+            else images
+        )
         if self.in_channels > _FEW_CHANNELS or images.is_cuda:
             return F.conv2d(images, self.weight, self.bias, stride)
         columns = F.unfold(images, kernel, stride=stride).transpose(1, 2)
@@ -38,7 +42,9 @@ class TransposedConvolution(nn.ConvTranspose2d):
             return super().forward(maps)
         stride, height, width = self.stride[0], *maps.shape[-2:]
         columns = F.linear(maps.flatten(2).transpose(1, 2), self.weight.flatten(1).t()).transpose(1, 2)
-        images = F.fold(columns, (height * stride, width * stride), self.kernel_size, padding=self.padding, stride=stride)
+        images = F.fold(
+            columns, (height * stride, width * stride), self.kernel_size, padding=self.padding, stride=stride
+        )
         return images if self.bias is None else images + self.bias.view(1, -1, 1, 1)
 
 

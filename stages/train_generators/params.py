@@ -12,7 +12,9 @@ Activation = Literal["relu", "leaky_relu", "selu"]
 def _same_length(owner: str, **lists: list[int]) -> None:
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"{owner}: " + ", ".join(f"{name} has {n} entries" for name, n in lengths.items()) + "; they must agree")
+        raise ValueError(
+            f"{owner}: " + ", ".join(f"{name} has {n} entries" for name, n in lengths.items()) + "; they must agree"
+        )
     for name, values in lists.items():
         if not values or min(values) < 1:
             raise ValueError(f"{owner}.{name} must list whole numbers of at least 1, got {values}")
@@ -46,16 +48,22 @@ class GeneratorNetwork:
         if self.filters and min(self.filters) < 1 or self.dense_filters < 1:
             raise ValueError("generator.filters and dense_filters must be at least 1")
         if len(self.kernels) != len(self.filters) + 1:
-            raise ValueError(f"generator: {len(self.filters)} filters need {len(self.filters) + 1} kernels and strides (the last layer makes the image), got {len(self.kernels)}")
+            raise ValueError(
+                f"generator: {len(self.filters)} filters need {len(self.filters) + 1} kernels and strides (the last layer makes the image), got {len(self.kernels)}"
+            )
         for kernel, stride in zip(self.kernels, self.strides):
             if kernel < stride or (stride == 1 and kernel % 2 == 0):
-                raise ValueError(f"generator: a kernel of {kernel} with stride {stride} cannot multiply the size by {stride}; use a kernel of at least the stride, odd where the stride is 1")
+                raise ValueError(
+                    f"generator: a kernel of {kernel} with stride {stride} cannot multiply the size by {stride}; use a kernel of at least the stride, odd where the stride is 1"
+                )
 
     def start_size(self, image_size: int) -> int:
         """Pixels after the dense layer. Raises: ValueError when no such size leads to image_size."""
         growth = prod(self.strides)
         if image_size % growth:
-            raise ValueError(f"generator.strides {self.strides} multiply the size by {growth}, which cannot make {image_size} pixels; use an image_size divisible by {growth}, or other strides")
+            raise ValueError(
+                f"generator.strides {self.strides} multiply the size by {growth}, which cannot make {image_size} pixels; use an image_size divisible by {growth}, or other strides"
+            )
         return image_size // growth
 
 

@@ -46,13 +46,23 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
 
     folder = layout.checkpoints(checkpoints.key(_Identity(arm, params.family, params.training), images, labels))
     replicas = [
-        Replica(name, arm.generator, params.family, params.training, images[labels == label], derive_seed(arm.seed, "generator", label), folder / f"class-{label}.pt")
+        Replica(
+            name,
+            arm.generator,
+            params.family,
+            params.training,
+            images[labels == label],
+            derive_seed(arm.seed, "generator", label),
+            folder / f"class-{label}.pt",
+        )
         for label, name in enumerate(classes)
     ]
     trained: list[Trained | None] = [None] * len(replicas)
     for position, result in run_jobs(train_replica, replicas, params.compute):
         trained[position] = result
-        say(f"class {result.name}: {result.epochs[-1]['images_seen']:.0f} images seen, {sum(result is not None for result in trained)} of {len(replicas)} generators done")
+        say(
+            f"class {result.name}: {result.epochs[-1]['images_seen']:.0f} images seen, {sum(result is not None for result in trained)} of {len(replicas)} generators done"
+        )
         for row in result.epochs:
             tracker.log_metrics({f"{name}/{result.name}": row[name] for name in TRACKED}, step=int(row["images_seen"]))
 
@@ -72,7 +82,9 @@ def write(folder: Path, family_name: str, family: Family, trained: list[Trained]
         table.writeheader()
         for each in trained:
             for epoch, row in enumerate(each.epochs, 1):
-                table.writerow({"class": each.name, "epoch": epoch, **{name: f"{value:.6g}" for name, value in row.items()}})
+                table.writerow(
+                    {"class": each.name, "epoch": epoch, **{name: f"{value:.6g}" for name, value in row.items()}}
+                )
 
     (folder / "samples").mkdir(exist_ok=True)
     pictures = []

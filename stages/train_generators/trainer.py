@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from importlib import import_module
 from math import ceil
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
 
+from stages.prepare.pixels import normalize, to_uint8
 from stages.prepare.splits import derive_seed
 from stages.prepare.tracker import say
-from stages.train_generators import checkpoints
+from stages.train_generators import checkpoints, families
 from stages.train_generators.augment import translate
 from stages.train_generators.moving_average import MovingAverage
 from stages.train_generators.networks import draw_latents, initialize
@@ -59,20 +58,6 @@ class Trained:
     epochs: list[dict[str, float]] = field(default_factory=list)
 
 
-def family_module(name: str) -> ModuleType:
-    return import_module(f"stages.train_generators.families.{name}")
-
-
-def to_uint8(images: torch.Tensor) -> torch.Tensor:
-    """[-1, 1] -> 0..255, rounded."""
-    return ((images + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
-
-
-def normalize(images: torch.Tensor) -> torch.Tensor:
-    """uint8 0..255 -> float [-1, 1]."""
-    return images.float().div_(127.5).sub_(1)
-
-
 def steps_per_epoch(training: Training, available: int) -> int:
     return ceil((training.images_per_epoch or available) / training.batch_size)
 
@@ -103,7 +88,9 @@ def train_replica(replica: Replica, device: torch.device) -> Trained:
         step_rng = rng("step", step)
         draws = Draws(
             latents=lambda count: draw_latents(count, family, step_rng),
-            augment=(lambda batch: translate(batch, training.translation, step_rng)) if training.translation else (lambda batch: batch),
+            augment=(lambda batch: translate(batch, training.translation, step_rng))
+            if training.translation
+            else (lambda batch: batch),
             rng=step_rng,
         )
         _set_learning_rates(players, family, training, step / total)
@@ -115,9 +102,17 @@ def train_replica(replica: Replica, device: torch.device) -> Trained:
         if (step + 1) % per_epoch == 0:
             means = (sums / per_epoch).tolist()
             if not np.isfinite(means).all():
-                raise Diverged(f"class {replica.name}: the losses are no longer finite after {seen} images; lower the learning rates in families.{replica.family_name}")
+                raise Diverged(
+                    f"class {replica.name}: the losses are no longer finite after {seen} images; lower the learning rates in families.{replica.family_name}"
+                )
             elapsed, clock = time.perf_counter() - clock, time.perf_counter()
-            rows.append({"images_seen": seen, **dict(zip(TRACKED, means)), "images_per_second": per_epoch * training.batch_size / elapsed})
+            rows.append(
+                {
+                    "images_seen": seen,
+                    **dict(zip(TRACKED, means)),
+                    "images_per_second": per_epoch * training.batch_size / elapsed,
+                }
+            )
             sums.zero_()
             network = average.with_own_statistics(_statistics_latents(family, training, rng))
             with torch.no_grad():
@@ -125,7 +120,11 @@ def train_replica(replica: Replica, device: torch.device) -> Trained:
             _keep(replica.checkpoint, step + 1, players, average, rows, previews)
 
     published = average.with_own_statistics(_statistics_latents(family, training, rng))
-    weights = {name: value.float().cpu().contiguous().numpy() for name, value in published.state_dict().items() if not name.endswith("num_batches_tracked")}
+    weights = {
+        name: value.float().cpu().contiguous().numpy()
+        for name, value in published.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
     return Trained(replica.name, weights, torch.stack(previews).numpy(), rows)
 
 
@@ -136,19 +135,28 @@ def batch_indices(available: int, batch_size: int, step: int, seed: int) -> np.n
     """
     first = step * batch_size
     passes = range(first // available, (first + batch_size - 1) // available + 1)
-    stream = np.concatenate([np.random.default_rng(derive_seed(seed, "pass", number)).permutation(available) for number in passes])
+    stream = np.concatenate(
+        [np.random.default_rng(derive_seed(seed, "pass", number)).permutation(available) for number in passes]
+    )
     return stream[first % available :][:batch_size]
 
 
-def _start(replica: Replica, shape: tuple[int, ...], device: torch.device, rng: torch.Generator) -> tuple[Players, MovingAverage]:
-    family, module = replica.family, family_module(replica.family_name)
+def _start(
+    replica: Replica, shape: tuple[int, ...], device: torch.device, rng: torch.Generator
+) -> tuple[Players, MovingAverage]:
+    family, module = replica.family, families.load(replica.family_name)
     networks = module.build_generator(family, shape), module.build_discriminator(family, shape)
     for network in networks:
         network.to(device=device, memory_format=torch.channels_last)
         initialize(network, family.initialization, rng)
     generator, discriminator = networks
-    optimizers = (_adam(network, params) for network, params in zip(networks, (family.generator_optimizer, family.discriminator_optimizer)))
-    return Players(generator, discriminator, *optimizers, module.objective(family)), MovingAverage(generator, replica.training.ema_half_life)
+    optimizers = (
+        _adam(network, params)
+        for network, params in zip(networks, (family.generator_optimizer, family.discriminator_optimizer))
+    )
+    return Players(generator, discriminator, *optimizers, module.objective(family)), MovingAverage(
+        generator, replica.training.ema_half_life
+    )
 
 
 def _adam(network: torch.nn.Module, params: Adam) -> torch.optim.Adam:
@@ -157,7 +165,10 @@ def _adam(network: torch.nn.Module, params: Adam) -> torch.optim.Adam:
 
 def _set_learning_rates(players: Players, family: Family, training: Training, progress: float) -> None:
     share = min(1.0, 2 * (1 - progress)) if training.learning_rate_decay == "linear" else 1.0
-    for optimizer, params in ((players.generator_optimizer, family.generator_optimizer), (players.discriminator_optimizer, family.discriminator_optimizer)):
+    for optimizer, params in (
+        (players.generator_optimizer, family.generator_optimizer),
+        (players.discriminator_optimizer, family.discriminator_optimizer),
+    ):
         for group in optimizer.param_groups:
             group["lr"] = params.learning_rate * share
 
@@ -167,7 +178,9 @@ def _statistics_latents(family: Family, training: Training, rng) -> list[torch.T
     return [draw_latents(training.batch_size, family, source) for _ in range(_STATISTICS_BATCHES)]
 
 
-def _keep(path: Path | None, step: int, players: Players, average: MovingAverage, rows: list, previews: list[torch.Tensor]) -> None:
+def _keep(
+    path: Path | None, step: int, players: Players, average: MovingAverage, rows: list, previews: list[torch.Tensor]
+) -> None:
     if path is None:
         return
     checkpoints.save(
@@ -182,7 +195,9 @@ def _keep(path: Path | None, step: int, players: Players, average: MovingAverage
     )
 
 
-def _resume(path: Path | None, players: Players, average: MovingAverage, rows: list, previews: list[torch.Tensor]) -> int:
+def _resume(
+    path: Path | None, players: Players, average: MovingAverage, rows: list, previews: list[torch.Tensor]
+) -> int:
     """Steps already taken; everything handed in is brought to that state."""
     state = checkpoints.load(path) if path is not None else None
     if state is None:

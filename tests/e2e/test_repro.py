@@ -23,7 +23,9 @@ class Clone:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+        files = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+        ).stdout.split(b"\0")
         for name in (file.decode() for file in files if file):
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +53,13 @@ class Clone:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        surroundings = {**os.environ, "PATH": path, "PYTHONPATH": str(self.folder), "DVC_NO_ANALYTICS": "1", **environment}
+        surroundings = {
+            **os.environ,
+            "PATH": path,
+            "PYTHONPATH": str(self.folder),
+            "DVC_NO_ANALYTICS": "1",
+            **environment,
+        }
         return subprocess.run(command, cwd=self.folder, env=surroundings, capture_output=True, text=True, timeout=900)
 
     def repro(self, *arguments: str, **environment: str) -> list[str]:
@@ -76,7 +84,11 @@ def test_one_command_goes_from_digits_to_a_report(clone):
     assert [name.split("@")[0] for name in clone.ran] == [
         "prepare", "train_feature_network", "train_generators", "synthesize", "train_baselines", "train_classifiers", "evaluate", "report",
     ]  # fmt: skip
-    assert [(row["percent"], row["source"]) for row in clone.results()] == [("100", "real"), ("100", "synthetic"), ("100", "mixed")]
+    assert [(row["percent"], row["source"]) for row in clone.results()] == [
+        ("100", "real"),
+        ("100", "synthetic"),
+        ("100", "mixed"),
+    ]
     assert (clone.folder / "reports" / "index.html").stat().st_size > 50_000
 
 
@@ -113,7 +125,17 @@ def test_the_same_seed_gives_the_same_bytes(clone):
 def test_a_new_percent_trains_its_own_arm_only(clone):
     clone.change(percents=[50, 100])
     ran = clone.repro()
-    assert sorted(ran) == sorted(["prepare", "train_generators@dcgan-50-0", "synthesize@dcgan-50-0", "train_baselines@50-0", "train_classifiers@dcgan-50-0", "evaluate@dcgan-50-0", "report"])
+    assert sorted(ran) == sorted(
+        [
+            "prepare",
+            "train_generators@dcgan-50-0",
+            "synthesize@dcgan-50-0",
+            "train_baselines@50-0",
+            "train_classifiers@dcgan-50-0",
+            "evaluate@dcgan-50-0",
+            "report",
+        ]
+    )
     assert [row["percent"] for row in clone.results()] == ["50"] * 3 + ["100"] * 3
     clone.change(percents=[100])
     assert not [name for name in clone.repro() if name.startswith("train")]
@@ -123,7 +145,9 @@ def test_metrics_and_plots_are_understood_by_dvc(clone):
     shown = json.loads(clone.run("dvc", "metrics", "show", "--json").stdout)
     assert 0 <= shown[""]["data"]["reports/summary.json"]["data"]["dcgan-100-0"]["accuracy_synthetic"] <= 1
     subprocess.run(["git", "add", "-A"], cwd=clone.folder, check=True)
-    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results"], cwd=clone.folder, check=True)
+    subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results"], cwd=clone.folder, check=True
+    )
     clone.change(training={"epochs": 3})
     assert "train_generators@dcgan-100-0" in clone.repro()
     changed = json.loads(clone.run("dvc", "metrics", "diff", "--json").stdout)
@@ -133,7 +157,9 @@ def test_metrics_and_plots_are_understood_by_dvc(clone):
     page = (clone.folder / "plots" / "index.html").read_text()
     assert "results.csv" in page and "training.csv" in page
     clone.change(training={"epochs": 2})
-    assert not [name for name in clone.repro() if name.startswith("train")]  # the run cache brings the earlier result back
+    assert not [
+        name for name in clone.repro() if name.startswith("train")
+    ]  # the run cache brings the earlier result back
 
 
 def test_a_typo_is_refused_before_any_stage(clone):

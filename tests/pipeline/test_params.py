@@ -22,7 +22,11 @@ def content() -> dict:
     [
         ("training.epoch", 5, "unknown setting 'training.epoch'; did you mean 'epochs'?"),
         ("trainin", {}, "unknown setting 'trainin'; did you mean 'training'?"),
-        ("families.dcgan.generator.filter", [1], "unknown setting 'families.dcgan.generator.filter'; did you mean 'filters'?"),
+        (
+            "families.dcgan.generator.filter",
+            [1],
+            "unknown setting 'families.dcgan.generator.filter'; did you mean 'filters'?",
+        ),
         ("classifier.augmentation.rotate", 1, "did you mean 'rotation'?"),
         ("training.epochs", "5", "training.epochs: Input should be a valid integer, got '5'"),
         ("training.epochs", True, "training.epochs: Input should be a valid integer"),
@@ -69,7 +73,10 @@ def test_says_what_is_missing(content):
         settings.check(content, "params.yaml")
 
 
-@pytest.mark.parametrize(("text", "says"), [("a: [", "not YAML"), ("- 1\n", "expected settings"), ("", "expected settings"), (None, "is missing")])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("a: [", "not YAML"), ("- 1\n", "expected settings"), ("", "expected settings"), (None, "is missing")],
+)
 def test_refuses_a_file_that_is_no_settings(tmp_path, text, says):
     if text is not None:
         (tmp_path / "params.yaml").write_text(text)
@@ -96,7 +103,10 @@ class TestExperiments:
         before = (project / "params.yaml").read_text()
         settings.apply_experiment(project, "mnist_quick")
         after = (project / "params.yaml").read_text()
-        assert "# pixels; the digits are 8x8 and enlarged" in after and settings.load(project / "params.yaml").dataset.name == "mnist"
+        assert (
+            "# pixels; the digits are 8x8 and enlarged" in after
+            and settings.load(project / "params.yaml").dataset.name == "mnist"
+        )
         assert settings.apply_experiment(project, "default") is None
         assert (project / "params.yaml").read_text() == before
 

@@ -42,7 +42,7 @@ class TestMistakes:
             (["evaluate"], "this stage needs an arm"),
             (["evaluate", "dcgan"], "'dcgan' is not an arm"),
             (["train_generators", "wgan-40-0"], "families: no 'wgan'"),
-            (["train_generators", "dcgan-40-0"], "dataset.json is missing"),
+            (["train_generators", "dcgan-40-0"], "data/tensors/images.npy is missing; `dvc repro` makes it"),
             (["report"], "data/metrics/dcgan-40-0.json is missing; `dvc repro` makes it"),
         ],
     )
@@ -67,9 +67,21 @@ class TestFailures:
 
         monkeypatch.setattr("stages.prepare.run.save_set", full)
         code, said = outcome(capsys, "prepare")
-        assert code == 1 and said == "error: prepare: data/tensors/images.npy: no space left to write; free some disk and run again to go on"
+        assert (
+            code == 1
+            and said
+            == "error: prepare: data/tensors/images.npy: no space left to write; free some disk and run again to go on"
+        )
 
-    @pytest.mark.parametrize(("raised", "code", "says"), [(KeyboardInterrupt, 130, "interrupted"), (stage.Terminated, 143, "terminated"), (MemoryError, 1, "out of memory"), (ValueError("a\nb"), 1, "ValueError: a b")])
+    @pytest.mark.parametrize(
+        ("raised", "code", "says"),
+        [
+            (KeyboardInterrupt, 130, "interrupted"),
+            (stage.Terminated, 143, "terminated"),
+            (MemoryError, 1, "out of memory"),
+            (ValueError("a\nb"), 1, "ValueError: a b"),
+        ],
+    )
     def test_others(self, project, capsys, monkeypatch, raised, code, says):
         def fail(*arguments):
             raise raised
@@ -99,25 +111,41 @@ def test_flat():
 def test_a_signal_ends_training_and_its_workers_and_running_again_goes_on(tmp_path, name, code):
     """In processes, as a person would: stop it in the middle, look for strays, run it again."""
     text = (ROOT / "experiments" / "default.yaml").read_text()
-    text = text.replace("images_per_class: null", "images_per_class: 12").replace("images_per_epoch: 2048", "images_per_epoch: 64").replace("epochs: 8", "epochs: 30").replace("workers: auto", "workers: 2")
+    text = (
+        text.replace("images_per_class: null", "images_per_class: 12")
+        .replace("images_per_epoch: 2048", "images_per_epoch: 64")
+        .replace("epochs: 8", "epochs: 30")
+        .replace("workers: auto", "workers: 2")
+    )
     (tmp_path / "params.yaml").write_text(text)
     environment = {**os.environ, "LABELMINT_TRACKING": "off", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pipeline.stage"]
     subprocess.run([*command, "prepare"], cwd=tmp_path, env=environment, check=True, capture_output=True)
 
-    process = subprocess.Popen([*command, "train_generators", "dcgan-100-0"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [*command, "train_generators", "dcgan-100-0"],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 60
     while not list((tmp_path / ".checkpoints").glob("*/class-*.pt")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, getattr(signal, name))
     said = process.communicate(timeout=30)[1]
-    assert process.returncode == code and said.strip().splitlines()[-1].startswith("error: train_generators dcgan-100-0: ")
+    assert process.returncode == code and said.strip().splitlines()[-1].startswith(
+        "error: train_generators dcgan-100-0: "
+    )
     assert "Traceback" not in said
     with pytest.raises(ProcessLookupError):  # the whole session is gone, workers too
         for _ in range(50):
             os.killpg(process.pid, 0)
             time.sleep(0.1)
 
-    resumed = subprocess.run([*command, "train_generators", "dcgan-100-0"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    resumed = subprocess.run(
+        [*command, "train_generators", "dcgan-100-0"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert resumed.returncode == 0 and "going on from step" in resumed.stderr
     assert (tmp_path / "data/generators/dcgan-100-0/generator.safetensors").exists()

@@ -46,7 +46,11 @@ def test_a_stage_becomes_a_run_with_all_it_said(root):
     assert run.info.run_name == "train_generators@dcgan-40-0" and run.info.status == "FINISHED"
     assert run.data.params == {"percent": "40", "seed": "0", "generator": "dcgan", "training.epochs": "8"}
     assert run.data.metrics["percent"] == 40
-    assert [point.value for point in client.get_metric_history(run.info.run_id, "g_loss/3")] == [1, 0.5, pytest.approx(1 / 3)]
+    assert [point.value for point in client.get_metric_history(run.info.run_id, "g_loss/3")] == [
+        1,
+        0.5,
+        pytest.approx(1 / 3),
+    ]
     assert {"system/cpu_utilization_percentage", "system/stage_memory_megabytes"} <= run.data.metrics.keys()
     names = {each.path for each in client.list_artifacts(run.info.run_id)}
     assert {"training.csv", "images"} <= names
@@ -73,7 +77,9 @@ def test_a_stage_that_was_killed_is_shipped_as_killed_and_nothing_twice(root, mo
 
     folder = root / ".tracking" / "1-prepare-0"
     (folder / "files").mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"name": "prepare", "pid": 2**22 + 1, "start": 1, "parent": None, "tags": {"stage": "prepare"}}))
+    (folder / "run.json").write_text(
+        json.dumps({"name": "prepare", "pid": 2**22 + 1, "start": 1, "parent": None, "tags": {"stage": "prepare"}})
+    )
     line = json.dumps({"time": 5, "metrics": {"n": 1.0}, "step": 0})
     (folder / "events.jsonl").write_text(f"{line}\n{line}\n{line[:9]}")  # it died within a line
     send, calls = ship._send, []
@@ -112,6 +118,8 @@ def test_off_means_off(root, monkeypatch):
 def test_spools_of_running_stages_are_left_to_their_own_shipper(root):
     folder = root / ".tracking" / "1-prepare"
     (folder / "files").mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"name": "prepare", "pid": os.getpid(), "start": 1, "parent": None, "tags": {}}))
+    (folder / "run.json").write_text(
+        json.dumps({"name": "prepare", "pid": os.getpid(), "start": 1, "parent": None, "tags": {}})
+    )
     (folder / "events.jsonl").touch()
     assert ship.ship(root, folder) is False and folder.exists()

@@ -40,9 +40,17 @@ def test_efficientnet_gives_what_the_library_gives(size):
 
 def test_efficientnet_has_the_reports_top():
     network = efficientnet.EfficientNetB0(Classifier(), (1, 16, 16), 10, None)
-    assert (network.dropout.probability, network.dense.in_features, network.dense.out_features, network.head.out_features) == (0.3, 1280, 512, 10)
+    assert (
+        network.dropout.probability,
+        network.dense.in_features,
+        network.dense.out_features,
+        network.head.out_features,
+    ) == (0.3, 1280, 512, 10)
     assert network(torch.zeros(2, 1, 16, 16)).shape == (2, 10)
-    strides = [efficientnet.EfficientNetB0(Classifier(stem_stride=stride), (1, 16, 16), 10, None).trunk._conv_stem.stride for stride in (1, 2)]
+    strides = [
+        efficientnet.EfficientNetB0(Classifier(stem_stride=stride), (1, 16, 16), 10, None).trunk._conv_stem.stride
+        for stride in (1, 2)
+    ]
     assert strides == [(1, 1), (2, 2)]
 
 
@@ -89,7 +97,9 @@ class TestWeights:
 class TestFit:
     def job(self, params, workspace, **changes) -> fit.Job:
         images, labels = load_set(workspace.tensors)
-        return fit.Job("real", [fit.Pool(np.asarray(images), labels)], 10, replace(params.classifier, **changes), 0, workspace.raw)
+        return fit.Job(
+            "real", [fit.Pool(np.asarray(images), labels)], 10, replace(params.classifier, **changes), 0, workspace.raw
+        )
 
     def test_learns_real_digits(self, params, workspace):
         job = self.job(params, workspace, steps=120)
@@ -119,7 +129,10 @@ class TestFit:
         assert len(held.labels) == 10 and not any(image.tobytes() in seen for image in held.images)
 
     def test_the_mixed_arm_draws_its_share_of_each(self):
-        pools = [fit.Pool(np.full((5, 1, 4, 4), value, np.uint8), np.full(5, value), share) for value, share in ((0, 0.25), (1, 0.75))]
+        pools = [
+            fit.Pool(np.full((5, 1, 4, 4), value, np.uint8), np.full(5, value), share)
+            for value, share in ((0, 0.25), (1, 0.75))
+        ]
         _, labels = fit._batch(pools, 4000, 0, CPU)
         assert labels.float().mean().item() == pytest.approx(0.75, abs=0.03)
 
@@ -143,7 +156,9 @@ class TestAugment:
     def test_rotation_turns_about_the_centre(self):
         bar = torch.full((1, 1, 17, 17), -1.0)
         bar[0, 0, 8] = 1
-        turned = augment(bar.expand(200, -1, -1, -1), replace(NO_AUGMENTATION, rotation=90.0), torch.Generator().manual_seed(0))
+        turned = augment(
+            bar.expand(200, -1, -1, -1), replace(NO_AUGMENTATION, rotation=90.0), torch.Generator().manual_seed(0)
+        )
         assert (turned[:, 0, 8, 8] > 0.9).all()
 
 
@@ -151,7 +166,11 @@ class TestStages:
     def test_every_source_had_equal_steps_and_its_own_images(self, workspace):
         arm = Arm("dcgan", 100, 0)
         facts = archive.load(workspace.baseline(arm)) | archive.load(workspace.classifiers(arm))
-        assert {source: (made["n_real"], made["n_synthetic"]) for source, made in facts.items()} == {"real": (120, 0), "synthetic": (0, 150), "mixed": (120, 150)}
+        assert {source: (made["n_real"], made["n_synthetic"]) for source, made in facts.items()} == {
+            "real": (120, 0),
+            "synthetic": (0, 150),
+            "mixed": (120, 150),
+        }
         assert {made["steps"] for made in facts.values()} == {30}
 
     def test_the_baseline_has_the_images_the_generator_had(self, workspace, params):

@@ -20,19 +20,27 @@ def gaussian(count: int, size: int, seed: int, shift: float = 0.0) -> np.ndarray
 
 class TestAccuracy:
     @pytest.mark.parametrize(
-        # Wilson's interval as statsmodels.stats.proportion.proportion_confint(method="wilson") gives it
         ("correct", "total", "low", "high"),
-        [(10, 10, 0.7224672, 1.0), (0, 10, 0.0, 0.2775328), (81, 263, 0.2553182, 0.3662059)],
+        [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
     )
-    def test_wilson_interval(self, correct, total, low, high):
-        assert wilson(correct, total) == pytest.approx((low, high), abs=1e-6)
+    def test_wilson_interval_as_tabled_by_newcombe_1998(self, correct, total, low, high):
+        assert wilson(correct, total) == pytest.approx((low, high), abs=5e-5)
 
     def test_confusion_has_true_classes_in_rows(self):
-        assert confusion_matrix(np.array([0, 0, 1, 2]), np.array([0, 2, 1, 1]), 3).tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 0]]
+        assert confusion_matrix(np.array([0, 0, 1, 2]), np.array([0, 2, 1, 1]), 3).tolist() == [
+            [1, 0, 1],
+            [0, 1, 0],
+            [0, 1, 0],
+        ]
 
     def test_summary(self):
         found = summary(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]), 2)
-        assert (found["accuracy"], found["macro_recall"], found["worst_class_recall"], found["recalls"]) == (0.75, 0.5, 0.0, [1.0, 0.0])
+        assert (found["accuracy"], found["macro_recall"], found["worst_class_recall"], found["recalls"]) == (
+            0.75,
+            0.5,
+            0.0,
+            [1.0, 0.0],
+        )
 
 
 class TestFrechet:
@@ -70,7 +78,10 @@ class TestKernelDistance:
     def test_agrees_with_the_sum_over_all_pairs(self):
         first, second = gaussian(30, 5, 0), gaussian(40, 5, 1, 0.5)
         kernel = lambda a, b: (a @ b / 5 + 1) ** 3  # noqa: E731
-        within = [np.mean([kernel(part[i], part[j]) for i in range(len(part)) for j in range(len(part)) if i != j]) for part in (first, second)]
+        within = [
+            np.mean([kernel(part[i], part[j]) for i in range(len(part)) for j in range(len(part)) if i != j])
+            for part in (first, second)
+        ]
         between = np.mean([kernel(a, b) for a in first for b in second])
         assert kernel_distance(first, second) == pytest.approx(sum(within) - 2 * between, rel=1e-9)
 
@@ -100,7 +111,9 @@ class TestNeighbourhoods:
         assert set(neighbourhoods(gaussian(100, 4, 0), gaussian(100, 4, 1, 50.0)).values()) == {0.0}
 
     def test_nearest_distances(self):
-        assert nearest_distances(np.array([[0.0, 0], [5, 5]]), np.array([[3.0, 4], [5, 6]])).tolist() == pytest.approx([5, 1])
+        assert nearest_distances(np.array([[0.0, 0], [5, 5]]), np.array([[3.0, 4], [5, 6]])).tolist() == pytest.approx(
+            [5, 1]
+        )
 
 
 class TestStage:

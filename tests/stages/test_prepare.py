@@ -248,7 +248,11 @@ class TestRun:
 
     @pytest.mark.parametrize(
         ("train", "test", "says"),
-        [([0, 0, 1, 1], [0, 1], "class c: fewer than 2 training"), ([0, 0, 1, 1, 2, 2], [0, 2], "class b: fewer than 1 test"), ([0, 0, 7], [0], "run from 0 to 7")],
+        [
+            ([0, 0, 1, 1], [0, 1], "class c: fewer than 2 training"),
+            ([0, 0, 1, 1, 2, 2], [0, 2], "class b: fewer than 1 test"),
+            ([0, 0, 7], [0], "run from 0 to 7"),
+        ],
     )
     def test_refuses_a_class_without_images(self, train, test, says):
         with pytest.raises(InputError, match=says):
@@ -264,7 +268,10 @@ class TestTensors:
         ("spoil", "says"),
         [
             (lambda folder: (folder / "labels.npy").unlink(), "labels.npy is missing"),
-            (lambda folder: (folder / "images.npy").write_bytes((folder / "images.npy").read_bytes()[:-5]), "damaged array"),
+            (
+                lambda folder: (folder / "images.npy").write_bytes((folder / "images.npy").read_bytes()[:-5]),
+                "damaged array",
+            ),
             (lambda folder: (folder / "images.npy").write_bytes(b""), "damaged array"),
             (lambda folder: np.save(folder / "labels.npy", np.zeros(3, np.int64)), "expected uint8 images"),
             (lambda folder: np.save(folder / "labels.npy", np.array([{}], object)), "damaged array"),

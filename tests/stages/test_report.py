@@ -17,8 +17,23 @@ from stages.report import figures, tables
 
 def row(source: str, accuracy: float, percent: int = 40, **more) -> dict:
     return {
-        **{"dataset": "digits", "generator": "dcgan", "percent": percent, "seed": 0, "source": source, "n_real": 575, "n_synthetic": 0, "steps": 10},
-        **{"accuracy": accuracy, "accuracy_low": accuracy - 0.01, "accuracy_high": accuracy + 0.01, "macro_recall": accuracy, "worst_class_recall": 0.5},
+        **{
+            "dataset": "digits",
+            "generator": "dcgan",
+            "percent": percent,
+            "seed": 0,
+            "source": source,
+            "n_real": 575,
+            "n_synthetic": 0,
+            "steps": 10,
+        },
+        **{
+            "accuracy": accuracy,
+            "accuracy_low": accuracy - 0.01,
+            "accuracy_high": accuracy + 0.01,
+            "macro_recall": accuracy,
+            "worst_class_recall": 0.5,
+        },
         **{"frechet_classifier": 1.5, "fid": None, "seconds": 3.25},
         **more,
     }
@@ -28,29 +43,47 @@ def test_csv_has_the_promised_columns_in_order(workspace):
     with (workspace.reports / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == tables.COLUMNS
-    assert [(each["percent"], each["source"]) for each in rows] == [("100", "real"), ("100", "synthetic"), ("100", "mixed")]
+    assert [(each["percent"], each["source"]) for each in rows] == [
+        ("100", "real"),
+        ("100", "synthetic"),
+        ("100", "mixed"),
+    ]
     assert all(float(each["seconds"]) > 0 and each["fid"] == "" for each in rows)
 
 
 def test_rows_are_ordered_by_arm_whatever_came_first():
     shuffled = [row("mixed", 0.9, 100), row("synthetic", 0.9), row("real", 0.9, 100), row("real", 0.9)]
-    assert [(each["percent"], each["source"]) for each in tables.ordered(shuffled)] == [(40, "real"), (40, "synthetic"), (100, "real"), (100, "mixed")]
+    assert [(each["percent"], each["source"]) for each in tables.ordered(shuffled)] == [
+        (40, "real"),
+        (40, "synthetic"),
+        (100, "real"),
+        (100, "mixed"),
+    ]
 
 
 def test_verdict_says_which_way_it_went_and_how_much_is_luck():
     worse = tables.verdict([row("real", 0.98), row("synthetic", 0.955), row("mixed", 0.985)], 359)
-    assert "Replacing the real images costs 2.5 points; adding minted ones gains 0.5." in worse[0]
+    assert "Replacing the real images costs 2.5 points; adding minted ones to them gains 0.5 points." in worse[0]
     assert "reaches 95.5 % on real test images; one trained on the same real images reaches 98.0 %" in worse[0]
     assert "not the luck of a training run" in worse[-1]
+    assert "changes nothing" in tables.verdict([row("real", 0.95), row("synthetic", 0.95), row("mixed", 0.94)], 359)[0]
     better = tables.verdict([row("real", 0.95), row("synthetic", 0.96), row("mixed", 0.94)], 359)
-    assert "gains 1.0 points; adding minted ones costs 1.0." in better[0]
+    assert "gains 1.0 points; adding minted ones to them costs 1.0 points." in better[0]
 
 
 def test_page_needs_no_network_and_shows_every_part(workspace):
     page = (workspace.reports / "index.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]+"', page)
     assert "<script" not in page and "@import" not in page
-    for part in ("What are minted digits worth?", "Accuracy on real test images", "dcgan-100-0", "data:image/gif", "Recall per class", "Wilson, 95 %", "images_seen" not in page and "images seen"):
+    for part in (
+        "What are minted digits worth?",
+        "Accuracy on real test images",
+        "dcgan-100-0",
+        "data:image/gif",
+        "Recall per class",
+        "Wilson, 95 %",
+        "images_seen" not in page and "images seen",
+    ):
         assert part in page
     assert page.count("<svg") == 1 + 1 + 3
     ids = re.findall(r'\bid="([^"]+)"', page)

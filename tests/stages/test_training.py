@@ -30,7 +30,9 @@ def replica(params, workspace) -> Replica:
 
 
 def equal(first: trainer.Trained, second: trainer.Trained) -> bool:
-    return first.weights.keys() == second.weights.keys() and all(np.array_equal(values, second.weights[name]) for name, values in first.weights.items())
+    return first.weights.keys() == second.weights.keys() and all(
+        np.array_equal(values, second.weights[name]) for name, values in first.weights.items()
+    )
 
 
 class TestBatches:
@@ -79,11 +81,16 @@ class TestReplica:
     def test_tracks_five_numbers_and_draws_the_fixed_latents_each_epoch(self, replica):
         trained = train_replica(replica, CPU)
         assert [row["images_seen"] for row in trained.epochs] == [24, 48]
-        assert all(0 <= row["d_acc_real"] <= 1 and row["d_loss_fake"] > 0 and row["images_per_second"] > 0 for row in trained.epochs)
+        assert all(
+            0 <= row["d_acc_real"] <= 1 and row["d_loss_fake"] > 0 and row["images_per_second"] > 0
+            for row in trained.epochs
+        )
         assert trained.previews.shape == (2, 3, 1, 16, 16) and trained.previews.dtype == np.uint8
 
     def test_a_batch_may_exceed_the_class(self, replica):
-        trained = train_replica(replace(replica, training=replace(replica.training, batch_size=32, images_per_epoch=None)), CPU)
+        trained = train_replica(
+            replace(replica, training=replace(replica.training, batch_size=32, images_per_epoch=None)), CPU
+        )
         assert trained.epochs[-1]["images_seen"] == 64
 
     @pytest.mark.parametrize("update", ["sequential", "simultaneous"])
@@ -91,7 +98,12 @@ class TestReplica:
         base = train_replica(replica, CPU)
         for changed in (
             replace(replica, family=replace(replica.family, label_smoothing=0.3, update=update)),
-            replace(replica, family=replace(replica.family, discriminator=replace(replica.family.discriminator, head_noise=0.5), update=update)),
+            replace(
+                replica,
+                family=replace(
+                    replica.family, discriminator=replace(replica.family.discriminator, head_noise=0.5), update=update
+                ),
+            ),
             replace(replica, training=replace(replica.training, translation=0.0)),
             replace(replica, training=replace(replica.training, ema_half_life=0)),
             replace(replica, training=replace(replica.training, learning_rate_decay="linear")),
@@ -99,7 +111,9 @@ class TestReplica:
             assert not equal(base, train_replica(changed, CPU))
 
     def test_losses_that_are_not_finite_end_it_in_one_line(self, replica):
-        wild = replace(replica.family, generator_optimizer=replace(replica.family.generator_optimizer, learning_rate=float("inf")))
+        wild = replace(
+            replica.family, generator_optimizer=replace(replica.family.generator_optimizer, learning_rate=float("inf"))
+        )
         with pytest.raises(Diverged, match="class 3: the losses are no longer finite after 24 images"):
             train_replica(replace(replica, family=wild), CPU)
 
@@ -113,7 +127,9 @@ class TestEngine:
         assert all(equal(alone[position], spread[position]) for position in alone)
 
     def test_a_failure_in_a_worker_reaches_the_caller(self, replica):
-        wild = replace(replica.family, generator_optimizer=replace(replica.family.generator_optimizer, learning_rate=float("inf")))
+        wild = replace(
+            replica.family, generator_optimizer=replace(replica.family.generator_optimizer, learning_rate=float("inf"))
+        )
         with pytest.raises(Diverged):
             list(run_jobs(train_replica, [replica, replace(replica, family=wild)], Compute("cpu", 2)))
 
@@ -144,7 +160,16 @@ class TestFiles:
         with (folder / "training.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == 10 * 2
-        assert {"class", "images_seen", "d_loss_real", "d_loss_fake", "g_loss", "d_acc_real", "d_acc_fake", "images_per_second"} <= rows[0].keys()
+        assert {
+            "class",
+            "images_seen",
+            "d_loss_real",
+            "d_loss_fake",
+            "g_loss",
+            "d_acc_real",
+            "d_acc_fake",
+            "images_per_second",
+        } <= rows[0].keys()
         assert sorted(path.name for path in (folder / "samples").iterdir()) == ["epoch-0001.png", "epoch-0002.png"]
         assert Image.open(folder / "progress.gif").n_frames == 2
         generators = archive.load(folder)
@@ -181,5 +206,9 @@ class TestSynthesis:
     def test_more_images_begin_with_the_same_ones(self, params):
         family = params.families["dcgan"]
         assert np.array_equal(latent_seeds(5, 0, 1), latent_seeds(9, 0, 1)[:5])
-        assert torch.equal(latents_from_seeds(latent_seeds(5, 0, 1), family), latents_from_seeds(latent_seeds(9, 0, 1), family)[:5])
-        assert not torch.equal(latents_from_seeds(latent_seeds(5, 0, 1), family), latents_from_seeds(latent_seeds(5, 0, 2), family))
+        assert torch.equal(
+            latents_from_seeds(latent_seeds(5, 0, 1), family), latents_from_seeds(latent_seeds(9, 0, 1), family)[:5]
+        )
+        assert not torch.equal(
+            latents_from_seeds(latent_seeds(5, 0, 1), family), latents_from_seeds(latent_seeds(5, 0, 2), family)
+        )

@@ -56,7 +56,13 @@ def test_sequential_takes_three_steps_each_from_the_weights_before(smoothing):
 
     assert players.discriminator.weight.item() == pytest.approx(after_fake, rel=1e-6)
     assert players.generator.weight.item() == pytest.approx(after_g, rel=1e-6)
-    expected = [-math.log(sigmoid(real_logit)) + smoothing * real_logit, -math.log(1 - sigmoid(after_real * fake)), -math.log(sigmoid(logit)), 1.0, 0.0]
+    expected = [
+        -math.log(sigmoid(real_logit)) + smoothing * real_logit,
+        -math.log(1 - sigmoid(after_real * fake)),
+        -math.log(sigmoid(logit)),
+        1.0,
+        0.0,
+    ]
     assert tracked.tolist() == pytest.approx(expected, rel=1e-5)
     assert players.discriminator.weight.requires_grad
 
