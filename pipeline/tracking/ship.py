@@ -60,6 +60,7 @@ def ship(root: Path, folder: Path, follow: int | None = None) -> bool:
                 time.sleep(_POLL_SECONDS)
         client.set_terminated(run_id, ended, events[-1]["time"] if events else None)
     shutil.rmtree(folder, ignore_errors=True)
+    (root / SPOOL / "slow").unlink(missing_ok=True)
     return True
 
 

@@ -103,11 +103,15 @@ class SpoolTracker:
                 self._events.close()
             self._events = None
         if self._shipper is not None:
-            wait = float(os.environ.get(WAIT, _WAIT_SECONDS)) if status != "KILLED" else 0.0
+            tripped = self.folder.parent / "slow"
+            wait = float(os.environ.get(WAIT, _WAIT_SECONDS)) if status != "KILLED" and not tripped.exists() else 0.0
             try:
                 code = self._shipper.wait(wait)
             except subprocess.TimeoutExpired:
-                code = None if status == "KILLED" else -1
+                code = None
+                if wait:  # from now on no stage waits, until a spool has been shipped again
+                    tripped.touch()
+                    code = -1
             if code:
                 say(f"not in MLflow yet ({self._why()}); nothing is lost: the next stage or `labelmint sync` ships it")
 

@@ -11,9 +11,10 @@ import torch
 
 from stages.evaluate import accuracy
 from stages.evaluate.distances import frechet, kernel_distance, nearest_distances, neighbourhoods
+from stages.prepare.files import load_json, save_json
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.splits import subset
-from stages.prepare.tensors import load_json, load_set, save_json
+from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
 from stages.train_classifiers import archive, feature_network
 from stages.train_classifiers.fit import predict
@@ -34,7 +35,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     test_images, test_labels = load_set(layout.test_tensors)
     images, labels = load_set(layout.tensors)
     chosen = subset(labels, arm.percent, arm.seed)
-    real, real_labels = np.asarray(images[chosen]), labels[chosen]
+    real = np.asarray(images[chosen])
     synthetic, synthetic_labels = load_set(layout.synthetic(arm))
 
     network, digest = feature_network.load(layout.feature_network)

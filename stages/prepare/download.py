@@ -15,6 +15,7 @@ from stages.prepare.tracker import say
 MIRROR = "LABELMINT_MIRROR"
 _TIMEOUT_SECONDS = 30
 _CHUNK = 1 << 20
+_ATTEMPTS = 3
 
 
 def locate(names: Sequence[str], raw: Path, addresses: Sequence[str]) -> Path:
@@ -53,7 +54,7 @@ def download(url: str, target: Path) -> Path:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    for attempt in range(3):
+    for _ in range(_ATTEMPTS):
         have = part.stat().st_size if part.exists() else 0
         request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         try:
@@ -72,4 +73,4 @@ def download(url: str, target: Path) -> Path:
         if total is None or part.stat().st_size == total:
             part.replace(target)
             return target
-    raise OSError(f"the connection broke {attempt + 1} times; run again to go on from byte {part.stat().st_size}")
+    raise OSError(f"the connection broke {_ATTEMPTS} times; run again to go on from byte {part.stat().st_size}")

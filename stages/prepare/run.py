@@ -8,11 +8,12 @@ import numpy as np
 
 from stages.prepare import params as P
 from stages.prepare.errors import InputError
+from stages.prepare.files import save_json
 from stages.prepare.layout import Layout
 from stages.prepare.preprocess import content_hashes, to_size
 from stages.prepare.sources import READERS, Source, Split
 from stages.prepare.splits import derive_seed, hold_out, subset
-from stages.prepare.tensors import save_json, save_set
+from stages.prepare.tensors import save_set
 from stages.prepare.tracker import Tracker, say
 
 

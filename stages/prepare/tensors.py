@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from stages.prepare.errors import InputError
+from stages.prepare.files import whole
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """Write an array so that its name never stands for half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with whole(path) as partial, partial.open("wb") as file:
         np.save(file, array, allow_pickle=False)
-    os.replace(partial, path)
-
-
-def save_json(path: Path, content: Any) -> None:
-    """Write JSON, keys in the order given, so that equal content has equal bytes. NaN is refused: it is not JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    os.replace(partial, path)
-
-
-def load_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing; `dvc repro` makes it") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); delete it and run again") from error
 
 
 def save_set(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:

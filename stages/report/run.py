@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from stages.prepare import params as dataset_params
+from stages.prepare.files import load_json, save_bytes, save_json, save_table
 from stages.prepare.layout import Arm, Layout
-from stages.prepare.tensors import load_json, load_set, save_json
+from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
 from stages.report import figures, tables
 from stages.report.page import Page, render
@@ -47,9 +48,8 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         for row in metrics[arm]["rows"]
     ]
     folder = layout.reports
-    folder.mkdir(exist_ok=True)
-    (folder / "results.csv").write_text(tables.to_csv(rows))
-    (folder / "results.md").write_text(tables.to_markdown(rows))
+    save_table(folder / "results.csv", tables.COLUMNS, tables.to_table(rows))
+    save_bytes(folder / "results.md", tables.to_markdown(rows).encode())
     save_json(folder / "summary.json", tables.to_summary(rows))
 
     manifest = load_json(layout.tensors / "manifest.json")
@@ -66,7 +66,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         protocol=metrics[arms[0]]["protocol"] if arms else {},
         settings=asdict(params),
     )
-    (folder / "index.html").write_text(render(page))
+    save_bytes(folder / "index.html", render(page).encode())
     for name in ("results.csv", "results.md", "index.html"):
         tracker.log_file(folder / name)
     for row in rows:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 Row = dict[str, Any]
@@ -20,20 +18,9 @@ def ordered(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row["generator"], row["seed"], row["percent"], _SOURCES.index(row["source"])))
 
 
-def to_csv(rows: list[Row]) -> str:
-    """One line per row, the COLUMNS, numbers with six significant digits, empty where there is no value."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in ordered(rows):
-        writer.writerow([_number(row.get(column)) for column in COLUMNS])
-    return buffer.getvalue()
-
-
-def _number(value: Any) -> Any:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else value
+def to_table(rows: list[Row]) -> list[Row]:
+    """What results.csv holds: the COLUMNS in order, empty where there is no value."""
+    return [{column: row.get(column) for column in COLUMNS} for row in ordered(rows)]
 
 
 def interval(row: Row) -> str:

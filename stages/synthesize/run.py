@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stages.prepare.files import save_json
 from stages.prepare.layout import Arm, Layout
-from stages.prepare.tensors import save_array, save_json, save_set
+from stages.prepare.tensors import save_array, save_set
 from stages.prepare.tracker import Tracker, say
 from stages.synthesize.params import Synthesis
 from stages.synthesize.sampling import latent_seeds, mint

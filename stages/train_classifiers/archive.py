@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 
 from stages.prepare.errors import InputError
-from stages.prepare.tensors import load_json, save_json
+from stages.prepare.files import load_json, save_bytes, save_json, save_table
 from stages.train_classifiers.fit import Fitted, Job, build
 from stages.train_classifiers.params import Augmentation, Classifier
 
@@ -23,27 +22,21 @@ def save(folder: Path, jobs: list[Job], fitted: list[Fitted], sizes: list[dict[s
     """sizes: n_real and n_synthetic of each job."""
     from safetensors.numpy import save as to_bytes
 
-    folder.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {}
-    with (folder / "training.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, CHECKS)
-        table.writeheader()
-        for job, result, size in zip(jobs, fitted, sizes):
-            content = to_bytes(result.weights)
-            (folder / f"{job.source}.safetensors").write_bytes(content)
-            facts[job.source] = {
-                "params": asdict(job.params),
-                "shape": list(job.pools[0].images.shape[1:]),
-                "classes": job.classes,
-                **size,
-                "steps": job.params.steps,
-                "best_step": result.best_step,
-                "weights_sha256": hashlib.sha256(content).hexdigest(),
-            }
-            for row in result.checks:
-                table.writerow(
-                    {"source": job.source, "step": row["step"], **{name: f"{row[name]:.6g}" for name in CHECKS[2:]}}
-                )
+    for job, result, size in zip(jobs, fitted, sizes):
+        content = to_bytes(result.weights)
+        save_bytes(folder / f"{job.source}.safetensors", content)
+        facts[job.source] = {
+            "params": asdict(job.params),
+            "shape": list(job.pools[0].images.shape[1:]),
+            "classes": job.classes,
+            **size,
+            "steps": job.params.steps,
+            "best_step": result.best_step,
+            "weights_sha256": hashlib.sha256(content).hexdigest(),
+        }
+    rows = ({"source": job.source, **row} for job, result in zip(jobs, fitted) for row in result.checks)
+    save_table(folder / "training.csv", CHECKS, rows)
     save_json(folder / "classifiers.json", facts)
 
 

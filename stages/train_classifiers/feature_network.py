@@ -14,10 +14,11 @@ import torch
 from torch.nn import functional as F
 
 from stages.prepare.errors import InputError
+from stages.prepare.files import load_json, save_bytes, save_json
 from stages.prepare.layout import Layout
 from stages.prepare.pixels import normalize
 from stages.prepare.splits import derive_seed
-from stages.prepare.tensors import load_json, load_set, save_json
+from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
 from stages.train_classifiers import params as P
 from stages.train_classifiers.small_cnn import SmallCNN
@@ -67,9 +68,8 @@ def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, clas
 def save(folder: Path, network: SmallCNN, params: P.FeatureNetwork, shape: tuple[int, ...], classes: int) -> None:
     from safetensors.numpy import save as to_bytes
 
-    folder.mkdir(parents=True, exist_ok=True)
     content = to_bytes({name: value.contiguous().numpy() for name, value in network.state_dict().items()})
-    (folder / "network.safetensors").write_bytes(content)
+    save_bytes(folder / "network.safetensors", content)
     facts = {
         "params": asdict(params),
         "shape": list(shape),

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from stages.prepare.files import load_json, save_json
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.splits import derive_seed, subset
-from stages.prepare.tensors import load_json, load_set, save_json
+from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
 from stages.train_classifiers import archive
 from stages.train_classifiers.fit import Fitted, Job, Pool, fit

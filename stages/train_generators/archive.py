@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from stages.prepare.errors import InputError
-from stages.prepare.tensors import load_json, save_json
+from stages.prepare.files import load_json, save_bytes, save_json
 from stages.train_generators import families
 from stages.train_generators.params import Adam, DiscriminatorNetwork, Family, GeneratorNetwork
 
@@ -44,9 +44,8 @@ class GeneratorArchive:
 def save(folder: Path, archive: GeneratorArchive) -> None:
     from safetensors.numpy import save as to_bytes
 
-    folder.mkdir(parents=True, exist_ok=True)
     content = to_bytes(archive.weights)
-    (folder / "generator.safetensors").write_bytes(content)
+    save_bytes(folder / "generator.safetensors", content)
     save_json(
         folder / "architecture.json",
         {

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from stages.prepare.files import whole
 from stages.prepare.tracker import say
 
 _DIGEST_BYTES = 32
@@ -29,16 +30,13 @@ def key(params: Any, *arrays: np.ndarray) -> str:
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors, numbers and text whole or not at all: a temporary file, a checksum, a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with whole(path) as partial, partial.open("wb") as file:
         file.write(hashlib.sha256(buffer.getbuffer()).digest())
         file.write(buffer.getbuffer())
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def load(path: Path) -> dict[str, Any] | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from stages.prepare.files import load_json, save_bytes, save_json, save_table
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.splits import derive_seed, subset
-from stages.prepare.tensors import load_json, load_set, save_json
+from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
 from stages.train_generators import archive, checkpoints, previews
 from stages.train_generators.engine import run_jobs
@@ -76,22 +76,14 @@ def write(folder: Path, family_name: str, family: Family, trained: list[Trained]
     shape = trained[0].previews.shape[2:]
     archive.save(folder, archive.GeneratorArchive(family_name, family, shape, [each.name for each in trained], weights))
 
-    with (folder / "training.csv").open("w", newline="") as file:
-        columns = ["class", "epoch", "images_seen", *TRACKED, "images_per_second"]
-        table = csv.DictWriter(file, columns)
-        table.writeheader()
-        for each in trained:
-            for epoch, row in enumerate(each.epochs, 1):
-                table.writerow(
-                    {"class": each.name, "epoch": epoch, **{name: f"{value:.6g}" for name, value in row.items()}}
-                )
+    rows = ({"class": each.name, "epoch": epoch, **row} for each in trained for epoch, row in enumerate(each.epochs, 1))
+    save_table(folder / "training.csv", ["class", "epoch", "images_seen", *TRACKED, "images_per_second"], rows)
 
-    (folder / "samples").mkdir(exist_ok=True)
     pictures = []
     for epoch, rows in enumerate(zip(*(each.previews for each in trained)), 1):
         pictures.append(previews.grid(np.stack(rows)))
         content = previews.png(pictures[-1])
-        (folder / "samples" / f"epoch-{epoch:04d}.png").write_bytes(content)
+        save_bytes(folder / "samples" / f"epoch-{epoch:04d}.png", content)
         tracker.log_figure("samples", content, step=epoch)
     previews.save_gif(folder / "progress.gif", pictures)
     for name in ("training.csv", "progress.gif", "architecture.json", "generator.safetensors"):

@@ -70,7 +70,10 @@ def train_replica(replica: Replica, device: torch.device) -> Trained:
     """
     training, family = replica.training, replica.family
     shape = tuple(replica.images.shape[1:])
-    rng = lambda *purpose: torch.Generator(device).manual_seed(derive_seed(replica.seed, *purpose))  # noqa: E731
+
+    def rng(*purpose: object) -> torch.Generator:
+        return torch.Generator(device).manual_seed(derive_seed(replica.seed, *purpose))
+
     players, average = _start(replica, shape, device, rng("initial weights"))
     images = torch.from_numpy(np.ascontiguousarray(replica.images)).to(device)
     fixed = draw_latents(training.preview_images, family, rng("preview"))
@@ -85,14 +88,7 @@ def train_replica(replica: Replica, device: torch.device) -> Trained:
 
     clock = time.perf_counter()
     for step in range(done, total):
-        step_rng = rng("step", step)
-        draws = Draws(
-            latents=lambda count: draw_latents(count, family, step_rng),
-            augment=(lambda batch: translate(batch, training.translation, step_rng))
-            if training.translation
-            else (lambda batch: batch),
-            rng=step_rng,
-        )
+        draws = _draws(family, training, rng("step", step))
         _set_learning_rates(players, family, training, step / total)
         indices = torch.from_numpy(batch_indices(len(images), training.batch_size, step, replica.seed)).to(device)
         sums += update(players, normalize(images[indices]), draws)
@@ -157,6 +153,15 @@ def _start(
     return Players(generator, discriminator, *optimizers, module.objective(family)), MovingAverage(
         generator, replica.training.ema_half_life
     )
+
+
+def _draws(family: Family, training: Training, rng: torch.Generator) -> Draws:
+    """The randomness of one step, all of it from `rng`."""
+
+    def augment(images: torch.Tensor) -> torch.Tensor:
+        return translate(images, training.translation, rng) if training.translation else images
+
+    return Draws(lambda count: draw_latents(count, family, rng), augment, rng)
 
 
 def _adam(network: torch.nn.Module, params: Adam) -> torch.optim.Adam:

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from stages.prepare.errors import InputError
+from stages.prepare.files import load_json
 from stages.prepare.layout import Arm
-from stages.prepare.tensors import load_json, load_set
+from stages.prepare.tensors import load_set
 from stages.train_classifiers import archive, efficientnet, feature_network, fit
 from stages.train_classifiers.augment import augment
 from stages.train_classifiers.params import Augmentation, Classifier

@@ -10,8 +10,8 @@ from scipy.linalg import sqrtm
 
 from stages.evaluate.accuracy import confusion_matrix, summary, wilson
 from stages.evaluate.distances import frechet, kernel_distance, nearest_distances, neighbourhoods
+from stages.prepare.files import load_json
 from stages.prepare.layout import Arm
-from stages.prepare.tensors import load_json
 
 
 def gaussian(count: int, size: int, seed: int, shift: float = 0.0) -> np.ndarray:

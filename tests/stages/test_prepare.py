@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from stages.prepare import download, run, sources
 from stages.prepare.errors import InputError
+from stages.prepare.files import load_json
 from stages.prepare.idx import read_idx
 from stages.prepare.params import Dataset
 from stages.prepare.preprocess import content_hashes, to_size
 from stages.prepare.splits import count, derive_seed, hold_out, subset
-from stages.prepare.tensors import load_json, load_set, save_set
+from stages.prepare.tensors import load_set, save_set
 
 
 def idx_bytes(array: np.ndarray) -> bytes:

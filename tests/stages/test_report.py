@@ -6,11 +6,9 @@ import csv
 import re
 from dataclasses import replace
 
-import pytest
-
 from pipeline.stage import entry, select
+from stages.prepare.files import load_json, save_json
 from stages.prepare.layout import Layout
-from stages.prepare.tensors import load_json, save_json
 from stages.prepare.tracker import NullTracker
 from stages.report import figures, tables
 
@@ -112,8 +110,3 @@ def test_names_are_escaped(workspace, params, tmp_path):
 def test_plots_have_the_same_bytes_each_time():
     rows = [row(source, 0.9, percent) for source in ("real", "synthetic", "mixed") for percent in (40, 100)]
     assert figures.accuracy_plot(rows) == figures.accuracy_plot(rows)
-
-
-@pytest.mark.parametrize("value, text", [(None, ""), (0.123456789, "0.123457"), (3, 3)])
-def test_numbers_in_csv(value, text):
-    assert tables._number(value) == text

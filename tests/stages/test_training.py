@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from stages.prepare.errors import InputError
+from stages.prepare.files import load_json
 from stages.prepare.layout import Arm
-from stages.prepare.tensors import load_json, load_set
+from stages.prepare.tensors import load_set
 from stages.synthesize.sampling import latent_seeds, latents_from_seeds, mint
 from stages.train_generators import archive, checkpoints, trainer
 from stages.train_generators.engine import run_jobs
