@@ -12,7 +12,7 @@ from stages.prepare.files import save_json
 from stages.prepare.layout import Layout
 from stages.prepare.preprocess import content_hashes, to_size
 from stages.prepare.sources import READERS, Source, Split
-from stages.prepare.splits import derive_seed, hold_out, subset
+from stages.prepare.splits import at_most, hold_out, subset
 from stages.prepare.tensors import save_set
 from stages.prepare.tracker import Tracker, say
 
@@ -84,7 +84,10 @@ def split(source: Source, params: P.Dataset) -> tuple[Split, Split]:
         rest, held = hold_out(source.train.labels, params.test_percent, params.split_seed, "test")
         train, test = _take(source.train, rest), _take(source.train, held)
     if params.images_per_class is not None:
-        train, test = (_few(part, params.images_per_class, params.split_seed) for part in (train, test))
+        train, test = (
+            _take(part, at_most(part.labels, params.images_per_class, params.split_seed, "few"))
+            for part in (train, test)
+        )
     return train, test
 
 
@@ -116,11 +119,3 @@ def check_classes(train: np.ndarray, test: np.ndarray, classes: list[str]) -> No
 
 def _take(part: Split, indices: np.ndarray) -> Split:
     return Split(part.images[indices], part.labels[indices], part.source_index[indices])
-
-
-def _few(part: Split, per_class: int, seed: int) -> Split:
-    chosen = []
-    for label in np.unique(part.labels):
-        members = np.flatnonzero(part.labels == label)
-        chosen.append(np.random.default_rng(derive_seed(seed, "few", int(label))).permutation(members)[:per_class])
-    return _take(part, np.sort(np.concatenate(chosen)))

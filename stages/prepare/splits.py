@@ -36,3 +36,12 @@ def hold_out(labels: np.ndarray, percent: int, *purpose: object) -> tuple[np.nda
     """Indices (rest, held out), ascending, with `percent` % of each class held out. `purpose` seeds the draw."""
     held = subset(labels, percent, derive_seed(*purpose))
     return np.setdiff1d(np.arange(len(labels)), held), held
+
+
+def at_most(labels: np.ndarray, per_class: int, *purpose: object) -> np.ndarray:
+    """Indices, ascending, of at most `per_class` of each class. `purpose` seeds the draw."""
+    chosen = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        chosen.append(np.random.default_rng(derive_seed(*purpose, int(label))).permutation(members)[:per_class])
+    return np.sort(np.concatenate(chosen))

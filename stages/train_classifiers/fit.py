@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from stages.prepare.pixels import normalize
-from stages.prepare.splits import derive_seed, hold_out
+from stages.prepare.splits import at_most, derive_seed, hold_out
 from stages.train_classifiers.augment import augment
 from stages.train_classifiers.efficientnet import EfficientNetB0
 from stages.train_classifiers.params import Classifier
@@ -116,8 +116,11 @@ def predict(network: torch.nn.Module, images: np.ndarray, device: torch.device) 
 def _hold_out(job: Job) -> tuple[list[Pool], Pool]:
     """(what is trained on, what the best moment is chosen on): both of the arm's own origin, never the test set."""
     kept, held = [], []
+    most = max(1, job.params.holdout_most // (job.classes * len(job.pools)))
     for position, pool in enumerate(job.pools):
-        rest, out = hold_out(pool.labels, job.params.holdout_percent, job.seed, "holdout", position)
+        _, out = hold_out(pool.labels, job.params.holdout_percent, job.seed, "holdout", position)
+        out = out[at_most(pool.labels[out], most, job.seed, "fewer", position)]
+        rest = np.setdiff1d(np.arange(len(pool.labels)), out)
         kept.append(Pool(pool.images[rest], pool.labels[rest], pool.share))
         held.append((pool.images[out], pool.labels[out]))
     return kept, Pool(*(np.concatenate(parts) for parts in zip(*held)))

@@ -44,7 +44,8 @@ class Classifier:
     stem_stride: 1 keeps small images from shrinking away before the first block; 2 is the original and 3 times quicker.
     head_dropout, head_units: the report's top, dropout -> units -> ReLU -> classes; 0 units is one linear layer.
     learning_rate_schedule: one_cycle (Smith 2018), or constant.
-    holdout_percent: share of an arm's own training images on which its best moment is chosen, looked at `checks` times.
+    holdout_percent: share of an arm's own training images on which its best moment is chosen, looked at `checks` times;
+    holdout_most: never more images than these, of a class its part.
     real_share: share of real images in each batch of the mixed arm.
     """
 
@@ -61,6 +62,7 @@ class Classifier:
     momentum: float = 0.9
     weight_decay: float = 0.01
     holdout_percent: int = 10
+    holdout_most: int = 1000
     checks: int = 4
     real_share: float = 0.5
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -69,6 +71,7 @@ class Classifier:
         _within(1, 10_000_000, steps=self.steps)
         _within(2, 65536, batch_size=self.batch_size)
         _within(1, 90, holdout_percent=self.holdout_percent)
+        _within(10, 10_000_000, holdout_most=self.holdout_most)
         _within(0, 0.95, head_dropout=self.head_dropout)
         _within(0, 65536, head_units=self.head_units)
         _within(0, 1, weight_decay=self.weight_decay, momentum=self.momentum, real_share=self.real_share)

@@ -10,12 +10,11 @@ import numpy as np
 from PIL import Image
 
 _GAP = 1
-_SHOWN_PIXELS = 48
 _GIF_MILLISECONDS = 400
 
 
-def grid(images: np.ndarray) -> Image.Image:
-    """images: uint8 (rows, columns, C, S, S), C 1 or 3. Small images are enlarged by a whole factor."""
+def grid(images: np.ndarray, shown_pixels: int = 48) -> Image.Image:
+    """images: uint8 (rows, columns, C, S, S), C 1 or 3. Smaller ones are enlarged by a whole factor up to `shown_pixels`."""
     rows, columns, channels, size, _ = images.shape
     sheet = np.full((rows * (size + _GAP) - _GAP, columns * (size + _GAP) - _GAP, channels), 128, np.uint8)
     for row in range(rows):
@@ -23,7 +22,7 @@ def grid(images: np.ndarray) -> Image.Image:
             top, left = row * (size + _GAP), column * (size + _GAP)
             sheet[top : top + size, left : left + size] = images[row, column].transpose(1, 2, 0)
     picture = Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet)
-    factor = max(1, _SHOWN_PIXELS // size)
+    factor = max(1, shown_pixels // size)
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 

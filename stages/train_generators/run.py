@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.prepare.files import load_json, save_bytes, save_json, save_table
+from stages.prepare.files import load_json, save_bytes, save_json, save_table, whole
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.splits import derive_seed, subset
 from stages.prepare.tensors import load_set
@@ -18,6 +18,8 @@ from stages.train_generators.engine import run_jobs
 from stages.train_generators.params import Compute, Family, Training
 from stages.train_generators.trainer import Replica, Trained, train_replica
 from stages.train_generators.updates import TRACKED
+
+_GIF_PIXELS = 32  # frames of this size keep the report small
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,12 @@ def write(folder: Path, family_name: str, family: Family, trained: list[Trained]
     rows = ({"class": each.name, "epoch": epoch, **row} for each in trained for epoch, row in enumerate(each.epochs, 1))
     save_table(folder / "training.csv", ["class", "epoch", "images_seen", *TRACKED, "images_per_second"], rows)
 
-    pictures = []
-    for epoch, rows in enumerate(zip(*(each.previews for each in trained)), 1):
-        pictures.append(previews.grid(np.stack(rows)))
-        content = previews.png(pictures[-1])
+    sheets = [np.stack(rows) for rows in zip(*(each.previews for each in trained))]
+    for epoch, sheet in enumerate(sheets, 1):
+        content = previews.png(previews.grid(sheet))
         save_bytes(folder / "samples" / f"epoch-{epoch:04d}.png", content)
         tracker.log_figure("samples", content, step=epoch)
-    previews.save_gif(folder / "progress.gif", pictures)
+    with whole(folder / "progress.gif") as partial:
+        previews.save_gif(partial, [previews.grid(sheet, _GIF_PIXELS) for sheet in sheets])
     for name in ("training.csv", "progress.gif", "architecture.json", "generator.safetensors"):
         tracker.log_file(folder / name)

@@ -114,7 +114,7 @@ def test_a_signal_ends_training_and_its_workers_and_running_again_goes_on(tmp_pa
     text = (
         text.replace("images_per_class: null", "images_per_class: 12")
         .replace("images_per_epoch: 2048", "images_per_epoch: 64")
-        .replace("epochs: 8", "epochs: 30")
+        .replace("epochs: 7", "epochs: 30")
         .replace("workers: auto", "workers: 2")
     )
     (tmp_path / "params.yaml").write_text(text)
