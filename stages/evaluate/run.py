@@ -39,7 +39,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     real = np.asarray(images[chosen])
     synthetic, synthetic_labels = load_set(layout.synthetic(arm))
 
-    network, digest = feature_network.load(layout.feature_network)
+    network = feature_network.load(layout.feature_network)
     space = Space(network, np.asarray(test_images))
     likeness = {
         "real": space.likeness(real, None),
@@ -78,7 +78,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
                 )
     protocol = {
         "accuracy": f"{len(test_labels)} real test images; interval: Wilson, 95 %",
-        "features": f"frozen small CNN trained on all {facts['n_train']} real training images, sha256 {digest}",
+        "features": f"frozen small CNN trained on all {facts['n_train']} real training images, in units of their root mean square, sha256 {network.sha256}",
         "frechet_classifier": f"each source against the {len(test_labels)} test images; mixed has none of its own",
         "kid": "unbiased, cubic kernel, all pairs",
         "precision_recall_density_coverage": f"k = {_NEIGHBOURS}, n = n_points of each side, the first of a fixed shuffle; kid takes the same",
@@ -108,12 +108,9 @@ def predict_with(folder, source: str, images: np.ndarray) -> np.ndarray:
 class Space:
     """Distances to the test images in the features of the frozen network."""
 
-    def __init__(self, network: torch.nn.Module, test_images: np.ndarray):
+    def __init__(self, network: feature_network.FrozenNetwork, test_images: np.ndarray):
         self.network = network
-        self.test = self.features(test_images)
-
-    def features(self, images: np.ndarray) -> np.ndarray:
-        return feature_network.features(self.network, images)
+        self.test = network.features(test_images)
 
     def points(self, images: np.ndarray) -> int:
         """Size of both sides where a metric wants them equal and memory bounded."""
@@ -121,12 +118,12 @@ class Space:
 
     def likeness(self, images: np.ndarray, training: np.ndarray | None) -> dict[str, Any]:
         """How like the test images `images` are; against `training`, how many of them are near copies."""
-        features, count = self.features(images), self.points(images)
+        features, count = self.network.features(images), self.points(images)
         few, few_test = _shuffled(features)[:count], _shuffled(self.test)[:count]
         measured = {"frechet_classifier": frechet(features, self.test), "kid": kernel_distance(few, few_test)}
         measured |= neighbourhoods(few_test, few, _NEIGHBOURS)
         if training is not None:
-            known = self.features(training)
+            known = self.network.features(training)
             near = np.quantile(nearest_distances(_shuffled(self.test)[:_MOST_POINTS], known), _NEAR_QUANTILE)
             measured["memorised"] = float((nearest_distances(_shuffled(features)[:_MOST_POINTS], known) < near).mean())
         return {**measured, "n_points": count}

@@ -39,8 +39,10 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     classes = len(load_json(layout.tensors / "dataset.json")["classes"])
     with threads(1):  # the same weights on any number of cores
         network = train(params.feature_network, np.asarray(images), labels, classes)
-        accuracy = float((logits(network, images).argmax(1) == labels).mean())
-    save(layout.feature_network, network, params.feature_network, tuple(images.shape[1:]), classes)
+        # In units of their own size, or a distance would tell how large this network's numbers happen to be.
+        scale = float(np.sqrt((FrozenNetwork(network, "", 1.0).features(images) ** 2).mean()))
+        accuracy = float((FrozenNetwork(network, "", scale).logits(images).argmax(1) == labels).mean())
+    save(layout.feature_network, network, params.feature_network, tuple(images.shape[1:]), classes, scale)
     tracker.log_metrics({"training_accuracy": accuracy})
     say(f"feature network: {params.feature_network.steps} steps, {100 * accuracy:.2f} % on its own training images")
 
@@ -65,7 +67,9 @@ def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, clas
     return network.eval()
 
 
-def save(folder: Path, network: SmallCNN, params: P.FeatureNetwork, shape: tuple[int, ...], classes: int) -> None:
+def save(
+    folder: Path, network: SmallCNN, params: P.FeatureNetwork, shape: tuple[int, ...], classes: int, scale: float
+) -> None:
     from safetensors.numpy import save as to_bytes
 
     content = to_bytes({name: value.contiguous().numpy() for name, value in network.state_dict().items()})
@@ -74,13 +78,14 @@ def save(folder: Path, network: SmallCNN, params: P.FeatureNetwork, shape: tuple
         "params": asdict(params),
         "shape": list(shape),
         "classes": classes,
+        "scale": scale,
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     save_json(folder / "network.json", facts)
 
 
-def load(folder: Path) -> tuple[SmallCNN, str]:
-    """(the network in evaluation mode, the SHA-256 of its weights). Raises: InputError when it is missing or damaged."""
+def load(folder: Path) -> FrozenNetwork:
+    """Raises: InputError when it is missing or damaged."""
     from safetensors.numpy import load as from_bytes
 
     facts, path = load_json(folder / "network.json"), folder / "network.safetensors"
@@ -91,19 +96,26 @@ def load(folder: Path) -> tuple[SmallCNN, str]:
         )
     network = SmallCNN(tuple(facts["shape"]), facts["classes"], facts["params"]["features"])
     network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in from_bytes(content).items()})
-    return network.eval(), facts["sha256"]
+    return FrozenNetwork(network.eval(), facts["sha256"], facts["scale"])
 
 
-@torch.no_grad()
-def features(network: SmallCNN, images: np.ndarray) -> np.ndarray:
-    """uint8 (N, C, S, S) -> float32 (N, features), in batches of a fixed size."""
-    return np.concatenate([network.features(batch).numpy() for batch in _batches(images)])
+@dataclass(frozen=True)
+class FrozenNetwork:
+    """sha256: of its weights. scale: root mean square of its features over the real training images."""
 
+    network: SmallCNN
+    sha256: str
+    scale: float
 
-@torch.no_grad()
-def logits(network: SmallCNN, images: np.ndarray) -> np.ndarray:
-    """uint8 (N, C, S, S) -> float32 (N, classes)."""
-    return np.concatenate([network(batch).numpy() for batch in _batches(images)])
+    @torch.no_grad()
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """uint8 (N, C, S, S) -> float32 (N, features) in units of `scale`, in batches of a fixed size."""
+        return np.concatenate([self.network.features(batch).numpy() for batch in _batches(images)]) / self.scale
+
+    @torch.no_grad()
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """uint8 (N, C, S, S) -> float32 (N, classes)."""
+        return np.concatenate([self.network(batch).numpy() for batch in _batches(images)])
 
 
 def _batches(images: np.ndarray):

@@ -181,12 +181,14 @@ class TestStages:
         assert np.array_equal(pool.images, images[subsets["50"]])
 
     def test_feature_network_is_frozen_and_hashed(self, workspace, tmp_path):
-        network, digest = feature_network.load(workspace.feature_network)
-        assert hashlib.sha256((workspace.feature_network / "network.safetensors").read_bytes()).hexdigest() == digest
+        network = feature_network.load(workspace.feature_network)
+        content = (workspace.feature_network / "network.safetensors").read_bytes()
+        assert hashlib.sha256(content).hexdigest() == network.sha256
         images, _ = load_set(workspace.tensors)
-        features = feature_network.features(network, images)
+        features = network.features(images)
         assert features.shape == (120, 8) and features.min() >= 0
-        assert np.allclose(features[:7], feature_network.features(network, images[:7]), atol=1e-5)
+        assert np.allclose(features[:7], network.features(images[:7]), atol=1e-5)
+        assert (features**2).mean() == pytest.approx(1, rel=1e-5)
 
     def test_damaged_weights_are_refused(self, workspace, tmp_path):
         folder = workspace.baseline(Arm("dcgan", 100, 0))
