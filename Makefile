@@ -45,6 +45,9 @@ test: $(READY) ## run all tests
 lint: $(READY) ## check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
+ui: $(READY) ## serve MLflow's pages at http://127.0.0.1:5000 until Ctrl-C
+	@$(BIN)/mlflow server --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --artifacts-destination $(CURDIR)/mlartifacts --host 127.0.0.1 --port 5000 --workers 1
+
 bench: $(READY) ## run the benchmarks
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,76 +34,69 @@ class Params:
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     started, arm = time.perf_counter(), params.arm
     facts = load_json(layout.tensors / "dataset.json")
-    test_images, test_labels = load_set(layout.test_tensors)
+    test = load_set(layout.test_tensors)
+    synthetic = load_set(layout.synthetic(arm))
     images, labels = load_set(layout.tensors)
-    chosen = subset(labels, arm.percent, arm.seed)
-    real = np.asarray(images[chosen])
-    synthetic, synthetic_labels = load_set(layout.synthetic(arm))
+    real = np.asarray(images[subset(labels, arm.percent, arm.seed)])
 
-    network = feature_network.load(layout.feature_network)
-    space = Space(network, np.asarray(test_images))
+    space = Space(feature_network.load(layout.feature_network), np.asarray(test[0]))
     likeness = {
-        "real": space.likeness(real, None),
-        "synthetic": space.likeness(np.asarray(synthetic), real),
-        "mixed": None,
+        "real": space.likeness(real),
+        "synthetic": space.likeness(np.asarray(synthetic[0])) | {"memorised": space.memorised(synthetic[0], real)},
     }
-
     rows = []
     for folder in (layout.baseline(arm), layout.classifiers(arm)):
         for source, made in archive.load(folder).items():
-            measured = accuracy.summary(test_labels, predict_with(folder, source, test_images), len(facts["classes"]))
-            rows.append(
-                {
-                    "dataset": facts["name"],
-                    "generator": arm.generator,
-                    "percent": arm.percent,
-                    "seed": arm.seed,
-                    "source": source,
-                    **{name: made[name] for name in ("n_real", "n_synthetic", "steps", "best_step")},
-                    **measured,
-                    **(likeness[source] or {}),
-                }
-            )
-            say(
-                f"{arm.name} {source}: accuracy {100 * measured['accuracy']:.2f} % [{100 * measured['accuracy_low']:.2f}, {100 * measured['accuracy_high']:.2f}]"
-            )
-            tracker.log_metrics(
-                {
-                    f"{name}/{source}": rows[-1][name]
-                    for name in ("accuracy", "accuracy_low", "accuracy_high", "macro_recall", "worst_class_recall")
-                }
-            )
-            if likeness[source]:
-                tracker.log_metrics(
-                    {f"{name}/{source}": value for name, value in likeness[source].items() if isinstance(value, float)}
-                )
-    protocol = {
-        "accuracy": f"{len(test_labels)} real test images; interval: Wilson, 95 %",
-        "features": f"frozen small CNN trained on all {facts['n_train']} real training images, in units of their root mean square, sha256 {network.sha256}",
-        "frechet_classifier": f"each source against the {len(test_labels)} test images; mixed has none of its own",
-        "kid": "unbiased, cubic kernel, all pairs",
-        "precision_recall_density_coverage": f"k = {_NEIGHBOURS}, n = n_points of each side, the first of a fixed shuffle; kid takes the same",
-        "memorised": "share of (at most 5,000) synthetic images nearer, in features, to a training image of this arm than 99 % of the test images are; 0.01 is what new real images would give",
-        "gan_test": f"accuracy of the real-only classifier of the same images on synthetic ones, at most {_GAN_TEST_PER_CLASS} a class",
-    }
-    seen = at_most(synthetic_labels, _GAN_TEST_PER_CLASS, "gan_test")
-    by_real_classifier = predict_with(layout.baseline(arm), "real", synthetic[seen])
-    gan_test = accuracy.summary(synthetic_labels[seen], by_real_classifier, len(facts["classes"]))
-    content = {
-        "classes": facts["classes"],
-        "rows": rows,
-        "gan_test": {"accuracy": gan_test["accuracy"], "recalls": gan_test["recalls"]},
-        "protocol": protocol,
-    }
+            measured = accuracy.summary(test[1], predict_with(folder, source, test[0]), len(facts["classes"]))
+            say(f"{arm.name} {source}: accuracy {_shown(measured)}")
+            numbers = {
+                name: value for name, value in (measured | likeness.get(source, {})).items() if isinstance(value, float)
+            }
+            tracker.log_metrics({f"{name}/{source}": value for name, value in numbers.items()})
+            row = {"dataset": facts["name"], "generator": arm.generator, "percent": arm.percent, "seed": arm.seed}
+            sizes = {name: made[name] for name in ("n_real", "n_synthetic", "steps", "best_step")}
+            rows.append({**row, "source": source, **sizes, **measured, **likeness.get(source, {})})
+
+    agreement = gan_test(layout.baseline(arm), synthetic, len(facts["classes"]))
+    content = {"classes": facts["classes"], "rows": rows, "gan_test": agreement, "protocol": protocol(facts, space)}
     save_json(layout.metrics(arm), content)
     save_json(layout.timing("evaluate", arm), {"seconds": round(time.perf_counter() - started, 2)})
-    tracker.log_metrics({"gan_test": gan_test["accuracy"], "percent": arm.percent})
+    tracker.log_metrics({"gan_test": agreement["accuracy"]})
     tracker.log_file(layout.metrics(arm))
 
 
-def predict_with(folder, source: str, images: np.ndarray) -> np.ndarray:
+def protocol(facts: dict[str, Any], space: Space) -> dict[str, str]:
+    """How each number was measured: a metric without its n, its reference and its network is not a number."""
+    return {
+        "accuracy": f"{facts['n_test']} real test images; interval: Wilson, 95 %",
+        "features": f"frozen small CNN trained on all {facts['n_train']} real training images, "
+        f"in units of their root mean square, sha256 {space.network.sha256}",
+        "frechet_classifier": f"each source against the {facts['n_test']} test images; mixed has none of its own",
+        "kid": "unbiased, cubic kernel, all pairs of n_points of each side, the first of a fixed shuffle",
+        "precision_recall_density_coverage": f"k = {_NEIGHBOURS}, the same points",
+        "memorised": f"share of (at most {_MOST_POINTS}) synthetic images nearer, in features, to a training image of this arm "
+        "than 99 % of the test images are; 0.01 is what new real images would give",
+        "gan_test": "accuracy of the real-only classifier of the same images on synthetic ones, "
+        f"at most {_GAN_TEST_PER_CLASS} a class",
+    }
+
+
+def gan_test(baseline: Path, synthetic: tuple[np.ndarray, np.ndarray], classes: int) -> dict[str, Any]:
+    """Does the classifier that had the real images agree with the minted labels (Shmelkov et al. 2018)?"""
+    images, labels = synthetic
+    seen = at_most(labels, _GAN_TEST_PER_CLASS, "gan_test")
+    measured = accuracy.summary(labels[seen], predict_with(baseline, "real", images[seen]), classes)
+    return {"accuracy": measured["accuracy"], "recalls": measured["recalls"]}
+
+
+def predict_with(folder: Path, source: str, images: np.ndarray) -> np.ndarray:
     """int64 (N,): classes that one stored classifier sees."""
     return predict(archive.network(folder, source), images, torch.device("cpu")).argmax(1)
+
+
+def _shown(measured: dict[str, Any]) -> str:
+    low, high = (100 * measured[name] for name in ("accuracy_low", "accuracy_high"))
+    return f"{100 * measured['accuracy']:.2f} % [{low:.2f}, {high:.2f}]"
 
 
 class Space:
@@ -116,17 +110,23 @@ class Space:
         """Size of both sides where a metric wants them equal and memory bounded."""
         return min(_MOST_POINTS, len(self.test), len(images))
 
-    def likeness(self, images: np.ndarray, training: np.ndarray | None) -> dict[str, Any]:
-        """How like the test images `images` are; against `training`, how many of them are near copies."""
+    def likeness(self, images: np.ndarray) -> dict[str, Any]:
+        """How like the test images `images`, uint8 (N, C, S, S), are."""
         features, count = self.network.features(images), self.points(images)
         few, few_test = _shuffled(features)[:count], _shuffled(self.test)[:count]
-        measured = {"frechet_classifier": frechet(features, self.test), "kid": kernel_distance(few, few_test)}
-        measured |= neighbourhoods(few_test, few, _NEIGHBOURS)
-        if training is not None:
-            known = self.network.features(training)
-            near = np.quantile(nearest_distances(_shuffled(self.test)[:_MOST_POINTS], known), _NEAR_QUANTILE)
-            measured["memorised"] = float((nearest_distances(_shuffled(features)[:_MOST_POINTS], known) < near).mean())
-        return {**measured, "n_points": count}
+        return {
+            "frechet_classifier": frechet(features, self.test),
+            "kid": kernel_distance(few, few_test),
+            **neighbourhoods(few_test, few, _NEIGHBOURS),
+            "n_points": count,
+        }
+
+    def memorised(self, images: np.ndarray, training: np.ndarray) -> float:
+        """Share of `images` that lie nearer to a training image than nearly all test images do."""
+        known = self.network.features(training)
+        seen = self.network.features(_shuffled(images)[:_MOST_POINTS])
+        near = np.quantile(nearest_distances(_shuffled(self.test)[:_MOST_POINTS], known), _NEAR_QUANTILE)
+        return float((nearest_distances(seen, known) < near).mean())
 
 
 def _shuffled(points: np.ndarray) -> np.ndarray:

@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from typing import Literal, Optional
 
 
+def within(owner: str, low: float, high: float, **values: float) -> None:
+    """Raises: ValueError naming the first value outside low..high."""
+    for name, value in values.items():
+        if not low <= value <= high:
+            raise ValueError(f"{owner}.{name} must be {low} to {high}, got {value}")
+
+
 @dataclass(frozen=True)
 class Dataset:
     """`dataset` in params.yaml.

@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-
-def _within(low: float, high: float, **values: float) -> None:
-    for name, value in values.items():
-        if not low <= value <= high:
-            raise ValueError(f"{name} must be {low} to {high}, got {value}")
+from stages.prepare.params import within
 
 
 @dataclass(frozen=True)
@@ -31,9 +27,17 @@ class Augmentation:
     noise: float = 0.1
 
     def __post_init__(self) -> None:
-        _within(0, 180, rotation=self.rotation)
-        _within(0, 0.9, shift=self.shift, scale=self.scale, shear=self.shear, contrast=self.contrast)
-        _within(0, 5, blur=self.blur, noise=self.noise)
+        within("classifier.augmentation", 0, 180, rotation=self.rotation)
+        within(
+            "classifier.augmentation",
+            0,
+            0.9,
+            shift=self.shift,
+            scale=self.scale,
+            shear=self.shear,
+            contrast=self.contrast,
+        )
+        within("classifier.augmentation", 0, 5, blur=self.blur, noise=self.noise)
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,13 @@ class Classifier:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        _within(1, 10_000_000, steps=self.steps)
-        _within(2, 65536, batch_size=self.batch_size)
-        _within(1, 90, holdout_percent=self.holdout_percent)
-        _within(10, 10_000_000, holdout_most=self.holdout_most)
-        _within(0, 0.95, head_dropout=self.head_dropout)
-        _within(0, 65536, head_units=self.head_units)
-        _within(0, 1, weight_decay=self.weight_decay, momentum=self.momentum, real_share=self.real_share)
+        within("classifier", 1, 10_000_000, steps=self.steps)
+        within("classifier", 2, 65536, batch_size=self.batch_size)
+        within("classifier", 1, 90, holdout_percent=self.holdout_percent)
+        within("classifier", 10, 10_000_000, holdout_most=self.holdout_most)
+        within("classifier", 0, 0.95, head_dropout=self.head_dropout)
+        within("classifier", 0, 65536, head_units=self.head_units)
+        within("classifier", 0, 1, weight_decay=self.weight_decay, momentum=self.momentum, real_share=self.real_share)
         if not 1 <= self.checks <= self.steps:
             raise ValueError(f"checks must be 1 to steps ({self.steps}), got {self.checks}")
         if self.learning_rate <= 0:
@@ -95,8 +99,8 @@ class FeatureNetwork:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _within(2, 4096, features=self.features)
-        _within(1, 10_000_000, steps=self.steps)
-        _within(2, 65536, batch_size=self.batch_size)
+        within("feature_network", 2, 4096, features=self.features)
+        within("feature_network", 1, 10_000_000, steps=self.steps)
+        within("feature_network", 2, 65536, batch_size=self.batch_size)
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")

@@ -52,7 +52,7 @@ def run_jobs(
                 "a worker process died (out of memory?); run again to go on from its checkpoint, or set compute.workers: 1"
             ) from error
         except BaseException:
-            for process in list(pool._processes.values()):
+            for process in multiprocessing.active_children():
                 process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
             raise

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
+from stages.prepare.params import within
+
 Activation = Literal["relu", "leaky_relu", "selu"]
 
 
@@ -18,12 +20,6 @@ def _same_length(owner: str, **lists: list[int]) -> None:
     for name, values in lists.items():
         if not values or min(values) < 1:
             raise ValueError(f"{owner}.{name} must list whole numbers of at least 1, got {values}")
-
-
-def _within(owner: str, low: float, high: float, **values: float) -> None:
-    for name, value in values.items():
-        if not low <= value <= high:
-            raise ValueError(f"{owner}.{name} must be {low} to {high}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -86,8 +82,8 @@ class DiscriminatorNetwork:
 
     def __post_init__(self) -> None:
         _same_length("discriminator", filters=self.filters, kernels=self.kernels, strides=self.strides)
-        _within("discriminator", 0, 0.95, block_dropout=self.block_dropout, head_dropout=self.head_dropout)
-        _within("discriminator", 0, 10, head_noise=self.head_noise)
+        within("discriminator", 0, 0.95, block_dropout=self.block_dropout, head_dropout=self.head_dropout)
+        within("discriminator", 0, 10, head_noise=self.head_noise)
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ class Adam:
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        _within("optimizer", 0, 0.99999, beta1=self.beta1, beta2=self.beta2)
+        within("optimizer", 0, 0.99999, beta1=self.beta1, beta2=self.beta2)
 
 
 @dataclass(frozen=True)
@@ -125,7 +121,7 @@ class Family:
     def __post_init__(self) -> None:
         if not 1 <= self.latent_size <= 4096:
             raise ValueError(f"latent_size must be 1 to 4096, got {self.latent_size}")
-        _within("family", 0, 0.5, label_smoothing=self.label_smoothing)
+        within("family", 0, 0.5, label_smoothing=self.label_smoothing)
 
 
 @dataclass(frozen=True)
@@ -158,7 +154,7 @@ class Training:
             raise ValueError(f"batch_size must be 2 to 65536 (batch normalisation needs two), got {self.batch_size}")
         if self.ema_half_life < 0:
             raise ValueError(f"ema_half_life must be 0 or more images, got {self.ema_half_life}")
-        _within("training", 0, 0.5, translation=self.translation)
+        within("training", 0, 0.5, translation=self.translation)
         if not 1 <= self.preview_images <= 64:
             raise ValueError(f"preview_images must be 1 to 64, got {self.preview_images}")
 

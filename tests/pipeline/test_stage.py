@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -60,6 +63,45 @@ class TestMistakes:
         assert stage.main([]) == 2 and "usage" in capsys.readouterr().err
 
 
+def shrink(text: str, **changes: str) -> str:
+    """Settings as text, with some lines changed."""
+    for name, value in changes.items():
+        text, count = re.subn(rf"(?m)^(\s*{name}:) [^#\n]*", rf"\1 {value} ", text, count=1)
+        assert count == 1
+    return text
+
+
+class TestRealMnist:
+    """A person's mirror holds a bad file: the stage names it, leaves nothing half done, and works once it is mended."""
+
+    @pytest.fixture
+    def mirror(self, project, mnist, monkeypatch):
+        folder = project / "mirror"
+        shutil.copytree(mnist / "MNIST", folder / "MNIST")
+        monkeypatch.setenv("LABELMINT_MIRROR", str(folder))
+        text = (project / "params.yaml").read_text()
+        (project / "params.yaml").write_text(shrink(text, name="mnist", image_size="28", images_per_class="20"))
+        return folder / "MNIST" / "raw"
+
+    @pytest.mark.parametrize(
+        ("spoil", "says"),
+        [
+            (lambda content: content[: len(content) // 2], "damaged gzip data"),
+            (lambda content: gzip.compress(gzip.decompress(content)[:-1], 1), "checksum is"),
+            (lambda content: b"<html>not found</html>", "checksum is"),
+        ],
+    )
+    def test_a_bad_file(self, project, mirror, capsys, spoil, says):
+        path = mirror / "t10k-labels-idx1-ubyte.gz"
+        good = path.read_bytes()
+        path.write_bytes(spoil(good))
+        code, said = outcome(capsys, "prepare")
+        assert code == 2 and says in said and str(path) in said and said.count("\n") == 0
+        assert not (project / "data" / "tensors").exists()
+        path.write_bytes(good)
+        assert outcome(capsys, "prepare")[0] == 0
+
+
 class TestFailures:
     def test_a_full_disk(self, project, capsys, monkeypatch):
         def full(*arguments):
@@ -72,6 +114,19 @@ class TestFailures:
             and said
             == "error: prepare: data/tensors/images.npy: no space left to write; free some disk and run again to go on"
         )
+
+    def test_a_write_that_falls_short(self, project):
+        """The kernel stops the write of images.npy; the next try, with room, succeeds."""
+        command = [sys.executable, "-m", "pipeline.stage", "prepare"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
+        short = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, preexec_fn=limit)
+        path = project / "data" / "tensors" / "images.npy"
+        assert short.returncode == 1 and short.stderr.count("\n") == 1
+        assert f"error: prepare: {path}: no space left to write" in short.stderr
+        assert not list(path.parent.iterdir())
+        assert subprocess.run(command, cwd=project, env=environment, capture_output=True).returncode == 0
+        assert path.exists()
 
     @pytest.mark.parametrize(
         ("raised", "code", "says"),
@@ -111,12 +166,7 @@ def test_flat():
 def test_a_signal_ends_training_and_its_workers_and_running_again_goes_on(tmp_path, name, code):
     """In processes, as a person would: stop it in the middle, look for strays, run it again."""
     text = (ROOT / "experiments" / "default.yaml").read_text()
-    text = (
-        text.replace("images_per_class: null", "images_per_class: 12")
-        .replace("images_per_epoch: 2048", "images_per_epoch: 64")
-        .replace("epochs: 7", "epochs: 30")
-        .replace("workers: auto", "workers: 2")
-    )
+    text = shrink(text, images_per_class="12", images_per_epoch="64", epochs="30", workers="2")
     (tmp_path / "params.yaml").write_text(text)
     environment = {**os.environ, "LABELMINT_TRACKING": "off", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pipeline.stage"]
