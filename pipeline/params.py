@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from stages.prepare.errors import InputError
+from stages.prepare.files import save_bytes
 from stages.prepare.params import Dataset
 from stages.synthesize.params import Synthesis
 from stages.train_classifiers.params import Classifier, FeatureNetwork
@@ -114,10 +115,8 @@ def apply_experiment(root: Path, name: str) -> Path | None:
     target, kept = root / PARAMS_FILE, None
     if target.exists() and target.read_text() not in {text, *(rendered(root, other) for other in known)}:
         kept = target.with_suffix(".yaml.kept")
-        kept.write_text(target.read_text())
-    partial = target.with_suffix(".partial")
-    partial.write_text(text)
-    partial.replace(target)
+        save_bytes(kept, target.read_bytes())
+    save_bytes(target, text.encode())
     return kept
 
 

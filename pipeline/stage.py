@@ -21,7 +21,7 @@ from pipeline.tracking.spool import SpoolTracker, open_tracker
 from stages.prepare.errors import InputError
 from stages.prepare.layout import Arm, Layout
 
-# Three stages are uses of one package; every other stage is the `run` of the package that bears its name.
+# Stages that are further uses of train_classifiers; every other stage is the `run` of the package that bears its name.
 _ENTRIES = {
     "train_baselines": "stages.train_classifiers.baselines",
     "train_feature_network": "stages.train_classifiers.feature_network",

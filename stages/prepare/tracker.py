@@ -18,16 +18,8 @@ class Tracker(Protocol):
     def log_file(self, path: Path, folder: str = "") -> None: ...
 
 
-class NullTracker:
+class NullTracker(Tracker):
     """Listens to nothing: for tests and for callers that keep no record."""
-
-    def log_params(self, params: Mapping[str, Any]) -> None: ...
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None: ...
-
-    def log_figure(self, name: str, png: bytes, step: int = 0) -> None: ...
-
-    def log_file(self, path: Path, folder: str = "") -> None: ...
 
 
 def say(message: str) -> None:

@@ -62,7 +62,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         rows=tables.ordered(rows),
         accuracy_plot=figures.accuracy_plot(rows) if rows else "",
         real_samples=figures.data_uri(sample_grid(np.asarray(images), labels), "png"),
-        arms=[arm_section(layout, arm, metrics[arm], rows) for arm in arms],
+        arms=[arm_section(layout, arm, metrics[arm]) for arm in arms],
         protocol=metrics[arms[0]]["protocol"] if arms else {},
         settings=asdict(params),
     )
@@ -95,7 +95,7 @@ def sample_grid(images: np.ndarray, labels: np.ndarray) -> bytes:
     return png(grid(sheet))
 
 
-def arm_section(layout: Layout, arm: Arm, metrics: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+def arm_section(layout: Layout, arm: Arm, metrics: dict[str, Any]) -> dict[str, Any]:
     folder, classes = layout.generator(arm), metrics["classes"]
     with (folder / "training.csv").open(newline="") as file:
         training = list(csv.DictReader(file))

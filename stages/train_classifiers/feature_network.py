@@ -5,7 +5,7 @@ It never sees a synthetic or a test image, so no arm can please it.
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from stages.prepare.errors import InputError
-from stages.prepare.files import load_json, save_bytes, save_json
+from stages.prepare.files import load_json, save_json
 from stages.prepare.layout import Layout
 from stages.prepare.pixels import normalize
 from stages.prepare.splits import derive_seed
 from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
+from stages.prepare.weights import load_weights, save_weights
 from stages.train_classifiers import params as P
 from stages.train_classifiers.small_cnn import SmallCNN
 from stages.train_generators.augment import translate
@@ -40,8 +40,8 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     with threads(1):  # the same weights on any number of cores
         network = train(params.feature_network, np.asarray(images), labels, classes)
         # In units of their own size, or a distance would tell how large this network's numbers happen to be.
-        scale = float(np.sqrt((FrozenNetwork(network, "", 1.0).features(images) ** 2).mean()))
-        accuracy = float((FrozenNetwork(network, "", scale).logits(images).argmax(1) == labels).mean())
+        scale = float(np.sqrt((in_batches(network.features, images) ** 2).mean()))
+        accuracy = float((in_batches(network, images).argmax(1) == labels).mean())
     save(layout.feature_network, network, params.feature_network, tuple(images.shape[1:]), classes, scale)
     tracker.log_metrics({"training_accuracy": accuracy})
     say(f"feature network: {params.feature_network.steps} steps, {100 * accuracy:.2f} % on its own training images")
@@ -70,32 +70,24 @@ def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, clas
 def save(
     folder: Path, network: SmallCNN, params: P.FeatureNetwork, shape: tuple[int, ...], classes: int, scale: float
 ) -> None:
-    from safetensors.numpy import save as to_bytes
-
-    content = to_bytes({name: value.contiguous().numpy() for name, value in network.state_dict().items()})
-    save_bytes(folder / "network.safetensors", content)
+    weights = {name: value.contiguous().numpy() for name, value in network.state_dict().items()}
+    digest = save_weights(folder / "network.safetensors", weights)
     facts = {
         "params": asdict(params),
         "shape": list(shape),
         "classes": classes,
         "scale": scale,
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": digest,
     }
     save_json(folder / "network.json", facts)
 
 
 def load(folder: Path) -> FrozenNetwork:
     """Raises: InputError when it is missing or damaged."""
-    from safetensors.numpy import load as from_bytes
-
-    facts, path = load_json(folder / "network.json"), folder / "network.safetensors"
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != facts["sha256"]:
-        raise InputError(
-            f"{path}: its checksum is not the one in network.json; the file is damaged, delete the folder and run again"
-        )
+    facts = load_json(folder / "network.json")
+    weights = load_weights(folder / "network.safetensors", facts["sha256"])
     network = SmallCNN(tuple(facts["shape"]), facts["classes"], facts["params"]["features"])
-    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in from_bytes(content).items()})
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     return FrozenNetwork(network.eval(), facts["sha256"], facts["scale"])
 
 
@@ -107,17 +99,13 @@ class FrozenNetwork:
     sha256: str
     scale: float
 
-    @torch.no_grad()
     def features(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (N, C, S, S) -> float32 (N, features) in units of `scale`, in batches of a fixed size."""
-        return np.concatenate([self.network.features(batch).numpy() for batch in _batches(images)]) / self.scale
-
-    @torch.no_grad()
-    def logits(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (N, C, S, S) -> float32 (N, classes)."""
-        return np.concatenate([self.network(batch).numpy() for batch in _batches(images)])
+        """uint8 (N, C, S, S) -> float32 (N, features) in units of `scale`."""
+        return in_batches(self.network.features, images) / self.scale
 
 
-def _batches(images: np.ndarray):
-    for at in range(0, len(images), _BATCH):
-        yield normalize(torch.from_numpy(np.array(images[at : at + _BATCH])))
+@torch.no_grad()
+def in_batches(function: Callable[[torch.Tensor], torch.Tensor], images: np.ndarray) -> np.ndarray:
+    """function of normalized images, over uint8 (N, C, S, S), in batches of a fixed size."""
+    batches = (torch.from_numpy(np.array(images[at : at + _BATCH])) for at in range(0, len(images), _BATCH))
+    return np.concatenate([function(normalize(batch)).numpy() for batch in batches])

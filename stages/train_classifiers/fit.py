@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ _EVALUATION_BATCH = 256
 class Pool:
     """Labelled images of one origin, and their share of each batch. images: uint8 (N, C, S, S); labels: int64 (N,)."""
 
+    origin: Literal["real", "synthetic"]
     images: np.ndarray
     labels: np.ndarray
     share: float = 1.0
@@ -38,6 +40,10 @@ class Job:
     params: Classifier
     seed: int
     raw: Path
+
+    def count(self, origin: str) -> int:
+        """How many images of one origin the job is given."""
+        return sum(len(pool.labels) for pool in self.pools if pool.origin == origin)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def fit(job: Job, device: torch.device) -> Fitted:
     with torch.random.fork_rng(devices=[]):  # modules initialise themselves from the global generator
         torch.manual_seed(derive_seed(job.seed, "initial weights"))
         network = build(params, shape, job.classes, job.raw).to(device=device, memory_format=torch.channels_last)
-    pools, held = _hold_out(job)
+    pools, (held_images, held_labels) = _hold_out(job)
     optimizer, schedule = _optimizer(network, params)
     marks = {round(params.steps * check / params.checks) for check in range(1, params.checks + 1)}
     checks, best, weights, loss_sum, since = [], (-1.0, 0.0), {}, torch.zeros((), device=device), 0
@@ -80,9 +86,9 @@ def fit(job: Job, device: torch.device) -> Fitted:
         schedule.step()
         loss_sum, since = loss_sum + loss.detach(), since + 1
         if step + 1 in marks:
-            logits = torch.from_numpy(predict(network, held.images, device))
-            accuracy = (logits.argmax(1).numpy() == held.labels).mean()
-            holdout_loss = F.cross_entropy(logits, torch.from_numpy(held.labels)).item()
+            logits = torch.from_numpy(predict(network, held_images, device))
+            accuracy = (logits.argmax(1).numpy() == held_labels).mean()
+            holdout_loss = F.cross_entropy(logits, torch.from_numpy(held_labels)).item()
             checks.append(
                 {
                     "step": step + 1,
@@ -113,7 +119,7 @@ def predict(network: torch.nn.Module, images: np.ndarray, device: torch.device) 
     return torch.cat(parts).numpy()
 
 
-def _hold_out(job: Job) -> tuple[list[Pool], Pool]:
+def _hold_out(job: Job) -> tuple[list[Pool], tuple[np.ndarray, np.ndarray]]:
     """(what is trained on, what the best moment is chosen on): both of the arm's own origin, never the test set."""
     kept, held = [], []
     most = max(1, job.params.holdout_most // (job.classes * len(job.pools)))
@@ -121,9 +127,10 @@ def _hold_out(job: Job) -> tuple[list[Pool], Pool]:
         _, out = hold_out(pool.labels, job.params.holdout_percent, job.seed, "holdout", position)
         out = out[at_most(pool.labels[out], most, job.seed, "fewer", position)]
         rest = np.setdiff1d(np.arange(len(pool.labels)), out)
-        kept.append(Pool(pool.images[rest], pool.labels[rest], pool.share))
+        kept.append(replace(pool, images=pool.images[rest], labels=pool.labels[rest]))
         held.append((pool.images[out], pool.labels[out]))
-    return kept, Pool(*(np.concatenate(parts) for parts in zip(*held)))
+    held_images, held_labels = (np.concatenate(parts) for parts in zip(*held))
+    return kept, (held_images, held_labels)
 
 
 def _batch(pools: list[Pool], size: int, seed: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,9 @@ class Params:
 
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     arm = params.arm
-    real, synthetic = real_pool(layout, arm), Pool(*load_set(layout.synthetic(arm)))
+    real, synthetic = real_pool(layout, arm), Pool("synthetic", *load_set(layout.synthetic(arm)))
     share = params.classifier.real_share
-    mixed = [Pool(real.images, real.labels, share), Pool(synthetic.images, synthetic.labels, 1 - share)]
+    mixed = [replace(real, share=share), replace(synthetic, share=1 - share)]
     train(params, "train_classifiers", layout, {"synthetic": [synthetic], "mixed": mixed}, tracker)
 
 
@@ -39,7 +39,7 @@ def real_pool(layout: Layout, arm: Arm) -> Pool:
     """The real images that this arm's generator had."""
     images, labels = load_set(layout.tensors)
     chosen = subset(labels, arm.percent, arm.seed)
-    return Pool(np.asarray(images[chosen]), labels[chosen])
+    return Pool("real", np.asarray(images[chosen]), labels[chosen])
 
 
 def train(params: Params, stage: str, layout: Layout, sources: dict[str, list[Pool]], tracker: Tracker) -> None:
@@ -61,15 +61,7 @@ def train(params: Params, stage: str, layout: Layout, sources: dict[str, list[Po
         )
         for row in result.checks:
             tracker.log_metrics({f"{name}/{source}": row[name] for name in archive.CHECKS[2:]}, step=row["step"])
-    archive.save(folder, jobs, fitted, [_sizes(job) for job in jobs])
+    archive.save(folder, jobs, fitted)
     save_json(layout.timing(stage, arm), seconds)
     for path in sorted(folder.iterdir()):
         tracker.log_file(path)
-
-
-def _sizes(job: Job) -> dict[str, int]:
-    real, synthetic = {"real": (0, None), "synthetic": (None, 0), "mixed": (0, 1)}[job.source]
-    return {
-        name: 0 if at is None else len(job.pools[at].labels)
-        for name, at in (("n_real", real), ("n_synthetic", synthetic))
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 import torch
 
 from stages.prepare.errors import InputError
-from stages.prepare.files import load_json, save_bytes, save_json
+from stages.prepare.files import load_json, save_json
+from stages.prepare.weights import load_weights, save_weights
 from stages.train_generators import families
 from stages.train_generators.params import Adam, DiscriminatorNetwork, Family, GeneratorNetwork
 
@@ -42,10 +42,7 @@ class GeneratorArchive:
 
 
 def save(folder: Path, archive: GeneratorArchive) -> None:
-    from safetensors.numpy import save as to_bytes
-
-    content = to_bytes(archive.weights)
-    save_bytes(folder / "generator.safetensors", content)
+    digest = save_weights(folder / "generator.safetensors", archive.weights)
     save_json(
         folder / "architecture.json",
         {
@@ -54,26 +51,17 @@ def save(folder: Path, archive: GeneratorArchive) -> None:
             "shape": list(archive.shape),
             "classes": archive.classes,
             "published": "moving average",
-            "weights_sha256": hashlib.sha256(content).hexdigest(),
+            "weights_sha256": digest,
         },
     )
 
 
 def load(folder: Path) -> GeneratorArchive:
     """Raises: InputError when a file is missing, or the weights are not those the description names."""
-    from safetensors.numpy import load as from_bytes
-
     facts = load_json(folder / "architecture.json")
-    path = folder / "generator.safetensors"
-    if not path.exists():
-        raise InputError(f"{path} is missing; `dvc repro` makes it")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != facts["weights_sha256"]:
-        raise InputError(
-            f"{path}: its checksum is not the one in architecture.json; the file is damaged, delete the folder and run again"
-        )
+    weights = load_weights(folder / "generator.safetensors", facts["weights_sha256"])
     return GeneratorArchive(
-        facts["family_name"], family_from(facts["family"]), tuple(facts["shape"]), facts["classes"], from_bytes(content)
+        facts["family_name"], family_from(facts["family"]), tuple(facts["shape"]), facts["classes"], weights
     )
 
 

@@ -21,6 +21,7 @@ from stages.train_generators.params import Adam, Family, Training
 from stages.train_generators.updates import TRACKED, UPDATES, Draws, Players
 
 _STATISTICS_BATCHES = 20
+_PARTS = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer")  # of Players, in a checkpoint
 
 
 class Diverged(RuntimeError):
@@ -213,6 +214,3 @@ def _resume(
     rows.extend(state["rows"])
     previews.extend(state["previews"])
     return state["step"]
-
-
-_PARTS = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer")

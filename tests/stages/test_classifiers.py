@@ -99,7 +99,12 @@ class TestFit:
     def job(self, params, workspace, **changes) -> fit.Job:
         images, labels = load_set(workspace.tensors)
         return fit.Job(
-            "real", [fit.Pool(np.asarray(images), labels)], 10, replace(params.classifier, **changes), 0, workspace.raw
+            "real",
+            [fit.Pool("real", np.asarray(images), labels)],
+            10,
+            replace(params.classifier, **changes),
+            0,
+            workspace.raw,
         )
 
     def test_learns_real_digits(self, params, workspace):
@@ -125,13 +130,13 @@ class TestFit:
 
     def test_held_out_images_are_never_trained_on(self, params, workspace):
         job = self.job(params, workspace)
-        kept, held = fit._hold_out(job)
+        kept, (held_images, held_labels) = fit._hold_out(job)
         seen = {image.tobytes() for image in kept[0].images}
-        assert len(held.labels) == 10 and not any(image.tobytes() in seen for image in held.images)
+        assert len(held_labels) == 10 and not any(image.tobytes() in seen for image in held_images)
 
     def test_the_mixed_arm_draws_its_share_of_each(self):
         pools = [
-            fit.Pool(np.full((5, 1, 4, 4), value, np.uint8), np.full(5, value), share)
+            fit.Pool("real", np.full((5, 1, 4, 4), value, np.uint8), np.full(5, value), share)
             for value, share in ((0, 0.25), (1, 0.75))
         ]
         _, labels = fit._batch(pools, 4000, 0, CPU)
