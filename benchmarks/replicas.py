@@ -17,10 +17,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from pipeline import params as settings
+from stages.prepare.params import Compute
 from stages.prepare.preprocess import to_size
 from stages.prepare.sources import read_digits
 from stages.train_generators.engine import run_jobs, threads
-from stages.train_generators.params import Compute
 from stages.train_generators.trainer import Replica, train_replica
 
 _ROUNDS = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,12 +22,40 @@ app = typer.Typer(
 
 
 @app.command(epilog="Example: labelmint use mnist_quick")
-def use(name: Annotated[str, typer.Argument(help="An experiment, as `labelmint experiments` lists them.")]) -> None:
-    """Write an experiment's settings into params.yaml. Earlier results come back from DVC's cache."""
-    kept = settings.apply_experiment(project_root(), name)
+def use(
+    names: Annotated[
+        list[str], typer.Argument(help="Experiments, as `labelmint experiments` lists them; a later one overrides.")
+    ],
+) -> None:
+    """Write experiments' settings into params.yaml. Earlier results come back from DVC's cache."""
+    kept = settings.apply_experiments(project_root(), names)
     typer.echo(
-        f"params.yaml now holds {name}" + (f"; your own settings are kept in {kept.name}" if kept else ""), err=True
+        f"params.yaml now holds {' + '.join(names)}" + (f"; your own settings are kept in {kept.name}" if kept else ""),
+        err=True,
     )
+
+
+@app.command("import", epilog="Example: labelmint import ~/photos.zip --name photos --size 64")
+def import_(
+    origin: Annotated[Path, typer.Argument(help="A folder, zip or tar with one folder of images per class.")],
+    name: Annotated[str, typer.Option(help="What to call the data set: small letters, digits and _.")],
+    size: Annotated[int, typer.Option(help="Pixels of the square images that generators will learn.")] = 32,
+    fit: Annotated[
+        Literal["cover", "contain", "resize"],
+        typer.Option(help="How images become square: cut what is over, pad, or stretch."),
+    ] = "cover",
+    on_bad_image: Annotated[
+        Literal["fail", "skip"], typer.Option(help="A bad image ends the import, or up to 1 % are left out.")
+    ] = "fail",
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier import of the same name.")] = False,
+) -> None:
+    """Take in images of your own: check each, pack them into data/raw, and write an experiment for them."""
+    from pipeline.importing import describe, import_dataset
+
+    made = import_dataset(project_root(), origin, name, size, fit, on_bad_image, force)
+    for image, reason in made.bad:
+        typer.echo(f"left out: {image}: {reason}", err=True)
+    typer.echo(f"{describe(name, made)}\nnext: make repro DATASET={name}")
 
 
 @app.command(epilog="Example: labelmint experiments")
@@ -93,6 +121,8 @@ def main() -> None:
         _fail(str(error), 2)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
+    except RuntimeError as error:
+        _fail(str(error), 1)
     except OSError as error:
         _fail(str(error), 1)
 

@@ -11,10 +11,10 @@ from typing import Any, get_type_hints
 
 from stages.prepare.errors import InputError
 from stages.prepare.files import save_bytes
-from stages.prepare.params import Dataset
+from stages.prepare.params import Compute, Dataset
 from stages.synthesize.params import Synthesis
 from stages.train_classifiers.params import Classifier, FeatureNetwork
-from stages.train_generators.params import Compute, Family, Training
+from stages.train_generators.params import Family, Training
 
 PARAMS_FILE = "params.yaml"
 
@@ -51,6 +51,11 @@ class Params:
             if name not in self.families:
                 raise ValueError(f"generators: '{name}' is not in families{_nearest(name, list(self.families))}")
             self.families[name].generator.start_size(self.dataset.image_size)
+            if self.dataset.multi_hot and self.families[name].labels == "per_class":
+                raise ValueError(
+                    f"generators: '{name}' makes one generator per class, but {len(self.dataset.attributes)} dataset.attributes make "
+                    "multi-hot labels, not classes; name one attribute"
+                )
 
 
 def load(path: Path) -> Params:
@@ -101,39 +106,52 @@ def overlay(base: dict[str, Any], changes: dict[str, Any]) -> None:
             base[name] = value
 
 
-def apply_experiment(root: Path, name: str) -> Path | None:
-    """Write params.yaml: experiments/default.yaml with experiments/<name>.yaml laid over it, comments kept.
+def apply_experiments(root: Path, names: list[str]) -> Path | None:
+    """Write params.yaml: experiments/default.yaml with each experiments/<name>.yaml laid over it in turn, comments kept.
 
     Returns: where settings that belong to no experiment were kept, if params.yaml held any.
     Raises: InputError when there is no such experiment or the result would not pass the schema; then nothing is written.
     """
     known = experiments(root)
-    if name not in known:
-        raise InputError(f"no experiment '{name}'{_nearest(name, known)}; there are {', '.join(known)}")
-    text = rendered(root, name)
-    check(_parse(text), str(root / "experiments" / f"{name}.yaml"))
+    for name in names:
+        if name not in known:
+            raise InputError(f"no experiment '{name}'{_nearest(name, known)}; there are {', '.join(known)}")
+    text = rendered(root, names)
+    check(_parse(text), " + ".join(str(root / "experiments" / f"{name}.yaml") for name in names))
     target, kept = root / PARAMS_FILE, None
-    if target.exists() and target.read_text() not in {text, *(rendered(root, other) for other in known)}:
+    if target.exists() and _has_own_settings(root, target.read_text()):
         kept = target.with_suffix(".yaml.kept")
         save_bytes(kept, target.read_bytes())
     save_bytes(target, text.encode())
     return kept
 
 
-def rendered(root: Path, name: str) -> str:
-    """The text of params.yaml for one experiment."""
+_WRITTEN_BY_USE = "# Experiment: "
+
+
+def _has_own_settings(root: Path, text: str) -> bool:
+    """Whether params.yaml holds what no experiment would bring back."""
+    first = text.split("\n", 1)[0]
+    names = first.removeprefix(_WRITTEN_BY_USE).split(" + ") if first.startswith(_WRITTEN_BY_USE) else ["default"]
+    return not set(names) <= set(experiments(root)) or text != rendered(root, names)
+
+
+def rendered(root: Path, names: list[str]) -> str:
+    """The text of params.yaml for experiments laid one over the other."""
     from ruamel.yaml import YAML
 
     base = (root / "experiments" / "default.yaml").read_text()
-    if name == "default":
+    names = [name for name in names if name != "default"]
+    if not names:
         return base
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 200
     content = yaml.load(base)
-    overlay(content, read(root / "experiments" / f"{name}.yaml"))
+    for name in names:
+        overlay(content, read(root / "experiments" / f"{name}.yaml"))
     buffer = io.StringIO()
     yaml.dump(content, buffer)
-    return buffer.getvalue()
+    return f"{_WRITTEN_BY_USE}{' + '.join(names)}\n" + buffer.getvalue().split("\n", 1)[1]
 
 
 def describe(root: Path, name: str) -> str:

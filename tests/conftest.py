@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline import params as settings
+from pipeline import stage
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.tracker import NullTracker
 
@@ -55,8 +60,8 @@ def workspace(params, tmp_path_factory) -> Layout:
     arm, baseline = Arm("dcgan", 100, 0), Arm("real", 100, 0)
     plan = [("prepare", None), ("train_feature_network", None), ("train_generators", arm), ("synthesize", arm)]
     plan += [("train_baselines", baseline), ("train_classifiers", arm), ("evaluate", arm)]
-    for stage, of in plan:
-        module = entry(stage)
+    for name, of in plan:
+        module = entry(name)
         module.run(select(module.Params, params, of), layout, tracker)
     module = entry("report")
     module.run(select(module.Params, replace(params, percents=[100]), None), layout, tracker)
@@ -69,6 +74,50 @@ def mnist() -> Path:
     if not (SHARED / "MNIST" / "raw").is_dir():
         pytest.skip(f"real MNIST is not at {SHARED}; set LABELMINT_TEST_DATA")
     return SHARED
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """A workspace with settings but no data, in which tracking is off."""
+    shutil.copy(ROOT / "experiments" / "default.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LABELMINT_TRACKING", "off")
+    before = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def run_stage(project, capsys) -> Callable[..., tuple[int, str]]:
+    """run_stage("prepare", name="mnist", …): the stage with changes to `dataset`, as DVC starts it.
+
+    Returns: (exit code, what it said on stderr).
+    """
+
+    def run(*arguments: str, **dataset: object) -> tuple[int, str]:
+        yaml = YAML()
+        content = yaml.load((project / "params.yaml").read_text())
+        content["dataset"].update(dataset)
+        yaml.dump(content, project / "params.yaml")
+        code = stage.main(list(arguments))
+        return code, capsys.readouterr().err.strip()
+
+    return run
+
+
+@pytest.fixture
+def refused(project, run_stage) -> Callable[..., str]:
+    """refused(name=…, …): what `prepare` says, in its one line, when it refuses these data; nothing is left behind."""
+
+    def refuse(**dataset: object) -> str:
+        code, said = run_stage("prepare", **dataset)
+        last = said.splitlines()[-1]
+        assert code == 2 and last.startswith("error: prepare: ") and "Traceback" not in said, said
+        assert not list((project / "data").glob("tensors/*")) and not (project / "data" / ".prepare").exists()
+        assert len(last) < 800
+        return last.removeprefix("error: prepare: ")
+
+    return refuse
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def locate(names: Sequence[str], raw: Path, addresses: Sequence[str]) -> Path:
     """Path of the first file found among `names`.
 
     names: relative paths under which the file may lie, the preferred first ("MNIST/raw/x.gz", "x.gz", "x").
-    raw: the folder for raw data, looked in first and the place where a download is put.
+    raw: the folder for raw data, looked in first; a download is put there under the preferred name.
     addresses: full URLs tried last, after $LABELMINT_MIRROR (a folder or a base URL).
     Raises: InputError, naming every place that was tried.
     """
@@ -37,7 +37,7 @@ def locate(names: Sequence[str], raw: Path, addresses: Sequence[str]) -> Path:
     failures = []
     for url in urls:
         try:
-            return download(url, raw / url.rsplit("/", 1)[1])
+            return download(url, raw / names[0])
         except OSError as error:
             reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
             failures.append(f"{url} ({reason})")

@@ -23,10 +23,20 @@ def whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
+        with writing(path):
+            yield partial
+            os.replace(partial, path)
+    except BaseException:
         partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Errors of the system within the block are about writing `path`, and say so."""
+    try:
+        yield
+    except OSError as error:
         code = error.errno or errno.ENOSPC  # numpy reports a short write without a code
         raise OSError(code, os.strerror(code), str(path)) from error
 

@@ -49,6 +49,16 @@ class Layout:
         return self.tensors / "test"
 
     @property
+    def validation_tensors(self) -> Path:
+        """Empty unless the source has a validation split or dataset.validation_percent asks for one."""
+        return self.tensors / "validation"
+
+    @property
+    def unfinished_tensors(self) -> Path:
+        """Where `prepare` works; what it leaves there when it is killed is thrown away by the next run."""
+        return self.root / "data" / ".prepare"
+
+    @property
     def feature_network(self) -> Path:
         return self.root / "data" / "feature_network"
 

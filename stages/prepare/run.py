@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import os
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from stages.prepare import manifest
 from stages.prepare import params as P
+from stages.prepare.convert import Converted, convert
+from stages.prepare.duplicates import Doubles, find_doubles
 from stages.prepare.errors import InputError
-from stages.prepare.files import save_json
 from stages.prepare.layout import Layout
-from stages.prepare.preprocess import content_hashes, to_size
-from stages.prepare.sources import READERS, Source, Split
-from stages.prepare.splits import at_most, hold_out, subset
-from stages.prepare.tensors import save_set
+from stages.prepare.sources import read
+from stages.prepare.sources.imagefolder import some
+from stages.prepare.sources.source import SPLITS, TEST, TRAIN, VALIDATION, BadImages, Source
+from stages.prepare.splits import at_most, hold_out
+from stages.prepare.tensors import ImageFile, keep_rows, save_array
 from stages.prepare.tracker import Tracker, say
+
+_MOST_BAD = 0.01
 
 
 @dataclass(frozen=True)
@@ -22,100 +31,130 @@ class Params:
     dataset: P.Dataset
     percents: list[int]
     seeds: list[int]
+    compute: P.Compute
 
 
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
-    source = READERS[params.dataset.name](layout.raw)
-    train, test = split(source, params.dataset)
-    train_images, test_images = (to_size(part.images, params.dataset) for part in (train, test))
-    train_hashes, test_hashes = content_hashes(train_images), content_hashes(test_images)
-    kept, dropped = without_test_images(train_hashes, test_hashes, params.dataset.duplicates)
-    check_classes(train.labels[kept], test.labels, source.classes)
-
-    labels = train.labels[kept]
-    save_set(layout.tensors, train_images[kept], labels)
-    save_set(layout.test_tensors, test_images, test.labels)
-    # What later stages need to know. It does not name percents or seeds, so that a new one changes nothing here.
-    facts = {
-        "name": params.dataset.name,
-        "title": source.title,
-        "licence": source.licence,
-        "classes": source.classes,
-        "labels": "single",
-        "shape": list(train_images.shape[1:]),
-        "n_train": len(labels),
-        "n_test": len(test.labels),
-    }
-    save_json(layout.tensors / "dataset.json", facts)
-    counts = {
-        "train_images_also_in_test": len(dropped),
-        "repeated_within_train": len(labels) - len({train_hashes[index] for index in kept}),
-        "repeated_within_test": len(test_hashes) - len(set(test_hashes)),
-    }
-    save_json(
-        layout.tensors / "manifest.json",
-        {
-            **facts,
-            "checksums": source.checksums,
-            "preprocessing": asdict(params.dataset),
-            "duplicates": {**counts, "action": params.dataset.duplicates},
-            "train": {
-                "source_index": train.source_index[kept].tolist(),
-                "sha256_16": [train_hashes[index] for index in kept],
-            },
-            "test": {"source_index": test.source_index.tolist(), "sha256_16": test_hashes},
-            "subsets": {
-                str(seed): {str(percent): subset(labels, percent, seed).tolist() for percent in sorted(params.percents)}
-                for seed in params.seeds
-            },
-        },
-    )
-    tracker.log_metrics({"n_train": len(labels), "n_test": len(test.labels), **counts})
-    say(
-        f"{source.title}: {len(labels)} training and {len(test.labels)} test images; {len(dropped)} training images dropped because the test set has them"
-    )
+    work = layout.unfinished_tensors
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        prepare(params, layout, work, tracker)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def split(source: Source, params: P.Dataset) -> tuple[Split, Split]:
-    """(train, test): the source's own split, or one drawn by `split_seed`; then at most images_per_class of each class."""
-    if source.test is not None:
-        train, test = source.train, source.test
+def prepare(params: Params, layout: Layout, work: Path, tracker: Tracker) -> None:
+    """Everything is made in `work`, and takes its place at the end."""
+    dataset = params.dataset
+    source = read(dataset, layout.raw, work / "unpacked")
+    for note in source.notes:
+        say(f"note: {note}")
+    rows = split(source, dataset)
+    files = [work / name / "images.npy" for name in SPLITS]
+    converted = [convert(source, part, dataset, file, params.compute) for part, file in zip(rows, files)]
+    bad = check_bad(source, converted, dataset.on_bad_image)
+    with ExitStack() as stack:
+        images = [stack.enter_context(ImageFile(file)) for file in files]
+        doubles = find_doubles(converted, images, dataset)
+
+    kept = [np.flatnonzero(part.good & ~leaves) for part, leaves in zip(converted, doubles.leave)]
+    labels = [source.labels[part[places]] for part, places in zip(rows, kept)]
+    check_classes(labels[TRAIN], labels[TEST], source.classes)
+    for file, places, own in zip(files, kept, labels):
+        keep_rows(file, places)
+        save_array(file.with_name("labels.npy"), own if own.ndim == 1 else own.astype(np.float32))
+    told = manifest.Told(source, dataset, rows, kept, labels, converted, doubles, bad)
+    manifest.save(work, told, params.percents, params.seeds)
+    publish(work, layout)
+
+    counts = {f"n_{name}": len(own) for name, own in zip(SPLITS, labels)}
+    tracker.log_metrics(counts | doubles.counts | {"bad_images": len(bad)})
+    say(summary(source, labels, doubles, bad))
+
+
+def split(source: Source, params: P.Dataset) -> list[np.ndarray]:
+    """Positions in the source of (training, validation, test) images, each ascending.
+
+    The source's own split, or one drawn by `split_seed` where it has none; then at most images_per_class of each class.
+    """
+    everything = np.arange(len(source.labels))
+    if source.split is None:
+        parts = [everything, everything[:0], everything[:0]]
     else:
-        rest, held = hold_out(source.train.labels, params.test_percent, params.split_seed, "test")
-        train, test = _take(source.train, rest), _take(source.train, held)
+        parts = [everything[source.split == part] for part in (TRAIN, VALIDATION, TEST)]
+    for part, percent, purpose in (
+        (TEST, params.test_percent, "test"),
+        (VALIDATION, params.validation_percent, "validation"),
+    ):
+        if percent and not len(parts[part]):
+            rest, held = hold_out(source.labels[parts[TRAIN]], percent, params.split_seed, purpose)
+            parts[part], parts[TRAIN] = parts[TRAIN][held], parts[TRAIN][rest]
     if params.images_per_class is not None:
-        train, test = (
-            _take(part, at_most(part.labels, params.images_per_class, params.split_seed, "few"))
-            for part in (train, test)
-        )
-    return train, test
+        parts = [
+            part[at_most(source.labels[part], params.images_per_class, params.split_seed, "few")] for part in parts
+        ]
+    return parts
 
 
-def without_test_images(train: list[str], test: list[str], action: str) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of training images (kept, dropped) by content hash. Raises: InputError when `action` is refuse and any would go."""
-    seen = set(test)
-    leaked = np.array([digest in seen for digest in train], dtype=bool)
-    if leaked.any() and action == "refuse":
+def check_bad(source: Source, converted: list[Converted], action: str) -> BadImages:
+    """Every bad image. Raises: InputError when `action` is fail and there is one, or more than 1 % are bad."""
+    bad = source.unreadable + [each for part in converted for each in part.bad]
+    total = len(source.unreadable) + sum(len(part.good) for part in converted)
+    if not bad:
+        return bad
+    named = some([f"{name}: {reason}" for name, reason in bad])
+    if action == "fail":
         raise InputError(
-            f"{leaked.sum()} training images also stand in the test set; set dataset.duplicates: drop to leave them out of training"
+            f"{len(bad):,} of {total:,} images cannot be used ({named}); mend or remove them, or set dataset.on_bad_image: skip"
         )
-    return np.flatnonzero(~leaked), np.flatnonzero(leaked)
+    if len(bad) > _MOST_BAD * total:
+        raise InputError(
+            f"{len(bad):,} of {total:,} images cannot be used ({named}); skipping is for at most {100 * _MOST_BAD:.0f} %, so mend or remove them"
+        )
+    return bad
 
 
 def check_classes(train: np.ndarray, test: np.ndarray, classes: list[str]) -> None:
     """Raises: InputError when a class has no images, or fewer than two to train on, or a label has no class."""
     for split_name, labels, least in (("training", train, 2), ("test", test, 1)):
-        if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
-            raise InputError(
-                f"{split_name} labels run from {labels.min()} to {labels.max()}, but there are {len(classes)} classes"
-            )
-        counts = np.bincount(labels, minlength=len(classes))
+        if labels.ndim > 1:  # multi-hot: each attribute must be seen both ways
+            ones = labels.sum(0)
+            counts = np.minimum(ones, len(labels) - ones)
+        else:
+            if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
+                raise InputError(
+                    f"{split_name} labels run from {labels.min()} to {labels.max()}, but there are {len(classes)} classes"
+                )
+            counts = np.bincount(labels, minlength=len(classes))
         poor = [classes[index] for index in np.flatnonzero(counts < least)]
         if poor:
             raise InputError(
-                f"class {', '.join(poor)}: fewer than {least} {split_name} images; add images or remove the class"
+                f"class {some(poor)}: fewer than {least} {split_name} images; add images or remove the class"
             )
 
 
-def _take(part: Split, indices: np.ndarray) -> Split:
-    return Split(part.images[indices], part.labels[indices], part.source_index[indices])
+def publish(work: Path, layout: Layout) -> None:
+    """Move what is finished to where the other stages look for it: training images at the top."""
+    for folder, target in (
+        (work / "train", layout.tensors),
+        (work / "validation", layout.validation_tensors),
+        (work / "test", layout.test_tensors),
+        (work / "facts", layout.tensors),
+    ):
+        target.mkdir(parents=True, exist_ok=True)
+        for file in sorted(folder.iterdir()):
+            os.replace(file, target / file.name)
+
+
+def summary(source: Source, labels: list[np.ndarray], doubles: Doubles, bad: BadImages) -> str:
+    sizes = [f"{len(own):,} {name}" for name, own in zip(("training", "validation", "test"), labels) if len(own)]
+    dropped = [int(leaves.sum()) for leaves in doubles.leave]
+    line = f"{source.title}: {', '.join(sizes)} images"
+    if sum(dropped):
+        line += f"; {sum(dropped):,} dropped because another split has them"
+    if doubles.counts["near_test_in_training"]:
+        line += f"; {doubles.counts['near_test_in_training']:,} test images have a near duplicate in training"
+    if bad:
+        line += f"; {len(bad):,} bad ones left out, listed in manifest.json"
+    return line

@@ -1,13 +1,65 @@
-"""A labelled set of images on disk: images.npy (uint8, N x C x H x W) and labels.npy (int64, N)."""
+"""A labelled set of images on disk: images.npy (uint8, N x C x H x W) and labels.npy (int64, N; or float32 multi-hot, N x A)."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from stages.prepare.errors import InputError
-from stages.prepare.files import whole
+from stages.prepare.files import whole, writing
+
+_PIECE = 1024
+
+
+def write_header(path: Path, shape: tuple[int, ...]) -> int:
+    """Begin an .npy of uint8 whose rows follow later, in any order. Returns: the byte at which they begin."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path), path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        offset = file.tell()
+        file.truncate(offset + int(np.prod(shape)))
+    return offset
+
+
+class ImageFile:
+    """An .npy of uint8 read row by row: unlike a memory map's, its pages never count as the process's own memory."""
+
+    def __init__(self, path: Path):
+        self.file = path.open("rb")
+        np.lib.format.read_magic(self.file)
+        self.shape, _, _ = np.lib.format.read_array_header_1_0(self.file)  # as write_header writes it
+        self.offset = self.file.tell()
+
+    def __enter__(self) -> ImageFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 (len(rows), ...)."""
+        images = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for place, row in enumerate(rows.tolist()):
+            os.preadv(self.file.fileno(), [images[place].reshape(-1)], self.offset + row * images[place].size)
+        return images
+
+
+def keep_rows(path: Path, rows: np.ndarray) -> None:
+    """Leave only `rows`, ascending, in an .npy of uint8."""
+    with ImageFile(path) as images:
+        if len(rows) == len(images):
+            return
+        with whole(path) as partial:
+            offset = write_header(partial, (len(rows), *images.shape[1:]))
+            with partial.open("r+b") as file:
+                file.seek(offset)
+                for at in range(0, len(rows), _PIECE):
+                    file.write(images[rows[at : at + _PIECE]].data)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -21,7 +73,7 @@ def save_set(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 
 def load_set(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """images: uint8 (N, C, H, W), memory-mapped read-only. labels: int64 (N,).
+    """images: uint8 (N, C, H, W), memory-mapped read-only. labels: int64 (N,), or float32 (N, A) where they are multi-hot.
 
     Raises: InputError naming the file that is missing, damaged, or does not match the other.
     """

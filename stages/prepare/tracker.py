@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,3 +26,33 @@ class NullTracker(Tracker):
 def say(message: str) -> None:
     """One line of progress for the person who is watching."""
     print(message, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """How far a long loop has come: a line that renews itself on a terminal, plain lines now and then elsewhere."""
+
+    def __init__(self, label: str, total: int, unit: str):
+        self.label, self.total, self.unit = label, total, unit
+        self.done, self.shown = 0, False
+        self.terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        self.begun = self.spoken = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.terminal and self.shown:
+            print(file=sys.stderr)
+
+    def add(self, count: int) -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self.spoken < (0.2 if self.terminal else 10.0):
+            return
+        self.spoken, self.shown = now, True
+        speed = self.done / (now - self.begun)
+        left = (self.total - self.done) / speed
+        line = f"{self.label}: {self.done:,} of {self.total:,} {self.unit}, {speed:,.0f}/s, {left:.0f} s left"
+        print(
+            f"\r\033[K{line}" if self.terminal else line, end="" if self.terminal else "\n", file=sys.stderr, flush=True
+        )

@@ -22,7 +22,7 @@ from stages.prepare.tracker import Tracker, say
 from stages.prepare.weights import load_weights, save_weights
 from stages.train_classifiers import params as P
 from stages.train_classifiers.small_cnn import SmallCNN
-from stages.train_generators.augment import translate
+from stages.train_generators.augment import mirror, translate
 from stages.train_generators.engine import threads
 
 _BATCH = 500
@@ -36,9 +36,10 @@ class Params:
 
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     images, labels = load_set(layout.tensors)
-    classes = len(load_json(layout.tensors / "dataset.json")["classes"])
+    facts = load_json(layout.tensors / "dataset.json")
+    classes = len(facts["classes"])
     with threads(1):  # the same weights on any number of cores
-        network = train(params.feature_network, np.asarray(images), labels, classes)
+        network = train(params.feature_network, np.asarray(images), labels, facts["mirror"])
         # In units of their own size, or a distance would tell how large this network's numbers happen to be.
         scale = float(np.sqrt((in_batches(network.features, images) ** 2).mean()))
         accuracy = float((in_batches(network, images).argmax(1) == labels).mean())
@@ -47,11 +48,11 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     say(f"feature network: {params.feature_network.steps} steps, {100 * accuracy:.2f} % on its own training images")
 
 
-def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, classes: int) -> SmallCNN:
-    """images: uint8 (N, C, S, S); labels: int64 (N,)."""
+def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, mirrored: list[bool]) -> SmallCNN:
+    """images: uint8 (N, C, S, S); labels: int64 (N,). mirrored: by class, whether its images may be flipped."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(params.seed, "feature network"))
-        network = SmallCNN(tuple(images.shape[1:]), classes, params.features)
+        network = SmallCNN(tuple(images.shape[1:]), len(mirrored), params.features)
     optimizer = torch.optim.AdamW(network.parameters(), params.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=params.steps)
     network.train()
@@ -59,7 +60,10 @@ def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, clas
         rng = torch.Generator().manual_seed(derive_seed(params.seed, "feature step", step))
         chosen = torch.randint(len(labels), (params.batch_size,), generator=rng).numpy()
         batch = translate(normalize(torch.from_numpy(images[chosen])), _TRANSLATION, rng)
-        loss = F.cross_entropy(network(batch), torch.from_numpy(labels[chosen]))
+        target = torch.from_numpy(labels[chosen])
+        if any(mirrored):
+            batch = mirror(batch, torch.tensor(mirrored)[target], rng)
+        loss = F.cross_entropy(network(batch), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

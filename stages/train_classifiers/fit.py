@@ -16,6 +16,7 @@ from stages.train_classifiers.augment import augment
 from stages.train_classifiers.efficientnet import EfficientNetB0
 from stages.train_classifiers.params import Classifier
 from stages.train_classifiers.small_cnn import SmallCNN
+from stages.train_generators.augment import mirror
 
 _EVALUATION_BATCH = 256
 
@@ -32,7 +33,9 @@ class Pool:
 
 @dataclass(frozen=True)
 class Job:
-    """source: real, synthetic or mixed. raw: where weights by name are looked up."""
+    """source: real, synthetic or mixed. raw: where weights by name are looked up.
+    mirror: bool by class, whether its images may be flipped; None for no class.
+    """
 
     source: str
     pools: list[Pool]
@@ -40,6 +43,7 @@ class Job:
     params: Classifier
     seed: int
     raw: Path
+    mirror: list[bool] | None = None
 
     def count(self, origin: str) -> int:
         """How many images of one origin the job is given."""
@@ -78,7 +82,10 @@ def fit(job: Job, device: torch.device) -> Fitted:
     for step in range(params.steps):
         rng = torch.Generator(device).manual_seed(derive_seed(job.seed, "step", step))
         images, labels = _batch(pools, params.batch_size, derive_seed(job.seed, "batch", step), device)
-        images = augment(normalize(images), params.augmentation, rng).contiguous(memory_format=torch.channels_last)
+        images = augment(normalize(images), params.augmentation, rng)
+        if job.mirror and any(job.mirror):
+            images = mirror(images, torch.tensor(job.mirror, device=device)[labels], rng)
+        images = images.contiguous(memory_format=torch.channels_last)
         loss = F.cross_entropy(network(images, rng), labels)
         optimizer.zero_grad()
         loss.backward()

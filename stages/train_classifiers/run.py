@@ -10,6 +10,7 @@ import numpy as np
 
 from stages.prepare.files import load_json, save_json
 from stages.prepare.layout import Arm, Layout
+from stages.prepare.params import Compute
 from stages.prepare.splits import derive_seed, subset
 from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
@@ -17,7 +18,6 @@ from stages.train_classifiers import archive
 from stages.train_classifiers.fit import Fitted, Job, Pool, fit
 from stages.train_classifiers.params import Classifier
 from stages.train_generators.engine import run_jobs
-from stages.train_generators.params import Compute
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,13 @@ def real_pool(layout: Layout, arm: Arm) -> Pool:
 def train(params: Params, stage: str, layout: Layout, sources: dict[str, list[Pool]], tracker: Tracker) -> None:
     """Fit one classifier per source with the same recipe, and write them to the arm's folder."""
     arm, folder = params.arm, layout.classifiers(params.arm)
-    classes = len(load_json(layout.tensors / "dataset.json")["classes"])
+    facts = load_json(layout.tensors / "dataset.json")
     # One seed for every source of a replicate: they start from the same weights and differ in their data alone.
     seed = derive_seed(arm.seed, "classifier")
-    jobs = [Job(source, pools, classes, params.classifier, seed, layout.raw) for source, pools in sources.items()]
+    jobs = [
+        Job(source, pools, len(facts["classes"]), params.classifier, seed, layout.raw, facts["mirror"])
+        for source, pools in sources.items()
+    ]
     fitted: list[Fitted | None] = [None] * len(jobs)
     seconds: dict[str, Any] = {}
     started = time.perf_counter()

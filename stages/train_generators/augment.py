@@ -1,4 +1,4 @@
-"""Differentiable augmentation of real and fake images alike (Zhao et al. 2020, "DiffAugment")."""
+"""Augmentation: of real and fake images alike, differentiable (Zhao et al. 2020, "DiffAugment"); and mirror images of real ones."""
 
 from __future__ import annotations
 
@@ -22,3 +22,9 @@ def _shift(count: int, size: int, most: int, rng: torch.Generator, like: torch.T
     offsets = torch.randint(-most, most + 1, (count, 1, 1), generator=rng, device=rng.device)
     places = torch.arange(size, device=rng.device)
     return (places[:, None] - places == offsets).to(like)
+
+
+def mirror(images: torch.Tensor, allowed: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Flip a random half of the `allowed` images left to right. images: (N, C, H, W); allowed: bool (N,)."""
+    flipped = allowed & (torch.rand(len(images), generator=rng, device=images.device) < 0.5)
+    return torch.where(flipped.view(-1, 1, 1, 1), images.flip(-1), images)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import torch
 
-from stages.train_generators.params import Compute
+from stages.prepare import workers
+from stages.prepare.params import Compute
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -33,29 +30,13 @@ def run_jobs(
     Results are the same for any number of workers: a job draws only on its own seed and runs in one thread.
     """
     device = pick_device(compute)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(len(jobs), cores if compute.workers == "auto" else compute.workers)
-    if device.type != "cpu" or workers < 2:
+    count = workers.count(compute, len(jobs))
+    if device.type != "cpu" or count < 2:
         with threads(1 if device.type == "cpu" else torch.get_num_threads()):
             for position, job in enumerate(jobs):
                 yield position, work(job, device)
         return
-    # A forked child has torch already; spawning would import it again, seconds each time.
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
-    with ProcessPoolExecutor(workers, context, _quiet_worker) as pool:
-        positions = {pool.submit(work, job, device): position for position, job in enumerate(jobs)}
-        try:
-            for future in as_completed(positions):
-                yield positions[future], future.result()
-        except BrokenProcessPool as error:
-            raise RuntimeError(
-                "a worker process died (out of memory?); run again to go on from its checkpoint, or set compute.workers: 1"
-            ) from error
-        except BaseException:
-            for process in multiprocessing.active_children():
-                process.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    yield from workers.in_processes(partial(work, device=device), jobs, count, torch.set_num_threads, (1,))
 
 
 @contextmanager
@@ -66,9 +47,3 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _quiet_worker() -> None:
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C too, and ends its workers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)

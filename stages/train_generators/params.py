@@ -157,18 +157,3 @@ class Training:
         within("training", 0, 0.5, translation=self.translation)
         if not 1 <= self.preview_images <= 64:
             raise ValueError(f"preview_images must be 1 to 64, got {self.preview_images}")
-
-
-@dataclass(frozen=True)
-class Compute:
-    """`compute` in params.yaml: how to run, never what comes out (on a CPU), so no result depends on it.
-
-    device: auto takes a GPU where there is one. workers: processes, one thread each; auto is one per core.
-    """
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int | Literal["auto"] = "auto"
-
-    def __post_init__(self) -> None:
-        if isinstance(self.workers, int) and not 1 <= self.workers <= 1024:
-            raise ValueError(f"workers must be auto or 1 to 1024, got {self.workers}")

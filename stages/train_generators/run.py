@@ -10,12 +10,13 @@ import numpy as np
 
 from stages.prepare.files import load_json, save_bytes, save_json, save_table, whole
 from stages.prepare.layout import Arm, Layout
+from stages.prepare.params import Compute
 from stages.prepare.splits import derive_seed, subset
 from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
 from stages.train_generators import archive, checkpoints, previews
 from stages.train_generators.engine import run_jobs
-from stages.train_generators.params import Compute, Family, Training
+from stages.train_generators.params import Family, Training
 from stages.train_generators.trainer import Replica, Trained, train_replica
 from stages.train_generators.updates import TRACKED
 
@@ -42,11 +43,14 @@ class _Identity:
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     started, arm = time.perf_counter(), params.arm
     images, labels = load_set(layout.tensors)
-    classes = load_json(layout.tensors / "dataset.json")["classes"]
+    facts = load_json(layout.tensors / "dataset.json")
+    classes, mirrored = facts["classes"], facts["mirror"]
     chosen = subset(labels, arm.percent, arm.seed)
     images, labels = np.asarray(images[chosen]), labels[chosen]
 
-    folder = layout.checkpoints(checkpoints.key(_Identity(arm, params.family, params.training), images, labels))
+    folder = layout.checkpoints(
+        checkpoints.key(_Identity(arm, params.family, params.training), images, labels, np.array(mirrored))
+    )
     replicas = [
         Replica(
             name,
@@ -55,6 +59,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
             params.training,
             images[labels == label],
             derive_seed(arm.seed, "generator", label),
+            mirrored[label],
             folder / f"class-{label}.pt",
         )
         for label, name in enumerate(classes)

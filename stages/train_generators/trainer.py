@@ -14,7 +14,7 @@ from stages.prepare.pixels import normalize, to_uint8
 from stages.prepare.splits import derive_seed
 from stages.prepare.tracker import say
 from stages.train_generators import checkpoints, families
-from stages.train_generators.augment import translate
+from stages.train_generators.augment import mirror, translate
 from stages.train_generators.moving_average import MovingAverage
 from stages.train_generators.networks import draw_latents, initialize
 from stages.train_generators.params import Adam, Family, Training
@@ -33,6 +33,7 @@ class Replica:
     """What one training run is given.
 
     name: of its class. images: uint8 (n, C, S, S). seed: all its randomness comes from it.
+    mirror: whether a mirror image is of the same class, so that real images may be flipped.
     checkpoint: file for its progress, or None to keep none.
     """
 
@@ -42,6 +43,7 @@ class Replica:
     training: Training
     images: np.ndarray
     seed: int
+    mirror: bool = False
     checkpoint: Path | None = None
 
 
@@ -92,7 +94,10 @@ def train_replica(replica: Replica, device: torch.device) -> Trained:
         draws = _draws(family, training, rng("step", step))
         _set_learning_rates(players, family, training, step / total)
         indices = torch.from_numpy(batch_indices(len(images), training.batch_size, step, replica.seed)).to(device)
-        sums += update(players, normalize(images[indices]), draws)
+        real = normalize(images[indices])
+        if replica.mirror:
+            real = mirror(real, torch.ones(len(real), dtype=torch.bool, device=device), rng("mirror", step))
+        sums += update(players, real, draws)
         seen = (step + 1) * training.batch_size
         average.update(players.generator, training.batch_size, seen)
 

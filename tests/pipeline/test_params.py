@@ -39,7 +39,7 @@ def content() -> dict:
         ("percents", [40, 40], "names one twice"),
         ("seeds", [-1], "seeds: -1 is below 0"),
         ("generators", ["dcgann"], "'dcgann' is not in families; did you mean 'dcgan'?"),
-        ("dataset.name", "mnst", "Input should be 'digits' or 'mnist'"),
+        ("dataset.name", "mnst", "did you mean 'mnist'?"),
         ("dataset.image_size", 18, "cannot make 18 pixels"),
         ("dataset.channels", 2, "dataset.channels: Input should be 1 or 3, got 2"),
         ("families.dcgan.generator.kernels", [4], "kernels has 1 entries, strides has 2 entries"),
@@ -95,36 +95,36 @@ def project(tmp_path):
 class TestExperiments:
     @pytest.mark.parametrize("name", settings.experiments(ROOT))
     def test_each_passes_the_schema_and_says_what_it_is(self, project, name):
-        settings.apply_experiment(project, name)
+        settings.apply_experiments(project, [name])
         settings.load(project / "params.yaml")
         assert len(settings.describe(project, name)) > 20
 
     def test_comments_are_kept_and_default_brings_everything_back(self, project):
         before = (project / "params.yaml").read_text()
-        settings.apply_experiment(project, "mnist_quick")
+        settings.apply_experiments(project, ["mnist_quick"])
         after = (project / "params.yaml").read_text()
         assert (
             "# pixels; the digits are 8x8 and enlarged" in after
             and settings.load(project / "params.yaml").dataset.name == "mnist"
         )
-        assert settings.apply_experiment(project, "default") is None
+        assert settings.apply_experiments(project, ["default"]) is None
         assert (project / "params.yaml").read_text() == before
 
     def test_a_persons_own_settings_are_kept(self, project):
         own = (project / "params.yaml").read_text().replace("epochs: 7", "epochs: 9")
         (project / "params.yaml").write_text(own)
-        kept = settings.apply_experiment(project, "mnist_quick")
+        kept = settings.apply_experiments(project, ["mnist_quick"])
         assert kept.read_text() == own
 
     def test_an_unknown_name_changes_nothing(self, project):
         with pytest.raises(InputError, match="no experiment 'mnist_quik'; did you mean 'mnist_quick'"):
-            settings.apply_experiment(project, "mnist_quik")
+            settings.apply_experiments(project, ["mnist_quik"])
 
     def test_a_bad_overlay_changes_nothing(self, project):
         (project / "experiments" / "bad.yaml").write_text("# x\ntraining: {epochs: 0}\n")
         before = (project / "params.yaml").read_text()
         with pytest.raises(InputError, match="bad.yaml: training: epochs must be"):
-            settings.apply_experiment(project, "bad")
+            settings.apply_experiments(project, ["bad"])
         assert (project / "params.yaml").read_text() == before
 
     def test_the_committed_params_are_the_default(self):

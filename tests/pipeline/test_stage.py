@@ -21,17 +21,6 @@ from stages.prepare.layout import Arm
 from tests.conftest import ROOT
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A workspace with settings but no data, in which tracking is off."""
-    shutil.copy(ROOT / "experiments" / "default.yaml", tmp_path / "params.yaml")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LABELMINT_TRACKING", "off")
-    before = signal.getsignal(signal.SIGTERM)
-    yield tmp_path
-    signal.signal(signal.SIGTERM, before)
-
-
 def outcome(capsys, *arguments: str) -> tuple[int, str]:
     code = stage.main(list(arguments))
     return code, capsys.readouterr().err.strip()
@@ -107,7 +96,7 @@ class TestFailures:
         def full(*arguments):
             raise OSError(28, "No space left on device", "data/tensors/images.npy")
 
-        monkeypatch.setattr("stages.prepare.run.save_set", full)
+        monkeypatch.setattr("stages.prepare.run.save_array", full)
         code, said = outcome(capsys, "prepare")
         assert (
             code == 1
@@ -123,8 +112,8 @@ class TestFailures:
         short = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, preexec_fn=limit)
         path = project / "data" / "tensors" / "images.npy"
         assert short.returncode == 1 and short.stderr.count("\n") == 1
-        assert f"error: prepare: {path}: no space left to write" in short.stderr
-        assert not list(path.parent.iterdir())
+        assert f"error: prepare: {project / 'data/.prepare/train/images.npy'}: no space left to write" in short.stderr
+        assert not list((project / "data").iterdir())
         assert subprocess.run(command, cwd=project, env=environment, capture_output=True).returncode == 0
         assert path.exists()
 
@@ -141,7 +130,7 @@ class TestFailures:
         def fail(*arguments):
             raise raised
 
-        monkeypatch.setattr("stages.prepare.run.save_set", fail)
+        monkeypatch.setattr("stages.prepare.run.save_array", fail)
         found, said = outcome(capsys, "prepare")
         assert found == code and says in said and said.count("\n") == 0
 
@@ -179,6 +168,8 @@ def test_a_signal_ends_training_and_its_workers_and_running_again_goes_on(tmp_pa
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell that starts the tests in the background would have Ctrl-C ignored, and its children with it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 60
     while not list((tmp_path / ".checkpoints").glob("*/class-*.pt")) and time.monotonic() < deadline:

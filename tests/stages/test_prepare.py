@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import hashlib
 import http.server
-import struct
+import os
+import re
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +18,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.prepare import download, run, sources
+from stages.prepare import download, run
 from stages.prepare.errors import InputError
 from stages.prepare.files import load_json
-from stages.prepare.idx import read_idx
 from stages.prepare.params import Dataset
-from stages.prepare.preprocess import content_hashes, to_size
+from stages.prepare.preprocess import content_hash
+from stages.prepare.sources import read
 from stages.prepare.splits import count, derive_seed, hold_out, subset
 from stages.prepare.tensors import load_set, save_set
-
-
-def idx_bytes(array: np.ndarray) -> bytes:
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+from tests.conftest import ROOT
 
 
 class TestSplits:
@@ -63,42 +62,6 @@ class TestSplits:
     def test_known_seed(self):
         # A changed derivation would silently change every published result.
         assert derive_seed(0, "subset", 3) == int.from_bytes(hashlib.sha256(b"0/subset/3").digest()[:8], "big") >> 1
-
-
-class TestIdx:
-    images = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
-
-    @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-    def test_reads_plain_and_gzipped(self, tmp_path, pack):
-        path = tmp_path / "images"
-        path.write_bytes(pack(idx_bytes(self.images)))
-        assert (read_idx(path, 3) == self.images).all()
-
-    @pytest.mark.parametrize(
-        ("content", "says"),
-        [
-            (idx_bytes(images)[:-1], "promises 24 bytes, the file holds 23"),
-            (idx_bytes(images) + b"x", "promises 24 bytes, the file holds 25"),
-            (b"\0\0", "too few for an idx header"),
-            (b"\0\0\x0d\x03" + idx_bytes(images)[4:], "not an idx file of bytes in 3 dimensions"),
-            (b"<html>" + b"x" * 40, "not an idx file"),
-            (gzip.compress(idx_bytes(images))[:-9], "damaged gzip"),
-            (gzip.compress(idx_bytes(images))[:12] + b"\xff" * 20, "damaged gzip"),
-        ],
-    )
-    def test_refuses_what_is_cut_or_foreign(self, tmp_path, content, says):
-        path = tmp_path / "images"
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=says) as error:
-            read_idx(path, 3)
-        assert str(path) in str(error.value) and "\n" not in str(error.value)
-
-    def test_checks_the_sum_before_parsing(self, tmp_path):
-        path = tmp_path / "images"
-        path.write_bytes(idx_bytes(self.images))
-        assert read_idx(path, 3, hashlib.md5(path.read_bytes()).hexdigest()).shape == (2, 3, 4)
-        with pytest.raises(InputError, match="checksum"):
-            read_idx(path, 3, "0" * 32)
 
 
 class Files(http.server.SimpleHTTPRequestHandler):
@@ -149,12 +112,11 @@ class TestDownload:
         raw, mirror = tmp_path / "raw", tmp_path / "mirror"
         (served / "x.gz").write_text("published")
         assert download.locate(["MNIST/x.gz"], raw, [f"{url}/x.gz"]).read_text() == "published"
-        (raw / "x.gz").unlink()
+        (raw / "MNIST" / "x.gz").unlink()
         (mirror / "MNIST").mkdir(parents=True)
         (mirror / "MNIST" / "x.gz").write_text("mirrored")
         monkeypatch.setenv(download.MIRROR, str(mirror))
         assert download.locate(["MNIST/x.gz"], raw, [f"{url}/x.gz"]).read_text() == "mirrored"
-        (raw / "MNIST").mkdir()
         (raw / "MNIST" / "x.gz").write_text("own")
         assert download.locate(["MNIST/x.gz"], raw, [f"{url}/x.gz"]).read_text() == "own"
 
@@ -189,44 +151,21 @@ class TestDownload:
             assert part in str(error.value)
 
 
-class TestPreprocess:
-    def test_pads_around_the_image(self):
-        images = np.full((1, 2, 2), 9, np.uint8)
-        padded = to_size(images, Dataset(image_size=4, fit="pad", channels=3))
-        assert padded.shape == (1, 3, 4, 4)
-        assert padded[0, 0].tolist() == [[0, 0, 0, 0], [0, 9, 9, 0], [0, 9, 9, 0], [0, 0, 0, 0]]
-
-    def test_will_not_crop_to_pad(self):
-        with pytest.raises(InputError, match="28x28 and image_size is 16"):
-            to_size(np.zeros((1, 28, 28), np.uint8), Dataset(image_size=16, fit="pad"))
-
-    def test_resizes_with_the_filter_that_was_named(self):
-        images = np.zeros((1, 8, 8), np.uint8)
-        images[0, :, 4:] = 200
-        hard = to_size(images, Dataset(image_size=16, resize_filter="nearest"))
-        soft = to_size(images, Dataset(image_size=16, resize_filter="bilinear"))
-        assert set(np.unique(hard)) == {0, 200}
-        assert len(np.unique(soft)) > 2
-
-    def test_equal_images_have_equal_hashes(self, noise):
-        hashes = content_hashes(np.concatenate([noise, noise[:1]]))
-        assert hashes[-1] == hashes[0] and len(set(hashes)) == len(noise)
-
-
 class TestRun:
     def test_digits_are_all_there_and_apart(self, tmp_path):
-        source = sources.read_digits(tmp_path)
-        train, test = run.split(source, Dataset())
-        assert len(source.train.labels) == 1797
-        assert sorted([*train.source_index, *test.source_index]) == list(range(1797))
-        assert source.train.images.max() == 255
+        source = read(Dataset(), tmp_path, tmp_path)
+        train, validation, test = run.split(source, Dataset())
+        assert len(source.labels) == 1797
+        assert sorted([*train, *test]) == list(range(1797)) and not len(validation)
+        with source.images.open() as image:
+            assert image(0).shape == (8, 8) and image(0).max() == 239  # 15 of 16
 
     def test_writes_what_it_promises(self, workspace, params):
         images, labels = load_set(workspace.tensors)
         test_images, test_labels = load_set(workspace.test_tensors)
         manifest = load_json(workspace.tensors / "manifest.json")
         assert images.shape == (120, 1, 16, 16) and test_images.shape == (120, 1, 16, 16)
-        assert manifest["train"]["sha256_16"] == content_hashes(np.asarray(images))
+        assert manifest["train"]["sha256_16"] == [f"{content_hash(image):016x}" for image in images]
         assert not set(manifest["train"]["sha256_16"]) & set(manifest["test"]["sha256_16"])
         assert not set(manifest["train"]["source_index"]) & set(manifest["test"]["source_index"])
         assert manifest["subsets"]["0"]["50"] == subset(labels, 50, 0).tolist()
@@ -234,18 +173,25 @@ class TestRun:
         # Nothing but the manifest may know of percents and seeds, or a new one would make every stage stale.
         assert "subsets" not in load_json(workspace.tensors / "dataset.json")
 
-    def test_real_mnist(self, mnist, monkeypatch, tmp_path):
-        monkeypatch.setenv(download.MIRROR, str(mnist))
-        source = sources.read_mnist(tmp_path)
-        assert source.train.images.shape == (60000, 28, 28) and source.test.images.shape == (10000, 28, 28)
-        assert np.bincount(source.test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-        assert round(float(source.train.images.mean()), 2) == 33.32
+    def test_validation_is_held_out_of_what_the_test_set_leaves(self, run_stage, project):
+        assert run_stage("prepare", validation_percent=10)[0] == 0
+        parts = [project / "data/tensors" / name for name in ("", "validation", "test")]
+        sizes = [len(load_set(part)[1]) for part in parts]
+        manifest = load_json(parts[0] / "manifest.json")
+        places = [manifest[name]["source_index"] for name in ("train", "validation", "test")]
+        assert sum(sizes) == 1797 and sorted(sum(places, [])) == list(range(1797))
+        assert sizes[1] == pytest.approx(0.1 * (sizes[0] + sizes[1]), abs=5)
+        for part, own in zip(parts, places):  # rows and places belong together
+            assert len(load_set(part)[0]) == len(own)
 
-    def test_drops_or_refuses_training_images_that_stand_in_the_test_set(self):
-        kept, dropped = run.without_test_images(["a", "b", "c", "b"], ["b"], "drop")
-        assert (kept.tolist(), dropped.tolist()) == ([0, 2], [1, 3])
-        with pytest.raises(InputError, match="2 training images also stand in the test set"):
-            run.without_test_images(["a", "b", "c", "b"], ["b"], "refuse")
+    def test_one_process_or_two_write_the_same_bytes(self, project, run_stage):
+        content = []
+        for workers in ("1", "2"):
+            text = (project / "params.yaml").read_text()
+            (project / "params.yaml").write_text(re.sub(r"workers: \w+", f"workers: {workers}", text))
+            assert run_stage("prepare", image_size=32)[0] == 0
+            content.append([path.read_bytes() for path in sorted((project / "data/tensors").rglob("*.*"))])
+        assert content[0] == content[1] and len(content[0]) == 8
 
     @pytest.mark.parametrize(
         ("train", "test", "says"),
@@ -259,9 +205,49 @@ class TestRun:
         with pytest.raises(InputError, match=says):
             run.check_classes(np.array(train), np.array(test), ["a", "b", "c"])
 
+    def test_refuses_an_attribute_that_is_always_there(self):
+        with pytest.raises(InputError, match="class Young: fewer than 2 training"):
+            run.check_classes(np.array([[0, 1], [1, 1], [0, 1], [1, 1]]), np.array([[0, 1], [1, 0]]), ["Male", "Young"])
+
     def test_images_per_class_takes_few_of_each(self, tmp_path):
-        train, test = run.split(sources.read_digits(tmp_path), replace(Dataset(), images_per_class=5))
-        assert np.bincount(train.labels).tolist() == [5] * 10 == np.bincount(test.labels).tolist()
+        params = replace(Dataset(), images_per_class=5)
+        source = read(params, tmp_path, tmp_path)
+        train, _, test = run.split(source, params)
+        assert np.bincount(source.labels[train]).tolist() == [5] * 10 == np.bincount(source.labels[test]).tolist()
+
+    def test_mirror_images_are_allowed_by_class(self, run_stage, project, refused):
+        assert "no class 'ten'" in refused(mirror=["ten"])
+        assert run_stage("prepare", mirror=["0", "8"])[0] == 0
+        assert load_json(project / "data/tensors/dataset.json")["mirror"] == [True] + [False] * 7 + [True, False]
+
+    def test_memory_stays_bounded(self, project):
+        """More pixels than the process may hold: 300 MB of tensors within 100 MB of data over what the start takes."""
+        rows = 25_000
+        (project / "train.py").write_text(
+            "import re\n"
+            "import numpy as np\n"
+            "from pathlib import Path\n"
+            "from stages.prepare.convert import convert\n"
+            "from stages.prepare.params import Compute, Dataset\n"
+            "from stages.prepare.sources.source import Source\n"
+            "from stages.prepare.sources.storage import Block, RecordImages\n"
+            "from stages.prepare.tensors import keep_rows\n"
+            "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) / 1024\n"
+            f"rows = {rows}\n"
+            "Path('x').write_bytes(b''); open('x', 'r+b').truncate(rows * 64 * 64)\n"
+            "images = RecordImages([Block(Path('x'), 0, 64 * 64, rows)], (64, 64), 'HW')\n"
+            "source = Source('zeros', '', ['a'], np.zeros(rows, np.int64), images)\n"
+            "before = peak()\n"
+            "convert(source, np.arange(rows), Dataset(image_size=64, channels=3), Path('images.npy'), Compute(workers=1))\n"
+            "keep_rows(Path('images.npy'), np.arange(1, rows))\n"
+            "print(peak() - before, Path('images.npy').stat().st_size)\n"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "train.py"], cwd=project, env=environment, capture_output=True, text=True, check=True
+        )
+        grown, size = map(float, done.stdout.split())
+        assert size > 2.9e8 and grown < 100
 
 
 class TestTensors:

@@ -13,12 +13,12 @@ from PIL import Image
 from stages.prepare.errors import InputError
 from stages.prepare.files import load_json
 from stages.prepare.layout import Arm
+from stages.prepare.params import Compute
 from stages.prepare.tensors import load_set
 from stages.synthesize.sampling import latent_seeds, latents_from_seeds, mint
 from stages.train_generators import archive, checkpoints, trainer
 from stages.train_generators.engine import run_jobs
 from stages.train_generators.moving_average import MovingAverage
-from stages.train_generators.params import Compute
 from stages.train_generators.trainer import Diverged, Replica, batch_indices, train_replica
 
 CPU = torch.device("cpu")
