@@ -41,8 +41,8 @@ def import_dataset(
 
 def describe(name: str, made: Imported) -> str:
     """What was taken in, for the person to check."""
-    counts = sorted(zip(made.counts, made.classes), reverse=True)
-    named = ", ".join(f"{label} {count:,}" for count, label in counts[:_LISTED])
+    counts = sorted(zip(made.classes, made.counts), key=lambda each: -each[1])
+    named = ", ".join(f"{label} {count:,}" for label, count in counts[:_LISTED])
     rest = f" and {len(counts) - _LISTED:,} more classes" if len(counts) > _LISTED else ""
     lines = [
         f"{name}: {sum(made.counts):,} images in {len(made.classes)} classes ({named}{rest}), {'grey' if made.grey else 'colour'}",

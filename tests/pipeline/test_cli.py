@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 
 import pytest
 
 from pipeline import params as settings
-from tests.conftest import ROOT
+from stages.prepare.files import load_json
+from tests.conftest import ROOT, SHARED
+from tests.stages.test_imagefolder import encoded, good_tree, in_folder, in_zip
 
 
 @pytest.fixture
@@ -64,10 +67,104 @@ def test_experiments_are_listed_with_what_they_are(project):
     assert "two CPU cores" in lines[0]
 
 
-@pytest.mark.parametrize("command", ["use", "experiments", "check", "results", "sync"])
+@pytest.mark.parametrize("command", ["use", "import", "experiments", "check", "results", "sync"])
 def test_help_has_an_example(project, command):
     done = labelmint(project, command, "--help")
     assert done.returncode == 0 and "Example:" in done.stdout and f"labelmint {command}" in done.stdout
+
+
+def test_experiments_are_laid_one_over_the_other(project):
+    (project / "experiments" / "small.yaml").write_text("# Small.\ndataset: {images_per_class: 20}\n")
+    assert labelmint(project, "use", "mnist_quick", "small").returncode == 0
+    found = settings.load(project / "params.yaml")
+    assert found.dataset.name == "mnist" and found.dataset.images_per_class == 20 and found.training.epochs == 9
+    assert (project / "params.yaml").read_text().startswith("# Experiment: mnist_quick + small\n")
+    assert "kept" not in labelmint(project, "use", "default").stderr
+
+
+class TestImport:
+    @pytest.fixture
+    def photos(self, tmp_path):
+        return in_folder(tmp_path / "photos", good_tree(("cat", "dog", "eel"), count=10))
+
+    def test_images_become_a_data_set_that_runs(self, project, photos):
+        done = labelmint(project / "deeper", "import", str(photos), "--name", "mine", "--size", "8")
+        assert done.returncode == 0, done.stderr
+        assert "mine: 30 images in 3 classes (cat 10, dog 10, eel 10), colour" in done.stdout
+        assert "next: make repro DATASET=mine" in done.stdout
+        assert labelmint(project, "use", "default", "mine").returncode == 0
+        dataset = settings.load(project / "params.yaml").dataset
+        assert (dataset.name, dataset.path, dataset.channels, dataset.image_size) == ("mine", "data/raw/mine.tar", 3, 8)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "LABELMINT_TRACKING": "off"}
+        command = [sys.executable, "-m", "pipeline.stage", "prepare"]
+        subprocess.run(command, cwd=project, env=environment, check=True, capture_output=True)
+        facts = load_json(project / "data" / "tensors" / "dataset.json")
+        assert facts["name"] == "mine" and facts["classes"] == ["cat", "dog", "eel"] and facts["n_test"] == 6
+        assert "Images of one's own: 30 in 3 classes" in labelmint(project, "experiments").stdout
+
+    def test_the_same_images_give_the_same_file_wherever_they_come_from(self, project, photos):
+        tree = {path.relative_to(photos).as_posix(): path.read_bytes() for path in sorted(photos.rglob("*.png"))}
+        in_zip(project / "photos.zip", dict(reversed(tree.items())))
+        for name, origin in (("one", photos), ("two", project / "photos.zip")):
+            assert labelmint(project, "import", str(origin), "--name", name).returncode == 0
+        assert (project / "data/raw/one.tar").read_bytes() == (project / "data/raw/two.tar").read_bytes()
+
+    def test_an_earlier_import_is_not_replaced_unasked(self, project, photos):
+        assert labelmint(project, "import", str(photos), "--name", "mine").returncode == 0
+        before = (project / "data/raw/mine.tar").read_bytes()
+        (photos / "cat" / "new.png").write_bytes(encoded(4321))
+        done = labelmint(project, "import", str(photos), "--name", "mine")
+        assert (
+            done.returncode == 2 and "mine.tar exists; choose another --name, or replace it with --force" in done.stderr
+        )
+        assert (project / "data/raw/mine.tar").read_bytes() == before
+        assert labelmint(project, "import", str(photos), "--name", "mine", "--force").returncode == 0
+        assert (project / "data/raw/mine.tar").read_bytes() != before
+
+    def test_grey_images_need_one_channel_and_their_own_split_is_kept(self, project):
+        tree = {
+            f"{part}/{label}/{n}.png": encoded(n + 50 * place, mode="L")
+            for place, (part, label) in enumerate((part, label) for part in ("train", "test") for label in "ab")
+            for n in range(4)
+        }
+        in_folder(project / "grey", tree)
+        done = labelmint(project, "import", str(project / "grey"), "--name", "grey")
+        assert "grey\ntrain and test as they were given" in done.stdout
+        assert "channels: 1" in (project / "experiments" / "grey.yaml").read_text()
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["nowhere", "--name", "mine"], "nowhere does not exist"),
+            (["photos", "--name", "My Photos"], "must be small letters, digits and _"),
+            (["photos", "--name", "mnist"], "is a published set"),
+            (["photos", "--name", "default"], "exists; choose another --name"),
+            (["photos", "--name", "mine", "--size", "2"], "dataset.image_size must be 4 to 1024"),
+            (["photos", "--name", "mine"], "1 of 31 images cannot be used (cat/bad.png: empty file)"),
+            (["photos", "--name", "mine", "--on-bad-image", "skip"], "skipping is for at most 1 %"),
+        ],
+    )
+    def test_mistakes_leave_nothing(self, project, photos, arguments, says):
+        (photos / "cat" / "bad.png").write_bytes(b"")
+        before = sorted((project / "experiments").iterdir())
+        done = labelmint(project, "import", *arguments)
+        assert done.returncode == 2 and says in done.stderr and done.stderr.count("\n") == 1, done.stderr
+        assert sorted((project / "experiments").iterdir()) == before
+        assert not list((project / "data").rglob("*")) or not list((project / "data" / "raw").iterdir())
+
+    def test_real_photographs(self, project):
+        """Three classes of CIFAR-10, as a person would keep them."""
+        archive = SHARED / "cifar10-images.tar"
+        if not archive.exists():
+            pytest.skip(f"{archive} is not there; set LABELMINT_TEST_DATA")
+        with tarfile.open(archive) as tar:
+            for entry in tar:
+                part, label, name = (entry.name.split("/") + ["", ""])[:3]
+                if entry.isfile() and part == "train" and label in ("bird", "frog", "ship") and int(name[:-4]) < 500:
+                    (project / "photos" / label).mkdir(parents=True, exist_ok=True)
+                    (project / "photos" / label / name).write_bytes(tar.extractfile(entry).read())
+        done = labelmint(project, "import", "photos", "--name", "animals")
+        assert "animals: 1,500 images in 3 classes (bird 500, frog 500, ship 500), colour" in done.stdout, done.stderr
 
 
 def test_an_unknown_command_is_a_mistake(project):

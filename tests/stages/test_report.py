@@ -90,7 +90,9 @@ def test_page_needs_no_network_and_shows_every_part(workspace):
 
 def test_names_are_escaped(workspace, params, tmp_path):
     manifest = load_json(workspace.tensors / "manifest.json")
-    manifest["title"] = "<script>alert(1)</script>"
+    manifest["title"] = manifest["notes"] = ["<script>alert(1)</script>"]
+    manifest["bad_images"] = [{"image": "cat/<script>.png", "reason": "damaged (<script>)"}]
+    manifest["duplicates"]["near_test_in_training"] = 17
     evil = Layout(tmp_path)
     for folder in ("data", "reports"):
         (tmp_path / folder).mkdir()
@@ -104,7 +106,9 @@ def test_names_are_escaped(workspace, params, tmp_path):
     save_json(evil.tensors / "manifest.json", manifest)
     module = entry("report")
     module.run(select(module.Params, replace(params, percents=[100]), None), evil, NullTracker())
-    assert "<script>" not in (evil.reports / "index.html").read_text()
+    page = (evil.reports / "index.html").read_text()
+    assert "<script>" not in page
+    assert "1 bad images: cat/&lt;script&gt;.png (damaged" in page and "17 test images have a near duplicate" in page
 
 
 def test_plots_have_the_same_bytes_each_time():

@@ -94,12 +94,12 @@ def check_sha256(path: Path, expected: str) -> str:
 
 def list_folder(root: Path) -> tuple[list[str], list[str]]:
     """Relative names of files and of folders, with /. Raises: InputError at a link that leads out of the folder."""
-    inside, files, folders = root.resolve(), [], []
+    inside, files, folders = Path(os.path.realpath(root)), [], []
     for folder, subfolders, names in os.walk(root):
         subfolders.sort()
         for name in [*subfolders, *names]:
             path = Path(folder, name)
-            if path.is_symlink() and not (path.resolve().is_relative_to(inside) and path.is_file()):
+            if path.is_symlink() and not (Path(os.path.realpath(path)).is_relative_to(inside) and os.path.isfile(path)):
                 raise InputError(
                     f"{path} is a link that leads out of {root}, to a folder, or nowhere; put the files themselves there"
                 )

@@ -1,0 +1,429 @@
+"""A person's own images: good trees of every shape, and everything that strangers' trees and archives hold."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import stage
+from stages.prepare.files import load_json
+from stages.prepare.params import Dataset
+from stages.prepare.sources import imagefolder, read
+from stages.prepare.tensors import load_set
+from tests.conftest import ROOT, SHARED
+
+MINE = {"name": "mine", "format": "imagefolder", "image_size": 8, "channels": 3}
+
+
+def encoded(seed: int = 0, kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (12, 10), **options) -> bytes:
+    """An image file of noise."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def good_tree(classes: tuple[str, ...] = ("cat", "dog"), count: int = 6, above: str = "") -> dict[str, bytes]:
+    return {
+        f"{above}{name}/{number}.png": encoded(100 * place + number + 10_000 * len(above))
+        for place, name in enumerate(classes)
+        for number in range(count)
+    }
+
+
+def in_folder(root: Path, tree: dict[str, bytes]) -> Path:
+    for name, content in tree.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def in_zip(path: Path, tree: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in tree.items():
+            archive.writestr(name, content)
+    return path
+
+
+def in_tar(path: Path, tree: dict[str, bytes], mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as archive:
+        for name, content in tree.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+PACKERS = {
+    "folder": lambda folder, tree: in_folder(folder / "tree", tree),
+    "zip": lambda folder, tree: in_zip(folder / "tree.zip", tree),
+    "tar": lambda folder, tree: in_tar(folder / "tree.tar", tree),
+    "tar.gz": lambda folder, tree: in_tar(folder / "tree.tar.gz", tree, "w:gz"),
+    "tar.xz": lambda folder, tree: in_tar(folder / "tree.tar.xz", tree, "w:xz"),
+}
+
+
+class TestGoodTrees:
+    @pytest.mark.parametrize("packer", PACKERS)
+    def test_every_container_gives_the_same_tensors(self, project, run_stage, packer):
+        tree = good_tree()
+        code, said = run_stage("prepare", **MINE, path=str(PACKERS[packer](project, tree)))
+        assert code == 0, said
+        images, labels = load_set(project / "data/tensors")
+        assert images.shape == (10, 3, 8, 8) and labels.tolist() == [0] * 5 + [1] * 5
+        manifest = load_json(project / "data/tensors/manifest.json")
+        assert manifest["classes"] == ["cat", "dog"] and manifest["n_test"] == 2
+        for image, name in zip(images, manifest["train"]["source_name"]):
+            picture = Image.open(io.BytesIO(tree[name])).resize((8, 8), Image.Resampling.BICUBIC)
+            assert (image == np.asarray(picture).transpose(2, 0, 1)).all()
+
+    @pytest.mark.parametrize("packer", ["folder", "zip", "tar"])
+    def test_a_split_of_their_own_under_a_common_folder(self, project, run_stage, packer):
+        tree = (
+            good_tree(above="flowers/train/")
+            | good_tree(count=3, above="flowers/Test/")
+            | good_tree(count=2, above="flowers/val/")
+        )
+        tree |= {"flowers/readme.txt": b"hello", "__MACOSX/._x.png": b"x", "flowers/train/cat/.DS_Store": b"x"}
+        code, said = run_stage("prepare", **MINE, path=str(PACKERS[packer](project, tree)))
+        assert code == 0 and "note: 1 files that are not images were left out" in said, said
+        manifest = load_json(project / "data/tensors/manifest.json")
+        assert [manifest[f"n_{part}"] for part in ("train", "validation", "test")] == [12, 4, 6]
+        assert all("/Test/" in name for name in manifest["test"]["source_name"])
+
+    def test_names_in_any_script_and_with_spaces(self, project, run_stage):
+        composed, decomposed = "Stra\u00dfenk\u00f6ter", "Stra\u00dfenko\u0308ter"
+        tree = good_tree(("猫 と 犬", composed, "a b")) | {f"{decomposed}/n{i}.png": encoded(900 + i) for i in range(2)}
+        code, said = run_stage("prepare", **MINE, path=str(in_zip(project / "t.zip", tree)))
+        assert code == 0, said
+        manifest = load_json(project / "data/tensors/manifest.json")
+        assert manifest["classes"] == [composed, "a b", "猫 と 犬"]  # one class, however its name was typed
+        assert manifest["n_train"] + manifest["n_test"] == 20
+
+    def test_a_class_name_is_never_a_command(self, project, run_stage):
+        tree = good_tree(("$(touch sprung)", "; touch sprung", "-rf"))
+        assert run_stage("prepare", **MINE, path=str(in_folder(project / "t", tree)))[0] == 0
+        assert not (project / "sprung").exists()
+
+    def test_folders_below_a_class_belong_to_it(self, project, run_stage):
+        tree = good_tree(count=4) | {f"cat/more/{i}.png": encoded(500 + i) for i in range(4)}
+        assert run_stage("prepare", **MINE, path=str(in_folder(project / "t", tree)))[0] == 0
+        assert np.bincount(load_set(project / "data/tensors")[1]).tolist() == [6, 3]
+
+    def test_ten_thousand_classes(self, project, run_stage):
+        content = [encoded(number, size=(4, 4)) for number in range(3)]
+        tree = {f"class {label}/{number}.png": content[number] for label in range(10_000) for number in range(3)}
+        code, said = run_stage(
+            "prepare", **{**MINE, "image_size": 4}, path=str(in_tar(project / "t.tar", tree)), test_percent=10
+        )
+        # Each class holds out the same number of images, some of which others train on: those are dropped, and some class has too few.
+        assert code == 2 and "and 9," in said.splitlines()[-1] and len(said.splitlines()[-1]) < 300
+        tree = {name: encoded(place, size=(4, 4)) for place, name in enumerate(tree)}
+        code, said = run_stage("prepare", path=str(in_tar(project / "t.tar", tree)))
+        assert code == 0, said
+        assert len(load_json(project / "data/tensors/dataset.json")["classes"]) == 10_000
+
+    def test_links_within_the_tree_are_followed(self, project, run_stage):
+        root = in_folder(project / "t", good_tree())
+        (root / "cat" / "again.png").symlink_to(root / "dog" / "0.png")
+        assert run_stage("prepare", **MINE, path=str(root))[0] == 0
+
+    def test_real_cifar_as_its_owner_keeps_it(self, tmp_path):
+        path = SHARED / "cifar10-images.tar"
+        if not path.exists():
+            pytest.skip(f"{path} is not there; set LABELMINT_TEST_DATA")
+        source = read(Dataset(name="cifar", format="imagefolder", path=str(path)), tmp_path, tmp_path)
+        assert len(source.labels) == 60_000 and source.classes[:3] == ["airplane", "automobile", "bird"]
+        assert np.bincount(source.split).tolist() == [50_000, 0, 10_000]
+        assert np.bincount(source.labels).tolist() == [6000] * 10
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) * 2 // 3]
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that declares a size and holds next to nothing."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+
+
+def moving(kind: str) -> bytes:
+    frames = [Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (0, 100, 200)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
+BAD_IMAGES = {
+    "truncated.jpg": (cut(encoded(kind="JPEG", size=(64, 64))), "damaged ("),
+    "truncated.png": (cut(encoded(size=(64, 64))), "damaged ("),
+    "empty.png": (b"", "empty file"),
+    "text.png": (b"this is not a picture\n", "not a PNG, JPEG, BMP, WEBP or TIFF image, but text"),
+    "page.png": (b"<html><body>404</body></html>", "but a page of markup"),
+    "bomb.png": (png_of(50_000, 50_000), "declares 2,500,000,000 pixels; at most 64,000,000 are decoded"),
+    "large.png": (png_of(10_000, 8_000), "declares 10000 x 8000 pixels"),
+    "dot.png": (encoded(size=(1, 1)), "1 x 1 pixels; at least 4 x 4"),
+    "moving.gif": (moving("GIF"), "but a GIF"),
+    "moving.png": (moving("PNG"), "3 frames; one picture a file"),
+    "moving.webp": (moving("WEBP"), "3 frames; one picture a file"),
+    "pages.tif": (moving("TIFF"), "3 frames; one picture a file"),
+    "print.jpg": (encoded(kind="JPEG", mode="CMYK"), "CMYK, colours for print; save it as RGB"),
+    "float.tif": (encoded(kind="TIFF", mode="F"), "floating-point pixels"),
+}
+
+
+class TestBadImages:
+    @pytest.mark.parametrize("name", BAD_IMAGES)
+    def test_are_named_with_what_is_wrong(self, refused, project, name):
+        content, says = BAD_IMAGES[name]
+        root = in_folder(project / "t", good_tree() | {f"cat/{name}": content})
+        said = refused(**MINE, path=str(root))
+        assert f"1 of 13 images cannot be used (cat/{name}: " in said and says in said
+        assert "set dataset.on_bad_image: skip" in said
+
+    @pytest.mark.parametrize("packer", ["folder", "zip", "tar", "tar.gz"])
+    def test_may_be_skipped_and_are_listed(self, project, run_stage, packer):
+        tree = good_tree(count=100) | {"cat/bad.png": b"", "dog/bad.png": cut(encoded(size=(64, 64)))}
+        code, said = run_stage("prepare", **MINE, path=str(PACKERS[packer](project, tree)), on_bad_image="skip")
+        assert code == 0 and "2 bad ones left out, listed in manifest.json" in said, said
+        manifest = load_json(project / "data/tensors/manifest.json")
+        assert [each["image"] for each in manifest["bad_images"]] == ["cat/bad.png", "dog/bad.png"]
+        assert manifest["n_train"] + manifest["n_test"] == 200
+        names = manifest["train"]["source_name"] + manifest["test"]["source_name"]
+        assert len(names) == 200 and not [name for name in names if "bad" in name]
+        for image, name in zip(
+            load_set(project / "data/tensors")[0], manifest["train"]["source_name"]
+        ):  # rows moved up
+            picture = Image.open(io.BytesIO(tree[name])).resize((8, 8), Image.Resampling.BICUBIC)
+            assert (image == np.asarray(picture).transpose(2, 0, 1)).all()
+
+    def test_too_many_cannot_be_skipped(self, refused, project):
+        root = in_folder(project / "t", good_tree(count=20) | {"cat/bad.png": b""})
+        said = refused(**MINE, path=str(root), on_bad_image="skip")
+        assert "1 of 41 images cannot be used (cat/bad.png: empty file); skipping is for at most 1 %" in said
+
+    def test_links_that_go_round_in_circles(self, project, refused):
+        root = in_folder(project / "t", good_tree())
+        path = root / "cat" / "0.png"
+        path.unlink()
+        path.symlink_to(root / "cat" / "loop.png")
+        (root / "cat" / "loop.png").symlink_to(path)
+        assert "is a link that leads out of" in refused(**MINE, path=str(root))
+
+
+class TestBadTrees:
+    @pytest.mark.parametrize(
+        ("tree", "says"),
+        [
+            ({}, "no images in it"),
+            ({"notes.txt": b"x"}, "no images in it"),
+            (good_tree() | {"loose.png": encoded()}, "loose.png outside of a class folder"),
+            (good_tree() | {"Cat/1.png": encoded()}, "classes Cat, cat differ in case only"),
+            (good_tree() | {"bird/1.png": encoded(77)}, "class bird: fewer than 2 training images"),
+            (good_tree(above="train/") | good_tree(("cat", "dog", "eel"), 2, "test/"), "class eel has no training images"),
+            (good_tree(("cat", "dog", "eel"), above="train/") | good_tree(count=2, above="test/"), "class eel: fewer than 1 test"),
+            ({f"c{number}/1.png": encoded(number) for number in range(500)}, "and 497 more: fewer than 2 training images"),
+        ],
+    )  # fmt: skip
+    def test_are_refused_in_one_line(self, refused, project, tree, says):
+        (project / "t").mkdir()
+        assert says in refused(**MINE, path=str(in_folder(project / "t", tree)))
+
+    def test_a_class_folder_without_images(self, refused, project):
+        root = in_folder(project / "t", good_tree())
+        (root / "bird").mkdir()
+        assert "no images in class folder bird; add images or remove the folder" in refused(**MINE, path=str(root))
+
+    def test_a_link_out_of_the_tree(self, refused, project):
+        root = in_folder(project / "t", good_tree())
+        (project / "secret.png").write_bytes(encoded())
+        (root / "cat" / "secret.png").symlink_to(project / "secret.png")
+        assert "secret.png is a link that leads out of" in refused(**MINE, path=str(root))
+        (root / "cat" / "secret.png").unlink()
+        (root / "bird").symlink_to("/etc")
+        assert "bird is a link that leads out of" in refused(**MINE, path=str(root))
+
+    def test_nothing_there(self, refused, project):
+        assert "does not exist; give the folder" in refused(**MINE, path="nowhere")
+        (project / "x").write_text("hello")
+        assert "neither a folder nor a zip or tar archive" in refused(**MINE, path="x")
+
+
+def member(name: str, **changes) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    for field, value in changes.items():
+        setattr(entry, field, value)
+    return entry
+
+
+class TestBadArchives:
+    @pytest.mark.parametrize(
+        ("entry", "says"),
+        [
+            (member("../outside.png"), "'../outside.png' would lead out of the archive"),
+            (member("cat/../../outside.png"), "would lead out of the archive"),
+            (member("/etc/outside.png"), "'/etc/outside.png' would lead out of the archive"),
+            (member("C:\\outside.png"), "would lead out of the archive"),
+            (member("cat/link.png", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "'cat/link.png' is a link"),
+            (member("cat/link.png", type=tarfile.LNKTYPE, linkname="cat/0.png"), "'cat/link.png' is a link"),
+            (member("cat/null.png", type=tarfile.CHRTYPE, devmajor=1, devminor=3), "is a device or special file"),
+            (member("cat/disk.png", type=tarfile.BLKTYPE), "is a device or special file"),
+            (member("cat/pipe.png", type=tarfile.FIFOTYPE), "is a device or special file"),
+        ],
+    )
+    @pytest.mark.parametrize("mode", ["w", "w:gz"])
+    def test_tar_members_that_lead_elsewhere(self, refused, project, entry, says, mode):
+        path = in_tar(project / "t.tar", good_tree())
+        with tarfile.open(path, "a") as archive:
+            archive.addfile(entry)
+        if mode == "w:gz":
+            path.write_bytes(gzip.compress(path.read_bytes()))
+        assert says in refused(**MINE, path=str(path))
+
+    @pytest.mark.parametrize("name", ["../outside.png", "/outside.png", "cat\\..\\..\\outside.png"])
+    def test_zip_members_that_lead_elsewhere(self, refused, project, name):
+        path = in_zip(project / "t.zip", good_tree() | {name: encoded()})
+        assert "would lead out of the archive" in refused(**MINE, path=str(path))
+        assert not (project.parent / "outside.png").exists()
+
+    def test_a_link_in_a_zip(self, refused, project):
+        path = in_zip(project / "t.zip", good_tree())
+        with zipfile.ZipFile(path, "a") as archive:
+            entry = zipfile.ZipInfo("cat/link.png")
+            entry.external_attr = 0o120777 << 16
+            archive.writestr(entry, "/etc/passwd")
+        assert "'cat/link.png' is a link" in refused(**MINE, path=str(path))
+
+    def test_an_encrypted_zip(self, refused, project):
+        path = in_zip(project / "t.zip", good_tree())
+        content = bytearray(path.read_bytes())
+        place = content.find(b"PK\x01\x02")
+        content[place + 8] |= 1
+        path.write_bytes(content)
+        assert "is encrypted; make the archive without a password" in refused(**MINE, path=str(path))
+
+    def test_zip_bombs(self, refused, project):
+        path = project / "t.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in good_tree().items():
+                archive.writestr(name, content)
+            archive.writestr("cat/bomb.png", bytes(64 << 20))
+        assert "'cat/bomb.png' swells from" in refused(**MINE, path=str(path))
+
+    def test_a_zip_whose_members_overlap(self, refused, project):
+        path = in_zip(project / "t.zip", {"cat/0.png": encoded(size=(200, 200))})
+        content = path.read_bytes()
+        start = content.find(b"PK\x01\x02")
+        end = content.find(b"PK\x05\x06")
+        entry = content[start:end]
+        entries = b"".join(entry.replace(b"cat/0.png", b"cat/%d.png" % number) for number in range(10))
+        tail = bytearray(content[end:])
+        struct.pack_into("<HHI", tail, 8, 10, 10, len(entries))
+        path.write_bytes(content[:start] + entries + tail)
+        assert "its members overlap, as those of a zip bomb do" in refused(**MINE, path=str(path))
+
+    def test_a_gzip_bomb(self, refused, project, monkeypatch):
+        monkeypatch.setattr("stages.prepare.sources.archives._FREE_BYTES", 1 << 20)
+        path = project / "t.tar.gz"
+        path.write_bytes(gzip.compress(in_tar(project / "t.tar", {"cat/0.png": bytes(64 << 20)}).read_bytes()))
+        assert "'t.tar.gz' swells from" in refused(**MINE, path=str(path))
+
+    @pytest.mark.parametrize("packer", ["zip", "tar", "tar.gz", "tar.xz"])
+    def test_a_cut_archive(self, refused, project, packer):
+        path = PACKERS[packer](project, good_tree(count=30))
+        path.write_bytes(path.read_bytes()[:5000])
+        said = refused(**MINE, path=str(path))
+        assert "damaged archive" in said or "neither a folder nor a zip or tar archive" in said
+
+    def test_a_member_that_is_damaged(self, refused, project):
+        path = in_zip(project / "t.zip", good_tree())
+        content = bytearray(path.read_bytes())
+        content[60:70] = b"0123456789"
+        path.write_bytes(content)
+        said = refused(**MINE, path=str(path))
+        assert "1 of 12 images cannot be used (cat/0.png: damaged" in said
+
+    def test_an_import_that_changed(self, refused, project):
+        path = in_tar(project / "t.tar", good_tree())
+        said = refused(**MINE, path=str(path), sha256="0" * 64)
+        assert "dataset.sha256 is 0000000000000000…; the file changed, run `labelmint import` again" in said
+
+
+class TestInterruption:
+    @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+    def test_leaves_nothing_behind_and_running_again_works(self, project, name, code):
+        in_tar(
+            project / "t.tar",
+            {f"{label}/{n}.png": encoded(n + label * 999, size=(400, 400)) for label in (1, 2) for n in range(60)},
+        )
+        text = (project / "params.yaml").read_text()
+        for old, new in (
+            ("name: digits", "name: mine"),
+            ("format: null", "format: imagefolder"),
+            ("path: null", "path: t.tar"),
+        ):
+            text = text.replace(old, new, 1)
+        (project / "params.yaml").write_text(text)
+        command = [sys.executable, "-m", "pipeline.stage", "prepare"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        work, deadline = project / "data" / ".prepare" / "train" / "images.npy", time.monotonic() + 60
+        while not work.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.kill(process.pid, getattr(signal, name))
+        said = process.communicate(timeout=30)[1]
+        assert process.returncode == code and said.strip().splitlines()[-1].startswith("error: prepare: ")
+        assert not list((project / "data").iterdir())
+        with pytest.raises(ProcessLookupError):  # no worker outlives it
+            for _ in range(50):
+                os.killpg(process.pid, 0)
+                time.sleep(0.1)
+        assert stage.main(["prepare"]) == 0
+
+    def test_a_full_disk(self, project, run_stage):
+        import resource
+
+        in_tar(project / "t.tar", good_tree(count=300))
+        text = (project / "params.yaml").read_text()
+        for old, new in (
+            ("name: digits", "name: mine"),
+            ("format: null", "format: imagefolder"),
+            ("path: null", "path: t.tar"),
+        ):
+            text = text.replace(old, new, 1)
+        (project / "params.yaml").write_text(text)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.stage", "prepare"], env=environment, capture_output=True, text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000)),
+        )  # fmt: skip
+        assert done.returncode == 1 and "data/.prepare/train/images.npy: no space left to write" in done.stderr
+        assert not list((project / "data").iterdir())
+
+
+def test_messages_name_a_few_and_count_the_rest():
+    assert imagefolder.some(["a"]) == "a" and imagefolder.some(list("abcdef")) == "a, b, c and 3 more"
