@@ -22,6 +22,7 @@ from stages.prepare.tracker import Progress
 
 _CHUNK_BYTES = 8 << 20
 _CHUNK_IMAGES = 512
+_CHUNKS_PER_WORKER = 16  # so that no process waits long for the last chunk of another
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def convert(source: Source, rows: np.ndarray, dataset: Dataset, target: Path, co
     shape = (len(rows), dataset.channels, dataset.image_size, dataset.image_size)
     offset = write_header(target, shape)
     per_image = int(np.prod(shape[1:]))
-    step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // per_image))
+    even = -(-len(rows) // (_CHUNKS_PER_WORKER * workers.count(compute, len(rows))))
+    step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // per_image, even))
     chunks = [(at, min(at + step, len(rows))) for at in range(0, len(rows), step)]
     hashes, perceptual = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
     good, bad = np.ones(len(rows), bool), {}

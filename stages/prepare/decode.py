@@ -18,6 +18,7 @@ from stages.prepare.sources.storage import BadImage
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 _LEAST_SIDE = 4
 _MOST_PIXELS = 64_000_000  # a decoded RGB picture of 192 MB: several processes stay within a gigabyte
+_MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # what an orientation may be written in
 _DRAFT = 3  # JPEG's own scaling may shrink to this many times the wanted size; the filter does the rest
 
 
@@ -32,13 +33,14 @@ def decode(content: bytes, background: int = 0, wanted: int | None = None) -> Im
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of sizes and metadata that are checked or unused here
         try:
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                _check(image)
-                if wanted is not None and image.format in ("JPEG", "MPO"):
-                    image.draft(None, (wanted * _DRAFT, wanted * _DRAFT))
-                image.load()
+            image = Image.open(io.BytesIO(content), formats=_FORMATS)
+            _check(image)
+            if wanted is not None and image.format in ("JPEG", "MPO") and min(image.size) >= 2 * _DRAFT * wanted:
+                image.draft(None, (wanted * _DRAFT, wanted * _DRAFT))
+            image.load()
+            if image.format == "TIFF" or not _MAY_TURN.isdisjoint(image.info):
                 ImageOps.exif_transpose(image, in_place=True)
-                return _plain(image, background)
+            return _plain(image, background)
         except BadImage:
             raise
         except UnidentifiedImageError as error:
@@ -70,7 +72,7 @@ def _plain(image: Image.Image, background: int) -> Image.Image:
     """Any mode of Pillow -> L or RGB."""
     mode = image.mode
     if mode in ("L", "RGB"):
-        return image.copy()
+        return image
     if mode == "1":
         return image.convert("L")
     if mode == "F":

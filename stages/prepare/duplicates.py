@@ -135,7 +135,8 @@ def perceptual_hashes(tensors: np.ndarray) -> np.ndarray:
         return np.zeros(0, np.uint64)
     grey = tensors.mean(1, dtype=np.float32)
     waves = _cosines(grey.shape[-1])
-    strengths = np.einsum("is,nst,jt->nij", waves, grey, waves, optimize=True).reshape(len(grey), 64)
+    # One small product per image, which BLAS does in the calling thread: its threads would fight those of other workers.
+    strengths = (waves @ grey @ waves.T).reshape(len(grey), 64)
     above = strengths > np.median(strengths[:, 1:], axis=1, keepdims=True)
     return np.packbits(above, axis=1).view(">u8").astype(np.uint64).ravel()
 

@@ -100,13 +100,15 @@ class FolderImages:
 
     @contextmanager
     def open(self) -> Iterator[Callable[[int], bytes]]:
+        root = str(self.root)
+
         def read(index: int) -> bytes:
             try:
-                with (self.root / self.names[index]).open("rb") as file:
-                    content = file.read(MOST_BYTES + 1)
+                with open(os.path.join(root, self.names[index]), "rb", buffering=0) as file:
+                    size = os.fstat(file.fileno()).st_size
+                    return file.read(size) if size <= MOST_BYTES else small_enough(file.read(MOST_BYTES + 1))
             except OSError as error:
                 raise BadImage(f"cannot be read ({error.strerror})") from error
-            return small_enough(content)
 
         yield read
 

@@ -1,0 +1,122 @@
+"""An image tree to tensors: our converter with one process and with one per core, against torchvision's ImageFolder + DataLoader.
+
+`python benchmarks/decoding.py [cifar10-images.tar] [--json FILE]` takes CIFAR-10's JPEGs as they are (50,000 of 32 x 32) and enlarged to
+photographs (3,000 of 640 x 480), writes them as trees, and reads each tree in every way in turn. All ways decode, resize to 32 x 32 with the
+same antialiased filter and keep uint8; ours also hashes every image twice and writes the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+import torch
+import torchvision
+from PIL import Image
+from torchvision.transforms import InterpolationMode, v2
+
+from stages.prepare.convert import convert
+from stages.prepare.params import Compute, Dataset
+from stages.prepare.sources import imagefolder
+
+_ROUNDS = 5
+_SIZE = 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = Path(__file__).parent.parent.parent / "shared" / "data" / "cifar10-images.tar"
+    parser.add_argument("archive", nargs="?", type=Path, default=default)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    if not arguments.archive.exists():
+        sys.exit(f"{arguments.archive} is missing; give the path of cifar10-images.tar")
+    cores = len(os.sched_getaffinity(0))
+    print(f"torchvision {torchvision.__version__}, {cores} cores, median of {_ROUNDS} rounds in turn, images/s")
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, count, size in (("CIFAR-10, 32 x 32", 50_000, None), ("photographs, 640 x 480", 3_000, (640, 480))):
+            tree = grow_tree(arguments.archive, Path(folder) / str(count), count, size)
+            results.append({"tree": name, "images": count, **measure(tree, cores)})
+            print(table(results[-1], cores))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"cores": cores, "rounds": _ROUNDS, "trees": results}, indent=1) + "\n")
+
+
+def grow_tree(archive: Path, folder: Path, count: int, size: tuple[int, int] | None) -> Path:
+    """The first `count` training images, evenly over the classes, as folder/class/name.jpg."""
+    with tarfile.open(archive) as tar:
+        for entry in tar:
+            part, *names = entry.name.split("/")
+            if part != "train" or not entry.isfile() or int(Path(names[-1]).stem) >= count // 10:
+                continue
+            content = tar.extractfile(entry).read()
+            path = folder / "/".join(names)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if size is None:
+                path.write_bytes(content)
+            else:
+                Image.open(io.BytesIO(content)).resize(size, Image.Resampling.BICUBIC).save(path, quality=90)
+    return folder
+
+
+def measure(tree: Path, cores: int) -> dict[str, float]:
+    """Median images per second of each way, and ratios of the same round."""
+    source = imagefolder.read_from(tree, "tree", tree / "unused")
+    rows = np.arange(len(source.labels))
+    dataset = Dataset(name="imagefolder", path=str(tree), image_size=_SIZE, channels=3)
+    target = tree.parent / "images.npy"
+
+    def ours(workers: int) -> Callable[[], None]:
+        return lambda: convert(source, rows, dataset, target, Compute(workers=workers)) and None
+
+    transform = v2.Compose([v2.Resize((_SIZE, _SIZE), InterpolationMode.BICUBIC, antialias=True), v2.PILToTensor()])
+    folder = torchvision.datasets.ImageFolder(str(tree), transform)
+
+    def theirs(workers: int) -> Callable[[], None]:
+        def run() -> None:
+            loader = torch.utils.data.DataLoader(folder, batch_size=256, num_workers=workers)
+            np.concatenate([images.numpy() for images, _ in loader])
+
+        return run
+
+    ways = {"ours_1": ours(1), "ours_n": ours(cores), "torchvision_0": theirs(0), "torchvision_n": theirs(cores)}
+    for way in ways.values():
+        way()  # files into the page cache
+    seconds = [{name: _seconds(way) for name, way in ways.items()} for _ in range(_ROUNDS)]
+    speeds = {name: len(rows) / median(each[name] for each in seconds) for name in ways}
+    return speeds | {
+        "ours_n_over_ours_1": median(each["ours_1"] / each["ours_n"] for each in seconds),
+        "ours_n_over_torchvision_n": median(each["torchvision_n"] / each["ours_n"] for each in seconds),
+        "ours_1_over_torchvision_0": median(each["torchvision_0"] / each["ours_1"] for each in seconds),
+    }
+
+
+def table(result: dict[str, float], cores: int) -> str:
+    return (
+        f"{result['tree']}: ours, 1 process {result['ours_1']:,.0f}; {cores} processes {result['ours_n']:,.0f} ({result['ours_n_over_ours_1']:.2f}x); "
+        f"torchvision in the main process {result['torchvision_0']:,.0f}; with {cores} workers {result['torchvision_n']:,.0f}; "
+        f"ours / torchvision with {cores} each {result['ours_n_over_torchvision_n']:.2f}, alone {result['ours_1_over_torchvision_0']:.2f}"
+    )
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
