@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +64,8 @@ def convert(source: Source, rows: np.ndarray, dataset: Dataset, target: Path, co
         progress = stack.enter_context(Progress(f"prepare: {source.title}", len(rows), "images"))
         count = workers.count(compute, len(chunks))
         if count > 1:
-            finished = workers.in_processes(_work, chunks, count, _start, (task,))
+            # Closed here, or an error would keep the processes until its traceback is gone.
+            finished = stack.enter_context(closing(workers.in_processes(_work, chunks, count, _start, (task,))))
         else:
             work = stack.enter_context(_Worker(task))
             finished = enumerate(map(work, chunks))

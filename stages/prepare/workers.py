@@ -5,15 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from stages.prepare.params import Compute
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+_STOPPING = {signal.SIGINT, signal.SIGTERM}
 
 
 def count(compute: Compute, jobs: int) -> int:
@@ -31,13 +34,14 @@ def in_processes(
 ) -> Iterator[tuple[int, Result]]:
     """Yield (position, work(job)) as each finishes. `start(*arguments)` runs once in each process.
 
-    Leaving early, by an error or a signal, ends every process. Raises: RuntimeError when a process dies.
+    Closing it early, as `contextlib.closing` does on an error or a signal, ends every process. Raises: RuntimeError when a process dies.
     """
     # A forked child has its imports already; spawning would do them again, seconds each time.
     context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
     with ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
-        positions = {pool.submit(work, job): position for position, job in enumerate(jobs)}
         try:
+            with _signals_held():  # the first submit forks, and what a handler raises within a fork is lost
+                positions = {pool.submit(work, job): position for position, job in enumerate(jobs)}
             for future in as_completed(positions):
                 yield positions.pop(future), future.result()
         except BrokenProcessPool as error:
@@ -51,8 +55,29 @@ def in_processes(
             raise
 
 
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Stop signals wait until the end of the block, whichever thread they reach."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers run in the main thread only
+        return
+    caught: list[int] = []
+    # The mask keeps them from this thread and from a new child, the handlers from being run for another thread's sake.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    handlers = {each: signal.signal(each, lambda number, _: caught.append(number)) for each in _STOPPING}
+    try:
+        yield
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler or signal.SIG_DFL)
+        for number in caught:
+            signal.raise_signal(number)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C too, and ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     if start is not None:
         start(*arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,15 +56,16 @@ def train(params: Params, stage: str, layout: Layout, sources: dict[str, list[Po
     fitted: list[Fitted | None] = [None] * len(jobs)
     seconds: dict[str, Any] = {}
     started = time.perf_counter()
-    for position, result in run_jobs(fit, jobs, params.compute):
-        source = jobs[position].source
-        fitted[position], seconds[source] = result, round(time.perf_counter() - started, 2)
-        best = next(row for row in result.checks if row["step"] == result.best_step)
-        say(
-            f"{arm.name} {source}: {params.classifier.steps} steps, best on held-out {source} images at step {result.best_step} ({100 * best['holdout_accuracy']:.2f} %)"
-        )
-        for row in result.checks:
-            tracker.log_metrics({f"{name}/{source}": row[name] for name in archive.CHECKS[2:]}, step=row["step"])
+    with closing(run_jobs(fit, jobs, params.compute)) as results:
+        for position, result in results:
+            source = jobs[position].source
+            fitted[position], seconds[source] = result, round(time.perf_counter() - started, 2)
+            best = next(row for row in result.checks if row["step"] == result.best_step)
+            say(
+                f"{arm.name} {source}: {params.classifier.steps} steps, best on held-out {source} images at step {result.best_step} ({100 * best['holdout_accuracy']:.2f} %)"
+            )
+            for row in result.checks:
+                tracker.log_metrics({f"{name}/{source}": row[name] for name in archive.CHECKS[2:]}, step=row["step"])
     archive.save(folder, jobs, fitted)
     save_json(layout.timing(stage, arm), seconds)
     for path in sorted(folder.iterdir()):

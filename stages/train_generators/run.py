@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,13 +66,16 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         for label, name in enumerate(classes)
     ]
     trained: list[Trained | None] = [None] * len(replicas)
-    for position, result in run_jobs(train_replica, replicas, params.compute):
-        trained[position] = result
-        say(
-            f"class {result.name}: {result.epochs[-1]['images_seen']:.0f} images seen, {sum(result is not None for result in trained)} of {len(replicas)} generators done"
-        )
-        for row in result.epochs:
-            tracker.log_metrics({f"{name}/{result.name}": row[name] for name in TRACKED}, step=int(row["images_seen"]))
+    with closing(run_jobs(train_replica, replicas, params.compute)) as results:
+        for position, result in results:
+            trained[position] = result
+            say(
+                f"class {result.name}: {result.epochs[-1]['images_seen']:.0f} images seen, {sum(result is not None for result in trained)} of {len(replicas)} generators done"
+            )
+            for row in result.epochs:
+                tracker.log_metrics(
+                    {f"{name}/{result.name}": row[name] for name in TRACKED}, step=int(row["images_seen"])
+                )
 
     write(layout.generator(arm), arm.generator, params.family, trained, tracker)
     save_json(layout.timing("train_generators", arm), {"seconds": round(time.perf_counter() - started, 2)})
