@@ -17,6 +17,7 @@ from stages.prepare.params import Compute
 from stages.prepare.tensors import load_set
 from stages.synthesize.sampling import latent_seeds, latents_from_seeds, mint
 from stages.train_generators import archive, checkpoints, trainer
+from stages.train_generators.augment import mirror
 from stages.train_generators.engine import run_jobs
 from stages.train_generators.moving_average import MovingAverage
 from stages.train_generators.trainer import Diverged, Replica, batch_indices, train_replica
@@ -108,6 +109,7 @@ class TestReplica:
             replace(replica, training=replace(replica.training, translation=0.0)),
             replace(replica, training=replace(replica.training, ema_half_life=0)),
             replace(replica, training=replace(replica.training, learning_rate_decay="linear")),
+            replace(replica, mirror=True),
         ):
             assert not equal(base, train_replica(changed, CPU))
 
@@ -117,6 +119,28 @@ class TestReplica:
         )
         with pytest.raises(Diverged, match="class 3: the losses are no longer finite after 24 images"):
             train_replica(replace(replica, family=wild), CPU)
+
+
+class TestMirror:
+    def test_flips_a_half_of_the_allowed_and_nothing_else(self):
+        images = torch.rand(2000, 3, 4, 4)
+        allowed = torch.arange(2000) % 2 == 0
+        given = mirror(images, allowed, torch.Generator().manual_seed(0))
+        flipped, same = (given == images.flip(-1)).all((1, 2, 3)), (given == images).all((1, 2, 3))
+        assert (flipped | same).all() and not flipped[~allowed].any()
+        assert 430 < flipped[allowed].sum() < 570
+
+    def test_a_generator_learns_both_sides_only_where_it_may(self, replica):
+        """All images are bright on the left; only a mirrored replica mints some that are bright on the right."""
+        left = np.zeros((64, 1, 16, 16), np.uint8)
+        left[..., :8] = 220
+        training = replace(replica.training, epochs=1, images_per_epoch=3200, batch_size=32, translation=0.0, preview_images=64)  # fmt: skip
+        sides = {}
+        for allowed in (False, True):
+            trained = train_replica(replace(replica, images=left, training=training, mirror=allowed), CPU)
+            minted = trained.previews[-1, :, 0].astype(float)
+            sides[allowed] = (minted[..., 8:].mean((1, 2)) > minted[..., :8].mean((1, 2))).mean()
+        assert sides[False] == 0 and sides[True] > 0.1
 
 
 class TestEngine:
