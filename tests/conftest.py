@@ -11,13 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from pipeline import params as settings
 from pipeline import stage
 from stages.prepare.layout import Arm, Layout
+from stages.prepare.tensors import load_set
 from stages.prepare.tracker import NullTracker
+from stages.train_generators.images import FileImages
+from stages.train_generators.trainer import Replica, Trained
 
+CPU = torch.device("cpu")
+LIMIT = 1 << 30
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("LABELMINT_TEST_DATA", ROOT.parent / "shared" / "data"))
 
@@ -66,6 +72,31 @@ def workspace(params, tmp_path_factory) -> Layout:
     module = entry("report")
     module.run(select(module.Params, replace(params, percents=[100]), None), layout, tracker)
     return layout
+
+
+@pytest.fixture(scope="session")
+def digits(workspace) -> FileImages:
+    return FileImages(workspace.tensors / "images.npy")
+
+
+@pytest.fixture
+def replica(params, workspace) -> Replica:
+    """Of the class 3, 6 steps long."""
+    _, labels = load_set(workspace.tensors)
+    return Replica("3", "dcgan", params.families["dcgan"], params.training, np.flatnonzero(labels == 3), seed=7)
+
+
+def equal(first: Trained, second: Trained) -> bool:
+    """Bit for bit."""
+    return first.weights.keys() == second.weights.keys() and all(
+        np.array_equal(values, second.weights[name]) for name, values in first.weights.items()
+    )
+
+
+def wild(replica: Replica) -> Replica:
+    """One whose losses are soon no longer finite."""
+    adam = replace(replica.family.generator_optimizer, learning_rate=float("inf"))
+    return replace(replica, family=replace(replica.family, generator_optimizer=adam))
 
 
 @pytest.fixture(scope="session")

@@ -82,8 +82,10 @@ class Layout:
         """Seconds spent. Apart from all else, since a duration must never change what comes after it."""
         return self.root / "data" / "timings" / stage / f"{arm.name}.json"
 
-    def checkpoints(self, key: str) -> Path:
-        return self.root / ".checkpoints" / key
+    @property
+    def checkpoints(self) -> Path:
+        """Progress of what is being trained, outside DVC's outs."""
+        return self.root / ".checkpoints"
 
     @property
     def reports(self) -> Path:

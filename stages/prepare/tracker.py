@@ -33,7 +33,7 @@ class Progress:
 
     def __init__(self, label: str, total: int, unit: str):
         self.label, self.total, self.unit = label, total, unit
-        self.done, self.shown = 0, False
+        self.done, self.shown, self.note = 0, False, ""
         self.terminal = sys.stderr.isatty()
 
     def __enter__(self) -> Progress:
@@ -53,6 +53,7 @@ class Progress:
         speed = self.done / (now - self.begun)
         left = (self.total - self.done) / speed
         line = f"{self.label}: {self.done:,} of {self.total:,} {self.unit}, {speed:,.0f}/s, {left:.0f} s left"
+        line += f" ({self.note})" if self.note else ""
         print(
             f"\r\033[K{line}" if self.terminal else line, end="" if self.terminal else "\n", file=sys.stderr, flush=True
         )

@@ -16,6 +16,9 @@ from stages.prepare.params import Compute
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+"""A forked child has its imports already; spawning would do them again, seconds each time."""
+
 _STOPPING = {signal.SIGINT, signal.SIGTERM}
 
 
@@ -36,8 +39,7 @@ def in_processes(
 
     Closing it early, as `contextlib.closing` does on an error or a signal, ends every process. Raises: RuntimeError when a process dies.
     """
-    # A forked child has its imports already; spawning would do them again, seconds each time.
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
+    context = multiprocessing.get_context(START)
     with ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
         try:
             with _signals_held():  # the first submit forks, and what a handler raises within a fork is lost

@@ -10,6 +10,7 @@ from stages.prepare.splits import derive_seed
 from stages.train_generators.archive import GeneratorArchive
 from stages.train_generators.networks import draw_latents
 from stages.train_generators.params import Family
+from stages.train_generators.randomness import Stream
 
 _BATCH = 500
 
@@ -22,8 +23,7 @@ def latent_seeds(count: int, seed: int, label: int) -> np.ndarray:
 
 def latents_from_seeds(seeds: np.ndarray, family: Family) -> torch.Tensor:
     """seeds: int64 (N,) -> float (N, latent_size), row i from seed i alone."""
-    rng = torch.Generator()
-    return torch.cat([draw_latents(1, family, rng.manual_seed(int(seed))) for seed in seeds])
+    return torch.vmap(lambda key: draw_latents(1, family, Stream(key))[0])(torch.from_numpy(seeds))
 
 
 def mint(archive: GeneratorArchive, position: int, seeds: np.ndarray) -> np.ndarray:

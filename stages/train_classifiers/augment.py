@@ -8,15 +8,16 @@ import torch
 from torch.nn import functional as F
 
 from stages.train_classifiers.params import Augmentation
+from stages.train_generators.randomness import Stream
 
 _BLUR_RADIUS = 2
 
 
-def augment(images: torch.Tensor, params: Augmentation, rng: torch.Generator) -> torch.Tensor:
+def augment(images: torch.Tensor, params: Augmentation, stream: Stream) -> torch.Tensor:
     """images: float (N, C, S, S) in [-1, 1] -> the same, each image changed in its own way."""
 
     def uniform(most: float) -> torch.Tensor:
-        return (torch.rand(len(images), generator=rng, device=images.device) * 2 - 1) * most
+        return (stream.uniform(len(images)) * 2 - 1) * most
 
     if params.rotation or params.shift or params.scale or params.shear:
         images = _affine(
@@ -32,8 +33,7 @@ def augment(images: torch.Tensor, params: Augmentation, rng: torch.Generator) ->
     if params.contrast:
         images = (images + 1) * (1 + uniform(params.contrast)).view(-1, 1, 1, 1) - 1
     if params.noise:
-        noise = torch.empty_like(images).normal_(generator=rng)
-        images = images + noise * uniform(params.noise).abs().view(-1, 1, 1, 1)
+        images = images + stream.normal(*images.shape) * uniform(params.noise).abs().view(-1, 1, 1, 1)
     return images.clamp(-1, 1)
 
 

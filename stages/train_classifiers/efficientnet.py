@@ -13,6 +13,7 @@ from stages.prepare.download import locate
 from stages.prepare.errors import InputError
 from stages.train_classifiers.params import Classifier
 from stages.train_generators.layers import Dropout
+from stages.train_generators.randomness import Stream
 
 _FEATURES = 1280
 _IMAGENET = "efficientnet-b0-355c32eb.pth"  # by convention the name carries the start of its SHA-256
@@ -23,7 +24,7 @@ _BATCH_NORM_MOMENTUM = 0.1
 
 
 class EfficientNetB0(nn.Module):
-    """images: float (N, C, S, S) in [-1, 1] -> logits (N, classes). Dropout acts only when given `rng`."""
+    """images: float (N, C, S, S) in [-1, 1] -> logits (N, classes). Dropout acts only when given `stream`."""
 
     def __init__(self, params: Classifier, shape: tuple[int, int, int], classes: int, raw: Path | None):
         from efficientnet_pytorch import EfficientNet
@@ -47,14 +48,14 @@ class EfficientNetB0(nn.Module):
         self.dense = nn.Linear(_FEATURES, params.head_units) if params.head_units else nn.Identity()
         self.head = nn.Linear(params.head_units or _FEATURES, classes)
 
-    def forward(self, images: torch.Tensor, rng: torch.Generator | None = None) -> torch.Tensor:
+    def forward(self, images: torch.Tensor, stream: Stream | None = None) -> torch.Tensor:
         if self.pretrained:
             mean, deviation = (
                 torch.tensor(values, device=images.device).view(1, 3, 1, 1)
                 for values in (_IMAGENET_MEAN, _IMAGENET_DEVIATION)
             )
             images = ((images + 1) / 2 - mean) / deviation  # a grey image is broadcast to three channels
-        values = self.dense(self.dropout(self.trunk(images), rng))
+        values = self.dense(self.dropout(self.trunk(images), stream))
         return self.head(F.relu(values) if isinstance(self.dense, nn.Linear) else values)
 
 

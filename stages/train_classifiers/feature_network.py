@@ -24,6 +24,7 @@ from stages.train_classifiers import params as P
 from stages.train_classifiers.small_cnn import SmallCNN
 from stages.train_generators.augment import mirror, translate
 from stages.train_generators.engine import threads
+from stages.train_generators.randomness import Stream
 
 _BATCH = 500
 _TRANSLATION = 0.1
@@ -57,12 +58,12 @@ def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, mirr
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=params.steps)
     network.train()
     for step in range(params.steps):
-        rng = torch.Generator().manual_seed(derive_seed(params.seed, "feature step", step))
-        chosen = torch.randint(len(labels), (params.batch_size,), generator=rng).numpy()
-        batch = translate(normalize(torch.from_numpy(images[chosen])), _TRANSLATION, rng)
+        stream = Stream(derive_seed(params.seed, "feature step", step))
+        chosen = stream.integers(0, len(labels) - 1, params.batch_size).numpy()
+        batch = translate(normalize(torch.from_numpy(images[chosen])), _TRANSLATION, stream)
         target = torch.from_numpy(labels[chosen])
         if any(mirrored):
-            batch = mirror(batch, torch.tensor(mirrored)[target], rng)
+            batch = mirror(batch, torch.tensor(mirrored)[target], stream)
         loss = F.cross_entropy(network(batch), target)
         optimizer.zero_grad()
         loss.backward()

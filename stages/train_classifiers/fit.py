@@ -17,6 +17,7 @@ from stages.train_classifiers.efficientnet import EfficientNetB0
 from stages.train_classifiers.params import Classifier
 from stages.train_classifiers.small_cnn import SmallCNN
 from stages.train_generators.augment import mirror
+from stages.train_generators.randomness import Stream
 
 _EVALUATION_BATCH = 256
 
@@ -80,13 +81,13 @@ def fit(job: Job, device: torch.device) -> Fitted:
 
     network.train()
     for step in range(params.steps):
-        rng = torch.Generator(device).manual_seed(derive_seed(job.seed, "step", step))
+        stream = Stream(derive_seed(job.seed, "step", step), device)
         images, labels = _batch(pools, params.batch_size, derive_seed(job.seed, "batch", step), device)
-        images = augment(normalize(images), params.augmentation, rng)
+        images = augment(normalize(images), params.augmentation, stream)
         if job.mirror and any(job.mirror):
-            images = mirror(images, torch.tensor(job.mirror, device=device)[labels], rng)
+            images = mirror(images, torch.tensor(job.mirror, device=device)[labels], stream)
         images = images.contiguous(memory_format=torch.channels_last)
-        loss = F.cross_entropy(network(images, rng), labels)
+        loss = F.cross_entropy(network(images, stream), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from stages.train_generators.randomness import Stream
+
 
 class SmallCNN(nn.Module):
     """images: float (N, C, S, S) in [-1, 1], S at least 4 -> logits (N, classes)."""
@@ -30,5 +32,5 @@ class SmallCNN(nn.Module):
             maps = F.max_pool2d(F.relu(norm(convolution(maps))), 2)
         return F.relu(self.to_features(maps.flatten(1)))
 
-    def forward(self, images: torch.Tensor, rng: torch.Generator | None = None) -> torch.Tensor:
+    def forward(self, images: torch.Tensor, stream: Stream | None = None) -> torch.Tensor:
         return self.head(self.features(images))

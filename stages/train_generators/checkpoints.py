@@ -1,4 +1,4 @@
-"""Progress on disk, so that a killed run goes on where it was."""
+"""Progress on disk, so that a run that was stopped goes on where it was."""
 
 from __future__ import annotations
 
@@ -6,49 +6,128 @@ import hashlib
 import io
 import os
 import shutil
-from dataclasses import asdict
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from stages.prepare.files import whole
+from stages.prepare.files import load_json, save_json, whole
 from stages.prepare.tracker import say
 
 _DIGEST_BYTES = 32
+_KEPT = 2
+_SHARE_OF_TIME = 0.015
+_IDENTITY = "identity.json"
+
+Identity = Mapping[str, Any]
+"""All that a run's weights depend on, flat: {"training.epochs": 7, …, "data": SHA-256 of its images}."""
 
 
-def key(params: Any, *arrays: np.ndarray) -> str:
-    """Names the folder of checkpoints that belong to these params (a dataclass) and this data, and to no others."""
-    digest = hashlib.sha256(repr(asdict(params)).encode())
-    for array in arrays:
-        digest.update(str(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:24]
+class IdentityChanged(ValueError):
+    """A checkpoint belongs to other settings or other data."""
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors, numbers and text whole or not at all: a temporary file, a checksum, a rename."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    with whole(path) as partial, partial.open("wb") as file:
-        file.write(hashlib.sha256(buffer.getbuffer()).digest())
-        file.write(buffer.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
+class Checkpoints:
+    """Of one replica, in a folder of its own: the last two, so that a damaged one costs a little and not all."""
 
+    def __init__(self, folder: Path | None, identity: Identity):
+        self.folder, self.identity = folder, dict(identity)
 
-def load(path: Path) -> dict[str, Any] | None:
-    """The saved state, or None where there is none or it is damaged (which is said)."""
-    if not path.exists():
+    def save(self, attempt: int, step: int, state: Mapping[str, Any]) -> None:
+        """Write tensors, numbers and text whole or not at all: a temporary file, a checksum, a sync, a rename."""
+        if self.folder is None:
+            return
+        buffer = io.BytesIO()
+        torch.save({"identity": self.identity, "attempt": attempt, "step": step, **state}, buffer)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with whole(self.folder / f"{attempt:03d}-{step:012d}.pt") as partial, partial.open("wb") as file:
+            file.write(hashlib.sha256(buffer.getbuffer()).digest())
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        for path in self._files()[_KEPT:]:
+            path.unlink(missing_ok=True)
+
+    def load(self) -> dict[str, Any] | None:
+        """The newest state that is not damaged (which is said), or None.
+
+        Raises: IdentityChanged, naming what differs.
+        """
+        for path in self._files():
+            content = path.read_bytes()
+            if hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
+                say(f"{path}: damaged checkpoint, going on from the one before, or anew")
+                continue
+            state = torch.load(io.BytesIO(content[_DIGEST_BYTES:]), map_location="cpu", weights_only=True)
+            if changes := differences(state["identity"], self.identity):
+                raise IdentityChanged(f"{path} is of another run: {changes}")
+            return state
         return None
-    content = path.read_bytes()
-    if hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
-        say(f"{path}: damaged checkpoint, starting this one anew")
-        return None
-    return torch.load(io.BytesIO(content[_DIGEST_BYTES:]), map_location="cpu", weights_only=True)
+
+    def clear(self) -> None:
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self) -> list[Path]:
+        """Newest first."""
+        return sorted(self.folder.glob("*.pt"), reverse=True) if self.folder else []
 
 
-def clear(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+class Pace:
+    """When to save: never so often that saving takes more than a given share of the time."""
+
+    def __init__(self, share: float = _SHARE_OF_TIME):
+        self.share, self.next = share, time.monotonic() + 1
+
+    def due(self) -> bool:
+        return time.monotonic() >= self.next
+
+    def took(self, seconds: float) -> None:
+        self.next = time.monotonic() + max(1.0, seconds / self.share)
+
+
+def open_folder(root: Path, owner: str, identity: Identity) -> Path:
+    """The folder for checkpoints of `owner` with this identity. Another of the same owner is not gone on from, which is said.
+
+    root: of all checkpoints.
+    """
+    key = hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()[:24]
+    folder = root / key
+    if not folder.exists():
+        for other in sorted(root.glob(f"*/{_IDENTITY}")):
+            theirs = load_json(other)
+            if theirs["owner"] == owner:
+                say(
+                    f"{owner}: an unfinished run has other settings, so it is not resumed: "
+                    f"{differences(theirs['identity'], identity)}; to go on from it, set them back"
+                )
+    save_json(folder / _IDENTITY, {"owner": owner, "identity": dict(identity)})
+    return folder
+
+
+def clear_owner(root: Path, owner: str) -> None:
+    """Delete every folder of `owner`: it is done."""
+    for path in root.glob(f"*/{_IDENTITY}"):
+        if load_json(path)["owner"] == owner:
+            shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    result: dict[str, Any] = {}
+    for name, value in nested.items():
+        result |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return result
+
+
+def differences(then: Identity, now: Identity) -> str:
+    """ "training.epochs 7, now 8; …", or "" """
+    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    return "; ".join(f"{name} {_short(then.get(name))}, now {_short(now.get(name))}" for name in names)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else text[:12] + "…"

@@ -1,4 +1,4 @@
-"""Run replicas: side by side in processes of one thread each on a CPU, one after the other on a GPU."""
+"""Devices and threads; jobs side by side in processes of one thread each on a CPU, one after the other on a GPU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pick_device(compute: Compute) -> torch.device:
 def run_jobs(
     work: Callable[[Job, torch.device], Result], jobs: Sequence[Job], compute: Compute
 ) -> Iterator[tuple[int, Result]]:
-    """Yield (position, work(job, device)) as each finishes.
+    """Yield (position, work(job, device)) as each finishes. Close it early (contextlib.closing) and its processes end.
 
     Results are the same for any number of workers: a job draws only on its own seed and runs in one thread.
     """

@@ -1,10 +1,12 @@
-"""Layers that draw from a given generator, and convolutions that are quick at the ends of a network on a CPU."""
+"""Layers that draw from a given stream, and convolutions that are quick at the ends of a network on a CPU."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from stages.train_generators.randomness import Stream
 
 # A convolution from or to so few channels runs many times faster on a CPU as one matrix product than through the
 # convolution library (64 -> 1 channels, 16 -> 32 px, batch 128: 5 ms against 43 ms; benchmarks/layers.py measures it).
@@ -48,29 +50,42 @@ class TransposedConvolution(nn.ConvTranspose2d):
         return images if self.bias is None else images + self.bias.view(1, -1, 1, 1)
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that keeps no running statistics while it trains.
+
+    The statistics that are published belong to averaged weights: `collecting` gathers them, as a plain mean over batches.
+    """
+
+    collecting = False
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        if self.training and not self.collecting:
+            return F.batch_norm(maps, None, None, self.weight, self.bias, True, 0.0, self.eps)
+        return super().forward(maps)
+
+
 class Dropout(nn.Module):
-    """Dropout that draws from `rng`; without one it does nothing."""
+    """Dropout that draws from `stream`; without one it does nothing."""
 
     def __init__(self, probability: float):
         super().__init__()
         self.probability = probability
 
-    def forward(self, values: torch.Tensor, rng: torch.Generator | None) -> torch.Tensor:
-        if rng is None or self.probability == 0:
+    def forward(self, values: torch.Tensor, stream: Stream | None) -> torch.Tensor:
+        if stream is None or self.probability == 0:
             return values
         keep = 1 - self.probability
-        mask = torch.empty_like(values).bernoulli_(keep, generator=rng)
-        return values * mask.div_(keep)
+        return values * (stream.mask(values, keep) / keep)
 
 
 class GaussianNoise(nn.Module):
-    """Adds N(0, deviation^2) drawn from `rng`; without one it does nothing."""
+    """Adds N(0, deviation^2) drawn from `stream`; without one it does nothing."""
 
     def __init__(self, deviation: float):
         super().__init__()
         self.deviation = deviation
 
-    def forward(self, values: torch.Tensor, rng: torch.Generator | None) -> torch.Tensor:
-        if rng is None or self.deviation == 0:
+    def forward(self, values: torch.Tensor, stream: Stream | None) -> torch.Tensor:
+        if stream is None or self.deviation == 0:
             return values
-        return values + torch.empty_like(values).normal_(0, self.deviation, generator=rng)
+        return values + self.deviation * stream.normal(*values.shape)

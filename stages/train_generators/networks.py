@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
-from stages.train_generators.layers import Convolution, Dropout, GaussianNoise, TransposedConvolution
+from stages.train_generators.layers import BatchNorm, Convolution, Dropout, GaussianNoise, TransposedConvolution
 from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork
+from stages.train_generators.randomness import Stream
 
 
 def activation(name: str, negative_slope: float) -> nn.Module:
@@ -23,7 +26,7 @@ class Generator(nn.Module):
         widths = [params.dense_filters, *params.filters]
 
         def after(layer: nn.Module, width: int) -> list[nn.Module]:
-            norm = [nn.BatchNorm2d(width)] if params.batch_norm else []
+            norm = [BatchNorm(width)] if params.batch_norm else []
             return [layer, *norm, activation(params.activation, params.negative_slope)]
 
         layers = after(nn.Identity(), widths[0])
@@ -40,7 +43,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images in [-1, 1]: float (N, C, S, S) -> logits: float (N,). Stochastic layers act only when given `rng`."""
+    """images in [-1, 1]: float (N, C, S, S) -> logits: float (N,). Stochastic layers act only when given `stream`."""
 
     def __init__(self, params: DiscriminatorNetwork, shape: tuple[int, int, int]):
         super().__init__()
@@ -49,7 +52,7 @@ class Discriminator(nn.Module):
         for position, (filters, kernel, stride) in enumerate(zip(params.filters, params.kernels, params.strides)):
             norm = params.batch_norm and position > 0
             layers: list[nn.Module] = [Convolution(channels, filters, kernel, stride, bias=not norm)]
-            layers += [nn.BatchNorm2d(filters)] if norm else []
+            layers += [BatchNorm(filters)] if norm else []
             self.blocks.append(nn.Sequential(*layers, activation(params.activation, params.negative_slope)))
             channels, size = filters, -(-size // stride)
         self.block_dropout = Dropout(params.block_dropout)
@@ -57,11 +60,11 @@ class Discriminator(nn.Module):
         self.head_noise = GaussianNoise(params.head_noise)
         self.head = nn.Linear(channels * size * size, 1)
 
-    def forward(self, images: torch.Tensor, rng: torch.Generator | None = None) -> torch.Tensor:
+    def forward(self, images: torch.Tensor, stream: Stream | None = None) -> torch.Tensor:
         maps = images
         for block in self.blocks:
-            maps = self.block_dropout(block(maps), rng)
-        features = self.head_noise(self.head_dropout(maps.flatten(1), rng), rng)
+            maps = self.block_dropout(block(maps), stream)
+        features = self.head_noise(self.head_dropout(maps.flatten(1), stream), stream)
         return self.head(features).squeeze(1)
 
 
@@ -85,9 +88,27 @@ def initialize(network: nn.Module, scheme: str, rng: torch.Generator) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def draw_latents(count: int, family: Family, rng: torch.Generator) -> torch.Tensor:
-    """float (count, latent_size) on the device of `rng`: N(0, 1) or uniform on (-1, 1)."""
-    latents = torch.empty(count, family.latent_size, device=rng.device)
+def draw_latents(count: int, family: Family, stream: Stream) -> torch.Tensor:
+    """float (count, latent_size): N(0, 1), or uniform on (-1, 1)."""
     if family.latent_distribution == "normal":
-        return latents.normal_(generator=rng)
-    return latents.uniform_(-1, 1, generator=rng)
+        return stream.normal(count, family.latent_size)
+    return 2 * stream.uniform(count, family.latent_size) - 1
+
+
+@torch.no_grad()
+def with_own_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> nn.Module:
+    """`network` in evaluation mode, its batch normalisation knowing the mean statistics over `batches` of its inputs.
+
+    The running statistics of training would belong to other weights than the averaged ones.
+    """
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum, norm.collecting = None, True  # None: a plain mean
+    network.train()
+    if norms:
+        for batch in batches:
+            network(batch)
+    for norm in norms:
+        norm.collecting = False
+    return network.eval()

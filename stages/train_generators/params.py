@@ -135,6 +135,9 @@ class Training:
     learning_rate_decay: `linear` falls to zero over the second half of training.
     translation: DiffAugment's shift, as a share of the image size, applied to real and fake alike.
     preview_images: fixed latents drawn per class and epoch.
+    sync_batch_norm: under torchrun, take batch normalisation's statistics over the processes' whole batch (GPUs only).
+    restarts: how often a replica whose losses are no longer finite, or that is unwell for three epochs in a row
+        (collapsed, discriminator always right, generator without gradient), begins anew with another seed.
     """
 
     epochs: int = 10
@@ -144,6 +147,8 @@ class Training:
     learning_rate_decay: Literal["none", "linear"] = "none"
     translation: float = 0.125
     preview_images: int = 8
+    sync_batch_norm: bool = False
+    restarts: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.epochs <= 100_000:
@@ -157,3 +162,4 @@ class Training:
         within("training", 0, 0.5, translation=self.translation)
         if not 1 <= self.preview_images <= 64:
             raise ValueError(f"preview_images must be 1 to 64, got {self.preview_images}")
+        within("training", 0, 100, restarts=self.restarts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,15 @@ from stages.prepare.params import Compute
 from stages.prepare.splits import derive_seed, subset
 from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
-from stages.train_generators import archive, checkpoints, previews
-from stages.train_generators.engine import run_jobs
+from stages.train_generators import archive, checkpoints, distributed, health, previews
+from stages.train_generators.images import FileImages, digest
 from stages.train_generators.params import Family, Training
-from stages.train_generators.trainer import Replica, Trained, train_replica
+from stages.train_generators.strategies import train_arm
+from stages.train_generators.trainer import Replica, Trained
 from stages.train_generators.updates import TRACKED
 
 _GIF_PIXELS = 32  # frames of this size keep the report small
+_LOGGED = (*TRACKED, "diversity")
 
 
 @dataclass(frozen=True)
@@ -32,54 +34,52 @@ class Params:
     compute: Compute
 
 
-@dataclass(frozen=True)
-class _Identity:
-    """What the checkpoints of a run depend on, besides the images."""
-
-    arm: Arm
-    family: Family
-    training: Training
-
-
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     started, arm = time.perf_counter(), params.arm
-    images, labels = load_set(layout.tensors)
+    _, labels = load_set(layout.tensors)
+    images = FileImages(layout.tensors / "images.npy")
     facts = load_json(layout.tensors / "dataset.json")
     classes, mirrored = facts["classes"], facts["mirror"]
     chosen = subset(labels, arm.percent, arm.seed)
-    images, labels = np.asarray(images[chosen]), labels[chosen]
+    labels = labels[chosen]
 
-    folder = layout.checkpoints(
-        checkpoints.key(_Identity(arm, params.family, params.training), images, labels, np.array(mirrored))
-    )
+    data = digest(images, chosen)
+    settings = {"family": asdict(params.family), "training": asdict(params.training), "mirror": mirrored, "data": data}
+    folder = checkpoints.open_folder(layout.checkpoints, arm.name, checkpoints.flat(settings))
     replicas = [
         Replica(
             name,
             arm.generator,
             params.family,
             params.training,
-            images[labels == label],
+            chosen[labels == label],
             derive_seed(arm.seed, "generator", label),
             mirrored[label],
-            folder / f"class-{label}.pt",
+            folder / f"class-{label}",
+            data,
         )
         for label, name in enumerate(classes)
     ]
     trained: list[Trained | None] = [None] * len(replicas)
-    with closing(run_jobs(train_replica, replicas, params.compute)) as results:
+
+    with closing(train_arm(arm.name, replicas, images, params.compute)) as results:
         for position, result in results:
             trained[position] = result
             say(
-                f"class {result.name}: {result.epochs[-1]['images_seen']:.0f} images seen, {sum(result is not None for result in trained)} of {len(replicas)} generators done"
+                f"class {result.name}: {result.epochs[-1]['images_seen']:,} images seen, {result.epochs[-1]['health']}, {sum(result is not None for result in trained)} of {len(replicas)} generators done"
             )
             for row in result.epochs:
-                tracker.log_metrics(
-                    {f"{name}/{result.name}": row[name] for name in TRACKED}, step=int(row["images_seen"])
-                )
+                tracker.log_metrics({f"{name}/{result.name}": row[name] for name in _LOGGED}, step=row["images_seen"])
 
+    if not distributed.leads():
+        return  # the leading process of torchrun writes what all have trained
     write(layout.generator(arm), arm.generator, params.family, trained, tracker)
+    unwell = [result.name for result in trained if result.epochs[-1]["health"] != health.OK]
+    tracker.log_metrics(
+        {"unwell_classes": len(unwell), "restarts": sum(result.epochs[-1]["attempt"] for result in trained)}
+    )
     save_json(layout.timing("train_generators", arm), {"seconds": round(time.perf_counter() - started, 2)})
-    checkpoints.clear(folder)
+    checkpoints.clear_owner(layout.checkpoints, arm.name)
 
 
 def write(folder: Path, family_name: str, family: Family, trained: list[Trained], tracker: Tracker) -> None:
@@ -87,8 +87,10 @@ def write(folder: Path, family_name: str, family: Family, trained: list[Trained]
     shape = trained[0].previews.shape[2:]
     archive.save(folder, archive.GeneratorArchive(family_name, family, shape, [each.name for each in trained], weights))
 
-    rows = ({"class": each.name, "epoch": epoch, **row} for each in trained for epoch, row in enumerate(each.epochs, 1))
-    save_table(folder / "training.csv", ["class", "epoch", "images_seen", *TRACKED, "images_per_second"], rows)
+    columns = ["class", "attempt", "epoch", "images_seen", *_LOGGED, "health", "images_per_second"]
+    save_table(
+        folder / "training.csv", columns, ({"class": each.name, **row} for each in trained for row in each.epochs)
+    )
 
     sheets = [np.stack(rows) for rows in zip(*(each.previews for each in trained))]
     for epoch, sheet in enumerate(sheets, 1):

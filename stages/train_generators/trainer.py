@@ -1,50 +1,73 @@
-"""Train one replica: one generator against one discriminator on the images of one class."""
+"""Train replicas: each one generator against one discriminator on the images of one class."""
 
 from __future__ import annotations
 
+import signal
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from stages.prepare.pixels import normalize, to_uint8
+from stages.prepare.pixels import to_uint8
 from stages.prepare.splits import derive_seed
 from stages.prepare.tracker import say
-from stages.train_generators import checkpoints, families
-from stages.train_generators.augment import mirror, translate
-from stages.train_generators.moving_average import MovingAverage
-from stages.train_generators.networks import draw_latents, initialize
-from stages.train_generators.params import Adam, Family, Training
-from stages.train_generators.updates import TRACKED, UPDATES, Draws, Players
+from stages.train_generators import health
+from stages.train_generators.checkpoints import Checkpoints, Pace, flat
+from stages.train_generators.images import Images, Sampler, batches
+from stages.train_generators.networks import draw_latents
+from stages.train_generators.params import Family, Training
+from stages.train_generators.randomness import Stream
+from stages.train_generators.stopping import heeded
+from stages.train_generators.team import Single
+from stages.train_generators.updates import TRACKED
 
 _STATISTICS_BATCHES = 20
-_PARTS = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer")  # of Players, in a checkpoint
+_STATISTICS_OF_A_LOOK = 4
+_EVERY_IMAGES = 2048
+
+Watch = Callable[[int, int, dict[str, Any] | None], None]
+"""Called with (position of the replica, images seen since the last call, the row of an epoch that ended or None)."""
 
 
 class Diverged(RuntimeError):
-    """A loss became NaN or infinite."""
+    """A loss became NaN or infinite, and no restart is left."""
 
 
 @dataclass(frozen=True)
 class Replica:
     """What one training run is given.
 
-    name: of its class. images: uint8 (n, C, S, S). seed: all its randomness comes from it.
-    mirror: whether a mirror image is of the same class, so that real images may be flipped.
-    checkpoint: file for its progress, or None to keep none.
+    name: of its class. rows: int64 (n,), of its images. seed: all its randomness comes from it.
+    mirrored: whether a mirror image is of the same class, so that real images may be flipped.
+    checkpoints: folder for its progress, or None to keep none. data: names the images, for the checkpoints.
     """
 
     name: str
     family_name: str
     family: Family
     training: Training
-    images: np.ndarray
+    rows: np.ndarray
     seed: int
-    mirror: bool = False
-    checkpoint: Path | None = None
+    mirrored: bool = False
+    checkpoints: Path | None = None
+    data: str = ""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return ceil((self.training.images_per_epoch or len(self.rows)) / self.training.batch_size)
+
+    @property
+    def steps(self) -> int:
+        return self.steps_per_epoch * self.training.epochs
+
+    def identity(self) -> dict[str, Any]:
+        settings = {"generator": self.family_name, "family": asdict(self.family), "training": asdict(self.training)}
+        return {**flat(settings), "class": self.name, "images": len(self.rows), "seed": self.seed, "data": self.data}
 
 
 @dataclass
@@ -52,170 +75,230 @@ class Trained:
     """What one training run gives.
 
     weights: of the published generator, evaluation mode. previews: uint8 (epochs, k, C, S, S) from fixed latents.
-    epochs: one row per epoch: images_seen, the TRACKED means, images_per_second.
+    epochs: one row per epoch: attempt, epoch, images_seen, the TRACKED means, diversity, health, images_per_second. An
+    attempt that was given up keeps its rows.
     """
 
     name: str
     weights: dict[str, np.ndarray]
     previews: np.ndarray
-    epochs: list[dict[str, float]] = field(default_factory=list)
+    epochs: list[dict[str, Any]]
 
 
-def steps_per_epoch(training: Training, available: int) -> int:
-    return ceil((training.images_per_epoch or available) / training.batch_size)
+class _Run:
+    """A replica on its way."""
+
+    def __init__(self, position: int, replica: Replica, images: Images):
+        self.position, self.replica = position, replica
+        self.checkpoints = Checkpoints(replica.checkpoints, replica.identity())
+        self.spacing = _spacing(images, replica)
+        self.rows: list[dict[str, Any]] = []
+        self.saved = self.checkpoints.load()
+        self.begin(self.saved["attempt"] if self.saved else 0)
+        if self.saved:
+            self.step, self.rows, self.previews = self.saved["step"], self.saved["rows"], list(self.saved["previews"])
+            for name, value in self.saved["monitor"].items():
+                setattr(self.monitor, name, value)
+            say(f"class {replica.name}: going on from step {self.step:,} of {replica.steps:,}")
+
+    def begin(self, attempt: int) -> None:
+        self.attempt, self.step = attempt, 0
+        self.seed = derive_seed(self.replica.seed, "restart", attempt) if attempt else self.replica.seed
+        self.previews: list[torch.Tensor] = []
+        self.monitor = health.Monitor(self.spacing)
+        self.sampler = Sampler(len(self.replica.rows), self.replica.training.batch_size, self.seed)
+
+    def network(self, shape: tuple[int, int, int], device: torch.device, kind: type[Single]) -> Single:
+        replica = self.replica
+        single = kind(replica.family_name, replica.family, replica.training, shape, self.seed, replica.mirrored, device)  # fmt: skip
+        if self.saved:
+            single.load(self.saved["team"])
+            self.saved = None
+        self.clock, self.clocked = time.perf_counter(), self.step
+        return single
+
+    def save(self, team: Single, position: int) -> None:
+        if self.checkpoints.folder is None:
+            return
+        previews = torch.stack(self.previews) if self.previews else torch.zeros(0, dtype=torch.uint8)
+        self.checkpoints.save(
+            self.attempt,
+            self.step,
+            {
+                "rows": self.rows,
+                "previews": previews,
+                "monitor": asdict(self.monitor),
+                "team": team.state(position),
+            },
+        )
+
+    def look(self, team: Single, position: int, device: torch.device) -> dict[str, Any]:
+        """At the end of an epoch: what was tracked, images of the fixed latents, and whether the replica is well."""
+        replica, training = self.replica, self.replica.training
+        network = team.published(position, self.latents("statistics", _STATISTICS_OF_A_LOOK, device))
+        latents = Stream(derive_seed(self.seed, "preview"), device)
+        with torch.no_grad():
+            images = to_uint8(network(draw_latents(max(health.LOOKED_AT, training.preview_images), replica.family, latents)))  # fmt: skip
+        self.previews.append(images[: training.preview_images].cpu().contiguous())
+        means = dict(zip(TRACKED, team.means(position, replica.steps_per_epoch)))
+        diversity, verdict = self.monitor.look(means, images[: health.LOOKED_AT], self.step / replica.steps)
+        now = time.perf_counter()
+        speed = (self.step - self.clocked) * training.batch_size / (now - self.clock)
+        self.clock, self.clocked = now, self.step
+        row = {
+            "attempt": self.attempt,
+            "epoch": self.step // replica.steps_per_epoch,
+            "images_seen": self.step * training.batch_size,
+            **means,
+            "diversity": diversity,
+            "health": verdict,
+            "images_per_second": speed,
+        }
+        self.rows.append(row)
+        return row
+
+    def latents(self, purpose: str, count: int, device: torch.device) -> list[torch.Tensor]:
+        stream, replica = Stream(derive_seed(self.seed, purpose), device), self.replica
+        return [draw_latents(replica.training.batch_size, replica.family, stream) for _ in range(count)]
+
+    def finished(self, team: Single, position: int, device: torch.device) -> Trained:
+        network = team.published(position, self.latents("statistics", _STATISTICS_BATCHES, device))
+        weights = {
+            name: value.float().cpu().contiguous().numpy()
+            for name, value in network.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+        return Trained(self.replica.name, weights, torch.stack(self.previews).numpy(), self.rows)
 
 
-def train_replica(replica: Replica, device: torch.device) -> Trained:
-    """Train from the last checkpoint, or from the start.
+def train(
+    replicas: Sequence[Replica],
+    images: Images,
+    device: torch.device,
+    resident_bytes: int,
+    join: Callable[[list[Single]], Any] | None = None,
+    watch: Watch = lambda *_: None,
+    kind: type[Single] = Single,
+    saves: bool = True,
+) -> Iterator[tuple[int, Trained]]:
+    """Yield (position, what became of it) as replicas finish.
 
-    Every step draws from a generator seeded by (seed, step), so that a resumed run takes the very same steps.
-    Raises: Diverged.
+    images: of all replicas. join: makes one team of several replicas, to train them at once; None trains one after
+    another. kind: Single or a subclass. saves: whether this process keeps the checkpoints. A stop signal is heeded between two steps, when all progress has been saved.
+    Raises: Diverged; checkpoints.IdentityChanged.
     """
-    training, family = replica.training, replica.family
-    shape = tuple(replica.images.shape[1:])
+    with heeded() as request:
+        waiting = [_Run(position, replica, images) for position, replica in enumerate(replicas)]
+        while waiting and request.number is None:
+            group = [run for run in waiting if run is waiting[0] or (join and _in_step(run, waiting[0]))]
+            waiting = [run for run in waiting if run not in group]
+            for run, result in _train_group(group, images, device, resident_bytes, join, watch, kind, saves, request):
+                if result is None:
+                    run.begin(run.attempt + 1)
+                    waiting.append(run)
+                else:
+                    yield run.position, result
 
-    def rng(*purpose: object) -> torch.Generator:
-        return torch.Generator(device).manual_seed(derive_seed(replica.seed, *purpose))
 
-    players, average = _start(replica, shape, device, rng("initial weights"))
-    images = torch.from_numpy(np.ascontiguousarray(replica.images)).to(device)
-    fixed = draw_latents(training.preview_images, family, rng("preview"))
-    per_epoch = steps_per_epoch(training, len(images))
-    total = per_epoch * training.epochs
-    update, sums = UPDATES[family.update], torch.zeros(len(TRACKED), device=device)
-    rows: list[dict[str, float]] = []
-    previews: list[torch.Tensor] = []
-    done = _resume(replica.checkpoint, players, average, rows, previews)
-    if done:
-        say(f"class {replica.name}: going on from step {done} of {total}")
+def _in_step(run: _Run, other: _Run) -> bool:
+    """Whether one number of the step and one learning rate serve both."""
+    decays = run.replica.training.learning_rate_decay != "none"
+    return run.step == other.step and not (decays and run.replica.steps != other.replica.steps)
 
-    clock = time.perf_counter()
-    for step in range(done, total):
-        draws = _draws(family, training, rng("step", step))
-        _set_learning_rates(players, family, training, step / total)
-        indices = torch.from_numpy(batch_indices(len(images), training.batch_size, step, replica.seed)).to(device)
-        real = normalize(images[indices])
-        if replica.mirror:
-            real = mirror(real, torch.ones(len(real), dtype=torch.bool, device=device), rng("mirror", step))
-        sums += update(players, real, draws)
+
+def _train_group(
+    group: list[_Run],
+    images: Images,
+    device: torch.device,
+    resident_bytes: int,
+    join,
+    watch: Watch,
+    kind,
+    saves,
+    request,
+) -> Iterator[tuple[_Run, Trained | None]]:
+    """Train runs of one step number until all have left: yields each with its result, or None to begin it anew."""
+    singles = [run.network(images.shape, device, kind) for run in group]
+    team = join(singles) if join else singles[0]
+    del singles
+    offsets = np.cumsum([0, *(len(run.replica.rows) for run in group)])[:-1]
+    read = batches(images, np.concatenate([run.replica.rows for run in group]), device, resident_bytes)
+    places = {run.position: offset for run, offset in zip(group, offsets)}
+    training, pace, step = group[0].replica.training, Pace(), group[0].step
+    while group:
+        drawn = np.stack([run.sampler(step) + places[run.position] for run in group])
+        real = read(team.mine(drawn if join else drawn[0]))
         seen = (step + 1) * training.batch_size
-        average.update(players.generator, training.batch_size, seen)
-
-        if (step + 1) % per_epoch == 0:
-            means = (sums / per_epoch).tolist()
-            if not np.isfinite(means).all():
-                raise Diverged(
-                    f"class {replica.name}: the losses are no longer finite after {seen} images; lower the learning rates in families.{replica.family_name}"
-                )
-            elapsed, clock = time.perf_counter() - clock, time.perf_counter()
-            rows.append(
-                {
-                    "images_seen": seen,
-                    **dict(zip(TRACKED, means)),
-                    "images_per_second": per_epoch * training.batch_size / elapsed,
-                }
-            )
-            sums.zero_()
-            network = average.with_own_statistics(_statistics_latents(family, training, rng))
-            with torch.no_grad():
-                previews.append(to_uint8(network(fixed)).cpu())
-            _keep(replica.checkpoint, step + 1, players, average, rows, previews)
-
-    published = average.with_own_statistics(_statistics_latents(family, training, rng))
-    weights = {
-        name: value.float().cpu().contiguous().numpy()
-        for name, value in published.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
-    return Trained(replica.name, weights, torch.stack(previews).numpy(), rows)
+        share = _share(training, step / group[0].replica.steps)
+        team.step(step, real, share, newest(training.ema_half_life, training.batch_size, seen))
+        step += 1
+        staying = []
+        for position, run in enumerate(group):
+            run.step = step
+            row = run.look(team, position, device) if step % run.replica.steps_per_epoch == 0 else None
+            watch(run.position, training.batch_size, row)
+            if row is not None and run.monitor.hopeless and _given_up(run, row):
+                yield run, None
+            elif step == run.replica.steps:
+                yield run, run.finished(team, position, device)
+            else:
+                staying.append(position)
+        if len(staying) < len(group):
+            group = [group[position] for position in staying]
+            team.keep(staying)
+        stop = team.all_stop(request.number is not None, step)
+        if group and saves and (stop or pace.due()):
+            began = time.monotonic()
+            for position, run in enumerate(group):
+                run.save(team, position)
+            pace.took(time.monotonic() - began)
+        if stop:
+            request.number = request.number or signal.SIGTERM  # where it was another process's
+            return
 
 
-def batch_indices(available: int, batch_size: int, step: int, seed: int) -> np.ndarray:
-    """int64 (batch_size,): batch number `step` of an endless stream of reshuffled passes over the images.
+def in_steps(watch: Watch) -> Watch:
+    """The same, called less often."""
+    waiting = 0
 
-    A batch larger than the class runs on into the next pass.
+    def collect(position: int, images: int, row: dict[str, Any] | None) -> None:
+        nonlocal waiting
+        waiting += images
+        if row is not None or waiting >= _EVERY_IMAGES:
+            watch(position, waiting, row)
+            waiting = 0
+
+    return collect
+
+
+def _given_up(run: _Run, row: dict[str, Any]) -> bool:
+    """Whether to begin anew with another seed. Raises: Diverged when it cannot go on and may not begin anew."""
+    name, verdict, seen = run.replica.name, row["health"], row["images_seen"]
+    if run.attempt < run.replica.training.restarts:
+        say(f"class {name}: {verdict} after {seen:,} images; beginning anew with another seed")
+        return True
+    if verdict == health.NOT_FINITE:
+        raise Diverged(
+            f"class {name}: the losses are no longer finite after {seen} images; lower the learning rates in families.{run.replica.family_name}"
+        )
+    return False
+
+
+def newest(half_life: int, images: int, images_seen: int) -> float:
+    """Weight of the newest weights in the average, after a step of `images`, of `images_seen` in all (Yazıcı et al. 2019).
+
+    half_life: images after which a weight's share has halved; 0 keeps the newest only. Early on it is a twentieth of
+    what was seen, so that the first weights do not linger.
     """
-    first = step * batch_size
-    passes = range(first // available, (first + batch_size - 1) // available + 1)
-    stream = np.concatenate(
-        [np.random.default_rng(derive_seed(seed, "pass", number)).permutation(available) for number in passes]
-    )
-    return stream[first % available :][:batch_size]
+    half_life = min(half_life, images_seen / 20)
+    return 1 - 0.5 ** (images / half_life) if half_life > 0 else 1.0
 
 
-def _start(
-    replica: Replica, shape: tuple[int, ...], device: torch.device, rng: torch.Generator
-) -> tuple[Players, MovingAverage]:
-    family, module = replica.family, families.load(replica.family_name)
-    networks = module.build_generator(family, shape), module.build_discriminator(family, shape)
-    for network in networks:
-        network.to(device=device, memory_format=torch.channels_last)
-        initialize(network, family.initialization, rng)
-    generator, discriminator = networks
-    optimizers = (
-        _adam(network, params)
-        for network, params in zip(networks, (family.generator_optimizer, family.discriminator_optimizer))
-    )
-    return Players(generator, discriminator, *optimizers, module.objective(family)), MovingAverage(
-        generator, replica.training.ema_half_life
-    )
+def _share(training: Training, progress: float) -> float:
+    """Of the learning rates, by their schedule."""
+    return min(1.0, 2 * (1 - progress)) if training.learning_rate_decay == "linear" else 1.0
 
 
-def _draws(family: Family, training: Training, rng: torch.Generator) -> Draws:
-    """The randomness of one step, all of it from `rng`."""
-
-    def augment(images: torch.Tensor) -> torch.Tensor:
-        return translate(images, training.translation, rng) if training.translation else images
-
-    return Draws(lambda count: draw_latents(count, family, rng), augment, rng)
-
-
-def _adam(network: torch.nn.Module, params: Adam) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), params.learning_rate, (params.beta1, params.beta2), fused=True)
-
-
-def _set_learning_rates(players: Players, family: Family, training: Training, progress: float) -> None:
-    share = min(1.0, 2 * (1 - progress)) if training.learning_rate_decay == "linear" else 1.0
-    for optimizer, params in (
-        (players.generator_optimizer, family.generator_optimizer),
-        (players.discriminator_optimizer, family.discriminator_optimizer),
-    ):
-        for group in optimizer.param_groups:
-            group["lr"] = params.learning_rate * share
-
-
-def _statistics_latents(family: Family, training: Training, rng) -> list[torch.Tensor]:
-    source = rng("statistics")
-    return [draw_latents(training.batch_size, family, source) for _ in range(_STATISTICS_BATCHES)]
-
-
-def _keep(
-    path: Path | None, step: int, players: Players, average: MovingAverage, rows: list, previews: list[torch.Tensor]
-) -> None:
-    if path is None:
-        return
-    checkpoints.save(
-        path,
-        {
-            "step": step,
-            "rows": rows,
-            "previews": torch.stack(previews),
-            "average": average.network.state_dict(),
-            **{part: getattr(players, part).state_dict() for part in _PARTS},
-        },
-    )
-
-
-def _resume(
-    path: Path | None, players: Players, average: MovingAverage, rows: list, previews: list[torch.Tensor]
-) -> int:
-    """Steps already taken; everything handed in is brought to that state."""
-    state = checkpoints.load(path) if path is not None else None
-    if state is None:
-        return 0
-    for part in _PARTS:
-        getattr(players, part).load_state_dict(state[part])
-    average.network.load_state_dict(state["average"])
-    rows.extend(state["rows"])
-    previews.extend(state["previews"])
-    return state["step"]
+def _spacing(images: Images, replica: Replica) -> float:
+    rows = replica.rows[np.linspace(0, len(replica.rows) - 1, min(health.LOOKED_AT, len(replica.rows))).astype(int)]
+    return health.spacing(torch.from_numpy(images.take(rows))) if len(rows) > 1 else 0.0

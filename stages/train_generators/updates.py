@@ -1,92 +1,87 @@
-"""Update rules: the order of the steps."""
+"""Update rules: the order of the steps. Written once for one replica and for many side by side.
+
+Tensors may have leading dimensions, one place per replica: real: ([R,] N, C, S, S); latents: ([R,] N, z); logits: ([R,] N);
+losses: ([R]).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import nn
 
 from stages.train_generators.objectives import NonSaturating
 
-TRACKED = ("d_loss_real", "d_loss_fake", "g_loss", "d_acc_real", "d_acc_fake")
+LOSSES = ("d_loss_real", "d_loss_fake", "g_loss", "d_acc_real", "d_acc_fake")
+TRACKED = (*LOSSES, "g_gradient")
+"""LOSSES are report B's five numbers; g_gradient is the norm of the generator's gradient."""
+
+G, D = "generator", "discriminator"
 
 
-@dataclass
-class Players:
-    """Both networks with their optimizers, and what they play for."""
+class Players(Protocol):
+    """Both networks, what they play for, and the randomness of one step."""
 
-    generator: nn.Module
-    discriminator: nn.Module
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
     objective: NonSaturating
 
+    def latents(self, count: int) -> torch.Tensor: ...
 
-@dataclass(frozen=True)
-class Draws:
-    """The randomness of one step. latents(n): (n, latent_size); augment(images): images; rng: for D's own noise."""
+    def augment(self, images: torch.Tensor) -> torch.Tensor: ...
 
-    latents: Callable[[int], torch.Tensor]
-    augment: Callable[[torch.Tensor], torch.Tensor]
-    rng: torch.Generator
+    def generator(self, latents: torch.Tensor) -> torch.Tensor: ...
+
+    def discriminator(self, images: torch.Tensor) -> torch.Tensor: ...
+
+    def gradients(self, player: str, loss: torch.Tensor, retain: bool = False) -> list[torch.Tensor]:
+        """Of the loss, in the weights of `player`."""
+
+    def norm(self, gradients: list[torch.Tensor]) -> torch.Tensor:
+        """([R])."""
+
+    def descend(self, player: str, gradients: list[torch.Tensor]) -> None: ...
 
 
-def sequential(players: Players, real: torch.Tensor, draws: Draws) -> torch.Tensor:
+def sequential(players: Players, real: torch.Tensor) -> torch.Tensor:
     """D learns from the real batch, then from a fresh fake batch; then G learns through the updated D.
 
-    real: float (N, C, S, S) in [-1, 1]. Returns: float (5,), the TRACKED numbers, detached.
+    real: in [-1, 1]. Returns: float ([R,] 6), the TRACKED numbers, detached.
     Source: report B, §4.2 ("train_step_slow"), stable at 64 px where the simultaneous rule collapsed.
     """
-    logits_real = players.discriminator(draws.augment(real), draws.rng)
+    count = real.shape[-4]
+    logits_real = players.discriminator(players.augment(real))
     d_loss_real = players.objective.real(logits_real)
-    _descend(players.discriminator_optimizer, d_loss_real)
+    players.descend(D, players.gradients(D, d_loss_real))
 
     with torch.no_grad():
-        fake = players.generator(draws.latents(len(real)))
-    logits_fake = players.discriminator(draws.augment(fake), draws.rng)
+        fake = players.generator(players.latents(count))
+    logits_fake = players.discriminator(players.augment(fake))
     d_loss_fake = players.objective.fake(logits_fake)
-    _descend(players.discriminator_optimizer, d_loss_fake)
+    players.descend(D, players.gradients(D, d_loss_fake))
 
-    players.discriminator.requires_grad_(False)  # G's step needs no gradient of D's weights
-    fake = players.generator(draws.latents(len(real)))
-    g_loss = players.objective.generator(players.discriminator(draws.augment(fake), draws.rng))
-    _descend(players.generator_optimizer, g_loss)
-    players.discriminator.requires_grad_(True)
-
-    return _tracked(d_loss_real, d_loss_fake, g_loss, logits_real, logits_fake)
+    fake = players.generator(players.latents(count))
+    g_loss = players.objective.generator(players.discriminator(players.augment(fake)))
+    gradients = players.gradients(G, g_loss)
+    players.descend(G, gradients)
+    return _tracked(d_loss_real, d_loss_fake, g_loss, logits_real, logits_fake, players.norm(gradients))
 
 
-def simultaneous(players: Players, real: torch.Tensor, draws: Draws) -> torch.Tensor:
+def simultaneous(players: Players, real: torch.Tensor) -> torch.Tensor:
     """One fake batch serves both players, and both step from the same weights (report B's "train_step_fast")."""
-    fake = players.generator(draws.latents(len(real)))
-    logits_real = players.discriminator(draws.augment(real), draws.rng)
-    logits_fake = players.discriminator(draws.augment(fake), draws.rng)
+    fake = players.generator(players.latents(real.shape[-4]))
+    logits_real = players.discriminator(players.augment(real))
+    logits_fake = players.discriminator(players.augment(fake))
     d_loss_real, d_loss_fake = players.objective.real(logits_real), players.objective.fake(logits_fake)
     g_loss = players.objective.generator(logits_fake)
-
-    weights = list(players.generator.parameters())
-    gradients = torch.autograd.grad(g_loss, weights, retain_graph=True)
-    players.discriminator_optimizer.zero_grad()
-    (d_loss_real + d_loss_fake).backward(inputs=list(players.discriminator.parameters()))
-    for weight, gradient in zip(weights, gradients):
-        weight.grad = gradient
-    players.discriminator_optimizer.step()
-    players.generator_optimizer.step()
-
-    return _tracked(d_loss_real, d_loss_fake, g_loss, logits_real, logits_fake)
+    of_g = players.gradients(G, g_loss, retain=True)
+    of_d = players.gradients(D, d_loss_real + d_loss_fake)
+    players.descend(D, of_d)
+    players.descend(G, of_g)
+    return _tracked(d_loss_real, d_loss_fake, g_loss, logits_real, logits_fake, players.norm(of_g))
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
-def _tracked(d_loss_real, d_loss_fake, g_loss, logits_real, logits_fake) -> torch.Tensor:
-    accuracies = (logits_real > 0).float().mean(), (logits_fake <= 0).float().mean()
-    return torch.stack([d_loss_real, d_loss_fake, g_loss, *accuracies]).detach()
+def _tracked(d_loss_real, d_loss_fake, g_loss, logits_real, logits_fake, norm) -> torch.Tensor:
+    accuracies = (logits_real > 0).float().mean(-1), (logits_fake <= 0).float().mean(-1)
+    return torch.stack([d_loss_real, d_loss_fake, g_loss, *accuracies, norm], -1).detach()
 
 
 UPDATES = {"sequential": sequential, "simultaneous": simultaneous}

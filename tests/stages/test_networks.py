@@ -7,9 +7,16 @@ import torch
 from torch.nn import functional as F
 
 from stages.train_generators.augment import translate
-from stages.train_generators.layers import Convolution, Dropout, GaussianNoise, TransposedConvolution
-from stages.train_generators.networks import Discriminator, Generator, draw_latents, initialize
+from stages.train_generators.layers import BatchNorm, Convolution, Dropout, GaussianNoise, TransposedConvolution
+from stages.train_generators.networks import (
+    Discriminator,
+    Generator,
+    draw_latents,
+    initialize,
+    with_own_statistics,
+)
 from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork
+from stages.train_generators.randomness import Stream
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -75,7 +82,7 @@ def test_parameter_counts_of_the_mnist_tutorial():
 )
 def test_networks_are_built_from_data(generator, discriminator, shape):
     family = Family(latent_size=7, latent_distribution="uniform", generator=generator, discriminator=discriminator)
-    latents = draw_latents(4, family, rng())
+    latents = draw_latents(4, family, Stream(0))
     assert latents.shape == (4, 7) and latents.abs().max() <= 1
     images = Generator(generator, 7, shape)(latents)
     assert images.shape == (4, *shape) and images.abs().max() <= 1
@@ -108,16 +115,16 @@ def test_initialization_follows_the_scheme_and_the_seed():
 def test_dropout_and_noise_act_only_when_given_randomness():
     values = torch.ones(1000, 20)
     assert Dropout(0.3)(values, None) is values and GaussianNoise(0.5)(values, None) is values
-    dropped = Dropout(0.3)(values, rng())
+    dropped = Dropout(0.3)(values, Stream(0))
     assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.7]) and abs(dropped.mean().item() - 1) < 0.02
-    assert abs(GaussianNoise(0.5)(values, rng()).std().item() - 0.5) < 0.02
+    assert abs(GaussianNoise(0.5)(values, Stream(0)).std().item() - 0.5) < 0.02
 
 
 class TestTranslate:
     images = torch.rand(64, 2, 8, 8, generator=rng(1)) * 2 - 1
 
     def test_moves_whole_pixels_and_fills_with_black(self):
-        moved = translate(self.images, 0.25, rng(2))
+        moved = translate(self.images, 0.25, Stream(2))
         for image, original in zip(moved, self.images):
             shifts = []
             for down in range(-2, 3):
@@ -132,10 +139,22 @@ class TestTranslate:
     def test_every_shift_is_drawn(self):
         dot = torch.full((2000, 1, 8, 8), -1.0)
         dot[:, :, 4, 4] = 1
-        places = translate(dot, 0.25, rng(3)).flatten(1).argmax(1).unique()
+        places = translate(dot, 0.25, Stream(3)).flatten(1).argmax(1).unique()
         assert len(places) == 25
 
     def test_lets_gradients_through(self):
         images = self.images.clone().requires_grad_()
-        translate(images, 0.25, rng(2)).sum().backward()
+        translate(images, 0.25, Stream(2)).sum().backward()
         assert set(images.grad.unique().tolist()) == {0.0, 1.0}
+
+
+def test_statistics_belong_to_the_weights_at_hand():
+    network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Unflatten(1, (4, 1, 1)), BatchNorm(4))
+    with torch.no_grad():
+        network(torch.randn(50, 3, generator=rng(9)) + 5)  # training leaves no trace in the running statistics
+    batches = [torch.randn(500, 3, generator=rng(seed)) for seed in range(4)]
+    published = with_own_statistics(network, batches)
+    maps = torch.cat([published[0](batch) for batch in batches])
+    assert torch.allclose(published[2].running_mean, maps.mean(0), atol=1e-5)
+    assert torch.allclose(published[2].running_var, maps.var(0), atol=0.02)
+    assert not published.training

@@ -1,4 +1,4 @@
-"""Training one replica and many: same seed, same weights, however it is run; what is written."""
+"""Training one replica: same seed, same weights, wherever it is stopped; health; what is written."""
 
 from __future__ import annotations
 
@@ -13,120 +13,235 @@ from PIL import Image
 from stages.prepare.errors import InputError
 from stages.prepare.files import load_json
 from stages.prepare.layout import Arm
-from stages.prepare.params import Compute
 from stages.prepare.tensors import load_set
 from stages.synthesize.sampling import latent_seeds, latents_from_seeds, mint
-from stages.train_generators import archive, checkpoints, trainer
+from stages.train_generators import archive, checkpoints, health, team, trainer
 from stages.train_generators.augment import mirror
-from stages.train_generators.engine import run_jobs
-from stages.train_generators.moving_average import MovingAverage
-from stages.train_generators.trainer import Diverged, Replica, batch_indices, train_replica
-
-CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def replica(params, workspace) -> Replica:
-    images, labels = load_set(workspace.tensors)
-    return Replica("3", "dcgan", params.families["dcgan"], params.training, np.asarray(images[labels == 3]), seed=7)
+from stages.train_generators.checkpoints import Checkpoints, IdentityChanged
+from stages.train_generators.health import Monitor, spacing
+from stages.train_generators.images import ArrayImages, FileImages, Sampler, batches, digest
+from stages.train_generators.params import Adam
+from stages.train_generators.randomness import Stream
+from stages.train_generators.trainer import Diverged, Replica, Trained, newest, train
+from tests.conftest import CPU, LIMIT, equal, wild
 
 
-def equal(first: trainer.Trained, second: trainer.Trained) -> bool:
-    return first.weights.keys() == second.weights.keys() and all(
-        np.array_equal(values, second.weights[name]) for name, values in first.weights.items()
-    )
+def train_one(replica: Replica, images) -> Trained:
+    ((_, result),) = train([replica], images, CPU, LIMIT)
+    return result
 
 
-class TestBatches:
+class TestSampler:
     def test_each_pass_shows_every_image_once(self):
-        stream = np.concatenate([batch_indices(10, 4, step, seed=0) for step in range(5)])
+        sampler = Sampler(10, 4, seed=0)
+        stream = np.concatenate([sampler(step) for step in range(5)])
         assert sorted(stream[:10]) == sorted(stream[10:]) == list(range(10))
         assert stream[:10].tolist() != stream[10:].tolist()
 
+    def test_any_batch_may_be_the_first(self):
+        onward = Sampler(10, 4, seed=3)
+        for step in range(9):
+            assert np.array_equal(onward(step), Sampler(10, 4, seed=3)(step))
+        assert not np.array_equal(onward(0), Sampler(10, 4, seed=4)(0))
+
     def test_a_batch_may_be_larger_than_the_class(self):
-        batch = batch_indices(3, 8, 0, seed=0)
-        assert np.bincount(batch).tolist() in ([3, 3, 2], [3, 2, 3], [2, 3, 3])
+        assert np.bincount(Sampler(3, 8, seed=0)(0)).tolist() in ([3, 3, 2], [3, 2, 3], [2, 3, 3])
+
+
+class TestImages:
+    def test_streamed_or_resident_from_file_or_memory_they_are_the_same(self, tmp_path):
+        array = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8), dtype=np.uint8)
+        np.save(tmp_path / "images.npy", array)
+        rows, places = np.arange(5, 35, 2), np.array([[3, 0], [14, 3]])
+        for images in (ArrayImages(array), FileImages(tmp_path / "images.npy")):
+            assert images.shape == (3, 8, 8)
+            for limit in (LIMIT, 0):
+                read = batches(images, rows, CPU, limit)
+                assert np.array_equal(read(places).numpy(), array[rows[places]])
+            assert digest(images, rows) == digest(ArrayImages(array), rows) != digest(images, rows[1:])
 
 
 class TestReplica:
-    def test_same_seed_same_weights_and_another_seed_others(self, replica):
-        first, again, other = (train_replica(replace(replica, seed=seed), CPU) for seed in (7, 7, 8))
+    def test_same_seed_same_weights_and_another_seed_others(self, replica, digits):
+        first, again, other = (train_one(replace(replica, seed=seed), digits) for seed in (7, 7, 8))
         assert equal(first, again) and not equal(first, other)
 
-    def test_resumed_after_a_kill_at_any_epoch_it_ends_the_same(self, replica, tmp_path, monkeypatch):
-        whole = train_replica(replica, CPU)
-        path = tmp_path / "checkpoint"
-        keep, cut = checkpoints.save, []
+    @pytest.mark.parametrize("at", [1, 2, 3, 5])
+    def test_stopped_at_any_step_it_ends_the_same(self, replica, digits, tmp_path, monkeypatch, at):
+        whole = train_one(replica, digits)
+        kept = replace(replica, checkpoints=tmp_path / "kept")
+        monkeypatch.setattr(trainer, "Pace", Always)
+        step = trainer.Single.step
 
-        def save_then_die(*arguments):
-            keep(*arguments)
-            if not cut:
-                cut.append(True)
+        def step_or_die(self, number, *arguments):
+            if number == at:
                 raise KeyboardInterrupt
+            step(self, number, *arguments)
 
-        monkeypatch.setattr(checkpoints, "save", save_then_die)
-        with pytest.raises(KeyboardInterrupt):
-            train_replica(replace(replica, checkpoint=path), CPU)
-        resumed = train_replica(replace(replica, checkpoint=path), CPU)
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer.Single, "step", step_or_die)
+            with pytest.raises(KeyboardInterrupt):
+                train_one(kept, digits)
+        taken = []
+        monkeypatch.setattr(trainer.Single, "step", lambda self, *given: (taken.append(given[0]), step(self, *given)))
+        resumed = train_one(kept, digits)
+        assert taken == list(range(at, replica.steps))
         assert equal(whole, resumed) and np.array_equal(whole.previews, resumed.previews)
-        assert [row["g_loss"] for row in whole.epochs] == [row["g_loss"] for row in resumed.epochs]
+        unclocked = [[row | {"images_per_second": 0} for row in each.epochs] for each in (whole, resumed)]
+        assert unclocked[0] == unclocked[1]
 
-    def test_a_damaged_checkpoint_is_said_and_not_used(self, replica, tmp_path, capsys):
-        path = tmp_path / "checkpoint"
-        first = train_replica(replace(replica, checkpoint=path), CPU)
-        content = bytearray(path.read_bytes())
-        content[len(content) // 2] ^= 1
-        path.write_bytes(content)
-        assert equal(first, train_replica(replace(replica, checkpoint=path), CPU))
-        assert "damaged checkpoint" in capsys.readouterr().err
-
-    def test_tracks_five_numbers_and_draws_the_fixed_latents_each_epoch(self, replica):
-        trained = train_replica(replica, CPU)
+    def test_tracks_its_numbers_and_draws_the_fixed_latents_each_epoch(self, replica, digits):
+        trained = train_one(replica, digits)
         assert [row["images_seen"] for row in trained.epochs] == [24, 48]
         assert all(
-            0 <= row["d_acc_real"] <= 1 and row["d_loss_fake"] > 0 and row["images_per_second"] > 0
+            0 <= row["d_acc_real"] <= 1 and row["d_loss_fake"] > 0 and row["g_gradient"] > 0 and row["diversity"] > 0
             for row in trained.epochs
         )
         assert trained.previews.shape == (2, 3, 1, 16, 16) and trained.previews.dtype == np.uint8
 
-    def test_a_batch_may_exceed_the_class(self, replica):
-        trained = train_replica(
-            replace(replica, training=replace(replica.training, batch_size=32, images_per_epoch=None)), CPU
-        )
-        assert trained.epochs[-1]["images_seen"] == 64
+    def test_a_batch_may_exceed_the_class(self, replica, digits):
+        training = replace(replica.training, batch_size=32, images_per_epoch=None)
+        assert train_one(replace(replica, training=training), digits).epochs[-1]["images_seen"] == 64
 
     @pytest.mark.parametrize("update", ["sequential", "simultaneous"])
-    def test_options_change_what_is_learned(self, replica, update):
-        base = train_replica(replica, CPU)
+    def test_options_change_what_is_learned(self, replica, digits, update):
+        base = replace(replica, family=replace(replica.family, update=update))
+        noisy = replace(base.family.discriminator, head_noise=0.5)
+        plain = train_one(base, digits)
         for changed in (
-            replace(replica, family=replace(replica.family, label_smoothing=0.3, update=update)),
-            replace(
-                replica,
-                family=replace(
-                    replica.family, discriminator=replace(replica.family.discriminator, head_noise=0.5), update=update
-                ),
-            ),
-            replace(replica, training=replace(replica.training, translation=0.0)),
-            replace(replica, training=replace(replica.training, ema_half_life=0)),
-            replace(replica, training=replace(replica.training, learning_rate_decay="linear")),
-            replace(replica, mirror=True),
+            replace(base, family=replace(base.family, label_smoothing=0.3)),
+            replace(base, family=replace(base.family, discriminator=noisy)),
+            replace(base, training=replace(base.training, translation=0.0)),
+            replace(base, training=replace(base.training, ema_half_life=0)),
+            replace(base, training=replace(base.training, learning_rate_decay="linear")),
+            replace(base, mirrored=True),
         ):
-            assert not equal(base, train_replica(changed, CPU))
+            assert not equal(plain, train_one(changed, digits))
 
-    def test_losses_that_are_not_finite_end_it_in_one_line(self, replica):
-        wild = replace(
-            replica.family, generator_optimizer=replace(replica.family.generator_optimizer, learning_rate=float("inf"))
+    def test_half_life_of_the_average_is_in_images(self):
+        assert newest(100, images=100, images_seen=10_000) == pytest.approx(0.5)
+        assert newest(100, images=200, images_seen=10_000) == pytest.approx(0.75)
+        assert newest(100, images=10, images_seen=200) == pytest.approx(0.5)  # early, a twentieth of what was seen
+        assert newest(0, images=10, images_seen=200) == 1
+
+
+class Always(checkpoints.Pace):
+    def due(self) -> bool:
+        return True
+
+
+class TestCheckpoints:
+    def saved(self, folder, identity=None, steps=(10, 20, 30)):
+        kept = Checkpoints(folder, identity or {"training.epochs": 7, "data": "a" * 64})
+        for step in steps:
+            kept.save(0, step, {"weights": torch.full((3,), float(step))})
+        return kept
+
+    def test_the_last_two_are_kept_and_a_damaged_one_costs_no_more(self, tmp_path, capsys):
+        kept = self.saved(tmp_path / "c")
+        older, newer = sorted((tmp_path / "c").iterdir())
+        assert kept.load()["step"] == 30
+        content = bytearray(newer.read_bytes())
+        content[len(content) // 2] ^= 1
+        newer.write_bytes(content)
+        assert kept.load()["weights"].tolist() == [20, 20, 20]
+        assert f"{newer}: damaged checkpoint" in capsys.readouterr().err
+        older.write_bytes(older.read_bytes()[:100])
+        assert kept.load() is None
+
+    def test_a_restart_is_newer_than_what_was_given_up(self, tmp_path):
+        kept = self.saved(tmp_path / "c")
+        kept.save(1, 5, {})
+        assert kept.load()["attempt"] == 1
+
+    def test_other_settings_are_refused_by_name(self, tmp_path):
+        self.saved(tmp_path / "c")
+        other = Checkpoints(tmp_path / "c", {"training.epochs": 8, "data": "a" * 64})
+        with pytest.raises(IdentityChanged, match=r"training\.epochs 7, now 8$"):
+            other.load()
+
+    def test_a_stage_says_which_setting_keeps_it_from_resuming(self, tmp_path, capsys):
+        first = checkpoints.open_folder(tmp_path, "dcgan-40-0", {"training.epochs": 7, "data": "a"})
+        assert checkpoints.open_folder(tmp_path, "dcgan-40-0", {"training.epochs": 7, "data": "a"}) == first
+        assert checkpoints.open_folder(tmp_path, "dcgan-60-0", {"training.epochs": 9, "data": "a"}) != first
+        assert capsys.readouterr().err == ""
+        other = checkpoints.open_folder(tmp_path, "dcgan-40-0", {"training.epochs": 8, "data": "a"})
+        assert "it is not resumed: training.epochs 7, now 8;" in capsys.readouterr().err and other != first
+        checkpoints.clear_owner(tmp_path, "dcgan-40-0")
+        assert len(list(tmp_path.iterdir())) == 1
+
+    def test_saving_takes_a_small_share_of_the_time(self):
+        pace = checkpoints.Pace(share=0.02)
+        pace.took(0.5)
+        assert pace.next - checkpoints.time.monotonic() == pytest.approx(25, abs=0.5)
+
+
+class TestHealth:
+    def test_spacing_is_of_nearest_neighbours(self):
+        flat = torch.tensor([10, 13, 100, 104], dtype=torch.uint8).view(4, 1, 1, 1).expand(4, 1, 16, 16)
+        assert spacing(flat) == pytest.approx(3)  # the lower of the two middle ones
+
+    def test_copies_of_three_images_are_a_collapse(self):
+        real = torch.randint(0, 256, (64, 1, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+        row = {"d_acc_real": 0.7, "d_acc_fake": 0.7, "g_gradient": 1.0}
+        assert Monitor(spacing(real)).look(row, real[torch.arange(64) % 3], 0.5) == (0.0, health.COLLAPSED)
+        diversity, verdict = Monitor(spacing(real)).look(row, real.roll(1, 2), 0.5)
+        assert verdict == health.OK and diversity == pytest.approx(1, abs=0.1)
+
+    @pytest.mark.parametrize(
+        ("change", "verdict"),
+        [
+            ({"g_loss": float("nan")}, health.NOT_FINITE),
+            ({"d_acc_real": 1.0, "d_acc_fake": 0.999}, health.SATURATED),
+            ({"g_gradient": 1e-5}, health.VANISHING),
+        ],
+    )
+    def test_verdicts_from_the_numbers(self, change, verdict):
+        images = torch.arange(64, dtype=torch.uint8).view(-1, 1, 1, 1).expand(64, 1, 8, 8)
+        row = {"d_acc_real": 0.7, "d_acc_fake": 0.7, "g_gradient": 1.0, "g_loss": 1.0}
+        monitor = Monitor(1.0)
+        assert monitor.look(row, images, 0.3)[1] == health.OK
+        for look in range(3):
+            assert not monitor.hopeless or (verdict == health.NOT_FINITE and look)
+            assert monitor.look(row | change, images, 0.4)[1] == verdict
+        assert monitor.hopeless
+        assert monitor.look(row, images, 0.5)[1] == health.OK and not monitor.hopeless
+
+    def test_a_collapsing_gan_and_a_healthy_one_are_told_apart(self, replica, digits):
+        """With one latent number a generator can only draw a line: whatever it learns, its images repeat."""
+        training = replace(replica.training, epochs=6, images_per_epoch=640, batch_size=32, restarts=0)
+        healthy = replace(replica, training=training)
+        collapsing = replace(healthy, family=replace(replica.family, latent_size=1))
+        verdicts = {}
+        for name, each in (("healthy", healthy), ("collapsing", collapsing)):
+            verdicts[name] = [row["health"] for row in train_one(each, digits).epochs[2:]]
+        assert verdicts == {"healthy": [health.OK] * 4, "collapsing": [health.COLLAPSED] * 4}
+
+    def test_the_unwell_begin_anew_with_another_seed_and_the_last_attempt_counts(self, replica, digits, capsys):
+        training = replace(replica.training, epochs=5, images_per_epoch=24, restarts=2)
+        starved = replace(replica, training=training, family=replace(replica.family, latent_size=1))
+        trained = train_one(starved, digits)
+        assert [(row["attempt"], row["epoch"]) for row in trained.epochs] == [
+            *((attempt, epoch) for attempt in (0, 1) for epoch in (1, 2, 3, 4)),
+            *((2, epoch) for epoch in (1, 2, 3, 4, 5)),
+        ]
+        assert len(trained.previews) == 5
+        assert (
+            capsys.readouterr().err.count("class 3: collapsed after 96 images; beginning anew with another seed") == 2
         )
+
+    def test_losses_that_are_not_finite_end_it_in_one_line_when_no_restart_is_left(self, replica, digits, capsys):
         with pytest.raises(Diverged, match="class 3: the losses are no longer finite after 24 images"):
-            train_replica(replace(replica, family=wild), CPU)
+            train_one(wild(replica), digits)
+        assert "not finite after 24 images; beginning anew" in capsys.readouterr().err
 
 
 class TestMirror:
     def test_flips_a_half_of_the_allowed_and_nothing_else(self):
         images = torch.rand(2000, 3, 4, 4)
         allowed = torch.arange(2000) % 2 == 0
-        given = mirror(images, allowed, torch.Generator().manual_seed(0))
-        flipped, same = (given == images.flip(-1)).all((1, 2, 3)), (given == images).all((1, 2, 3))
+        given = mirror(images, allowed, Stream(0))
+        flipped, same = (given == images.flip(-1)).all(-1).all(-1).all(-1), (given == images).all(-1).all(-1).all(-1)
         assert (flipped | same).all() and not flipped[~allowed].any()
         assert 430 < flipped[allowed].sum() < 570
 
@@ -137,46 +252,25 @@ class TestMirror:
         training = replace(replica.training, epochs=1, images_per_epoch=3200, batch_size=32, translation=0.0, preview_images=64)  # fmt: skip
         sides = {}
         for allowed in (False, True):
-            trained = train_replica(replace(replica, images=left, training=training, mirror=allowed), CPU)
-            minted = trained.previews[-1, :, 0].astype(float)
+            one = replace(replica, rows=np.arange(64), training=training, mirrored=allowed)
+            minted = train_one(one, ArrayImages(left)).previews[-1, :, 0].astype(float)
             sides[allowed] = (minted[..., 8:].mean((1, 2)) > minted[..., :8].mean((1, 2))).mean()
         assert sides[False] == 0 and sides[True] > 0.1
 
 
-class TestEngine:
-    def test_one_worker_or_two_give_the_same_weights(self, replica):
-        replicas = [replace(replica, name=str(seed), seed=seed) for seed in (1, 2, 3)]
-        alone = dict(run_jobs(train_replica, replicas, Compute("cpu", 1)))
-        spread = dict(run_jobs(train_replica, replicas, Compute("cpu", 2)))
-        assert alone.keys() == spread.keys() == {0, 1, 2}
-        assert all(equal(alone[position], spread[position]) for position in alone)
-
-    def test_a_failure_in_a_worker_reaches_the_caller(self, replica):
-        wild = replace(
-            replica.family, generator_optimizer=replace(replica.family.generator_optimizer, learning_rate=float("inf"))
-        )
-        with pytest.raises(Diverged):
-            list(run_jobs(train_replica, [replica, replace(replica, family=wild)], Compute("cpu", 2)))
-
-
-class TestMovingAverage:
-    def test_half_life_is_in_images(self):
-        network = torch.nn.Linear(1, 1, bias=False)
-        network.weight.data.fill_(0.0)
-        average = MovingAverage(network, half_life=100)
-        network.weight.data.fill_(1.0)
-        average.update(network, images=100, images_seen=10_000)
-        assert average.network.weight.item() == pytest.approx(0.5)
-        average.update(network, images=200, images_seen=10_200)
-        assert average.network.weight.item() == pytest.approx(0.875)
-
-    def test_statistics_belong_to_the_averaged_weights(self):
-        network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Unflatten(1, (4, 1, 1)), torch.nn.BatchNorm2d(4))
-        latents = [torch.randn(500, 3, generator=torch.Generator().manual_seed(seed)) for seed in range(4)]
-        published = MovingAverage(network, 100).with_own_statistics(latents)
-        maps = torch.cat([published[0](batch) for batch in latents])
-        assert torch.allclose(published[2].running_mean, maps.mean(0), atol=1e-5)
-        assert not published.training
+class TestAdam:
+    def test_is_torch_optim_adam_whatever_the_layout_of_the_gradient(self):
+        rng = torch.Generator().manual_seed(0)
+        weight = torch.randn(6, 4, 3, 3, generator=rng).contiguous(memory_format=torch.channels_last)
+        ours, theirs = weight.clone(memory_format=torch.preserve_format), weight.clone().requires_grad_()
+        adam = team.Adam([ours], Adam(1e-3, 0.5, 0.999))
+        reference = torch.optim.Adam([theirs], 1e-3, (0.5, 0.999))
+        for step in range(5):
+            gradient = torch.randn(6, 4, 3, 3, generator=rng)
+            adam.step([gradient], 1.0)
+            theirs.grad = gradient
+            reference.step()
+            assert torch.allclose(ours, theirs, atol=1e-7), step
 
 
 class TestFiles:
@@ -193,6 +287,8 @@ class TestFiles:
             "g_loss",
             "d_acc_real",
             "d_acc_fake",
+            "diversity",
+            "health",
             "images_per_second",
         } <= rows[0].keys()
         assert sorted(path.name for path in (folder / "samples").iterdir()) == ["epoch-0001.png", "epoch-0002.png"]

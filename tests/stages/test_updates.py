@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from stages.train_generators.objectives import NonSaturating
-from stages.train_generators.updates import Draws, Players, sequential, simultaneous
+from stages.train_generators.updates import D, G, sequential, simultaneous
 
 RATE = 0.5
 
@@ -18,31 +18,46 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-class Scale(nn.Module):
-    """One weight: G makes weight * z, D answers weight * x."""
+class Game:
+    """One weight each: G makes g * z, D answers d * x, and steps are plain gradient descent. Latents are 2, then 3."""
 
-    def __init__(self, weight: float):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor(weight))
+    def __init__(self, g: float, d: float, smoothing: float = 0.0):
+        self.weights = {G: torch.tensor(g, requires_grad=True), D: torch.tensor(d, requires_grad=True)}
+        self.objective = NonSaturating(smoothing)
+        self.drawn = iter([2.0, 3.0])
 
-    def forward(self, values, rng=None):
-        return (self.weight * values).flatten()
+    def latents(self, count):
+        return torch.full((count,), next(self.drawn))
+
+    def augment(self, images):
+        return images
+
+    def generator(self, latents):
+        return (self.weights[G] * latents).view(-1, 1, 1, 1)
+
+    def discriminator(self, images):
+        return self.weights[D] * images.flatten()
+
+    def gradients(self, player, loss, retain=False):
+        return list(torch.autograd.grad(loss, [self.weights[player]], retain_graph=retain))
+
+    def norm(self, gradients):
+        return gradients[0].abs()
+
+    def descend(self, player, gradients):
+        with torch.no_grad():
+            self.weights[player] -= RATE * gradients[0]
 
 
-def game(g: float, d: float, smoothing: float = 0.0):
-    generator, discriminator = Scale(g), Scale(d)
-    descend = (torch.optim.SGD(network.parameters(), RATE) for network in (generator, discriminator))
-    players = Players(generator, discriminator, *descend, NonSaturating(smoothing))
-    latents = iter([2.0, 3.0])
-    draws = Draws(lambda count: torch.full((count,), next(latents)), lambda images: images, torch.Generator())
-    return players, draws
+def real(x: float) -> torch.Tensor:
+    return torch.full((1, 1, 1, 1), x)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_sequential_takes_three_steps_each_from_the_weights_before(smoothing):
     g, d, x = 0.7, 0.4, 1.5
-    players, draws = game(g, d, smoothing)
-    tracked = sequential(players, torch.tensor([x]), draws)
+    players = Game(g, d, smoothing)
+    tracked = sequential(players, real(x))
 
     # D on real: the gradient of softplus(-dx) + s dx is (-(1 - sigmoid(dx)) + s) x
     real_logit = d * x
@@ -54,28 +69,28 @@ def test_sequential_takes_three_steps_each_from_the_weights_before(smoothing):
     logit = after_fake * g * 3
     after_g = g - RATE * -(1 - sigmoid(logit)) * after_fake * 3
 
-    assert players.discriminator.weight.item() == pytest.approx(after_fake, rel=1e-6)
-    assert players.generator.weight.item() == pytest.approx(after_g, rel=1e-6)
+    assert players.weights[D].item() == pytest.approx(after_fake, rel=1e-6)
+    assert players.weights[G].item() == pytest.approx(after_g, rel=1e-6)
     expected = [
         -math.log(sigmoid(real_logit)) + smoothing * real_logit,
         -math.log(1 - sigmoid(after_real * fake)),
         -math.log(sigmoid(logit)),
         1.0,
         0.0,
+        (1 - sigmoid(logit)) * after_fake * 3,
     ]
     assert tracked.tolist() == pytest.approx(expected, rel=1e-5)
-    assert players.discriminator.weight.requires_grad
 
 
 def test_simultaneous_uses_one_fake_batch_and_the_old_weights_of_both():
     g, d, x = 0.7, 0.4, 1.5
-    players, draws = game(g, d)
-    tracked = simultaneous(players, torch.tensor([x]), draws)
+    players = Game(g, d)
+    tracked = simultaneous(players, real(x))
     fake = g * 2
     d_gradient = -(1 - sigmoid(d * x)) * x + sigmoid(d * fake) * fake
     g_gradient = -(1 - sigmoid(d * fake)) * d * 2
-    assert players.discriminator.weight.item() == pytest.approx(d - RATE * d_gradient, rel=1e-6)
-    assert players.generator.weight.item() == pytest.approx(g - RATE * g_gradient, rel=1e-6)
+    assert players.weights[D].item() == pytest.approx(d - RATE * d_gradient, rel=1e-6)
+    assert players.weights[G].item() == pytest.approx(g - RATE * g_gradient, rel=1e-6)
     assert tracked[2].item() == pytest.approx(-math.log(sigmoid(d * fake)), rel=1e-5)
 
 

@@ -1,0 +1,43 @@
+"""Stop when a step is done, not in the middle of it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Request:
+    """number: of the stop signal that came, or None."""
+
+    number: int | None = None
+
+    def note(self, number: int, _: object) -> None:
+        if self.number is not None:  # the second one does not wait
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.number = number
+
+
+@contextmanager
+def heeded() -> Iterator[Request]:
+    """Within the block, SIGINT and SIGTERM are noted only; at its end they take their usual course.
+
+    Only the main thread may do so; elsewhere nothing is ever noted.
+    """
+    request = Request()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: handler for each, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    for each in before:
+        signal.signal(each, request.note)
+    try:
+        yield request
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        if request.number is not None:
+            signal.raise_signal(request.number)
