@@ -43,7 +43,7 @@ def in_processes(
     with ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
         try:
             with _signals_held():  # the first submit forks, and what a handler raises within a fork is lost
-                positions = {pool.submit(work, job): position for position, job in enumerate(jobs)}
+                positions = {pool.submit(_guarded, work, job): position for position, job in enumerate(jobs)}
             for future in as_completed(positions):
                 yield positions.pop(future), future.result()
         except BrokenProcessPool as error:
@@ -77,9 +77,35 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
+class _Ended(BaseException):
+    """Raised within a job when its process shall end."""
+
+
+_at_work, _ending = False, False
+
+
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C too, and ends its workers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     if start is not None:
         start(*arguments)
+
+
+def _end(*_: object) -> None:
+    """A process that died while it sends its result would leave the parent waiting for the rest: only jobs are cut short."""
+    global _ending
+    _ending = True
+    if _at_work:
+        raise _Ended
+
+
+def _guarded(work: Callable[[Job], Result], job: Job) -> Result:
+    global _at_work
+    try:
+        _at_work = True
+        if _ending:
+            raise _Ended
+        return work(job)
+    finally:
+        _at_work = False

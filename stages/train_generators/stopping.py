@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_PATIENCE_SECONDS = 2
 
 
 class Request:
     """number: of the stop signal that came, or None."""
 
     number: int | None = None
+    at: float = 0.0
 
     def note(self, number: int, _: object) -> None:
-        if self.number is not None:  # the second one does not wait
+        now = time.monotonic()
+        if self.number is not None and now - self.at > _PATIENCE_SECONDS:  # asked again: do not wait for the step
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        self.number = number
+        self.number, self.at = number, now
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class TestSameWeights:
                 for name in trainer.TRACKED:
                     assert ours[name] == pytest.approx(theirs[name], rel=5e-3, abs=1e-3), (position, name)
             for name, values in first.weights.items():
-                assert np.abs(values - second.weights[name]).max() < 2e-3, name
+                assert np.abs(values - second.weights[name]).max() < 5e-3, name
             assert np.abs(first.previews.astype(int) - second.previews).mean() < 1
 
     def test_a_replica_stopped_in_a_stack_goes_on_alone(self, replicas, digits, tmp_path, monkeypatch):
