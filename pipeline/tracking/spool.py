@@ -26,8 +26,8 @@ _SAMPLE_SECONDS = 5.0
 
 
 def open_tracker(root: Path, stage: str, arm: Arm | None) -> SpoolTracker:
-    """A tracker for one run of a stage. LABELMINT_TRACKING=off keeps no record at all."""
-    if os.environ.get(SWITCH, "on").lower() in ("off", "0", "false"):
+    """A tracker for one run of a stage. LABELMINT_TRACKING=off keeps no record at all; of torchrun's processes one does."""
+    if os.environ.get(SWITCH, "on").lower() in ("off", "0", "false") or os.environ.get("RANK", "0") != "0":
         return SpoolTracker(None)
     name = f"{stage}@{arm.name}" if arm else stage
     tags = {

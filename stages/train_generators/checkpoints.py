@@ -88,13 +88,15 @@ class Pace:
         self.next = time.monotonic() + max(1.0, seconds / self.share)
 
 
-def open_folder(root: Path, owner: str, identity: Identity) -> Path:
+def open_folder(root: Path, owner: str, identity: Identity, writes: bool = True) -> Path:
     """The folder for checkpoints of `owner` with this identity. Another of the same owner is not gone on from, which is said.
 
-    root: of all checkpoints.
+    root: of all checkpoints. writes: whether this is the process that writes, of several.
     """
     key = hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()[:24]
     folder = root / key
+    if not writes:
+        return folder
     if not folder.exists():
         for other in sorted(root.glob(f"*/{_IDENTITY}")):
             theirs = load_json(other)

@@ -61,7 +61,7 @@ def train(replicas: Sequence[Replica], images: Images, compute: Compute, watch: 
             for position, replica in enumerate(replicas)
         }  # fmt: skip
         try:
-            for task, result in as_completed(tasks, with_results=True):
+            for task, result in as_completed(tasks, loop=client.loop, with_results=True):
                 yield tasks[task], result
         finally:
             client.cancel(list(tasks), force=True)

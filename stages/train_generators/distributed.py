@@ -48,15 +48,23 @@ def group(device: torch.device) -> Iterator[torch.device]:
         distributed.destroy_process_group()
 
 
-class ShardedStream(Stream):
-    """Every draw, whose first dimension is the batch, is made for the whole batch; this process gets its share."""
+class ShardedStream:
+    """A stream whose every draw, of which the batch is the first dimension, is made for the whole batch: this process gets its share."""
 
-    def __init__(self, key: int, device: torch.device, whole: int, rank: int, world: int):
-        super().__init__(key, device)
-        self.whole, self.rank, self.world = whole, rank, world
+    def __init__(self, stream: Stream, whole: int, rank: int, world: int):
+        self.stream, self.whole, self.mine = stream, whole, slice(rank, None, world)
 
-    def bits(self, *shape: int) -> torch.Tensor:
-        return super().bits(self.whole, *shape[1:])[self.rank :: self.world]
+    def normal(self, *shape: int) -> torch.Tensor:
+        return self.stream.normal(self.whole, *shape[1:])[self.mine]
+
+    def uniform(self, *shape: int) -> torch.Tensor:
+        return self.stream.uniform(self.whole, *shape[1:])[self.mine]
+
+    def integers(self, low: int, high: int, *shape: int) -> torch.Tensor:
+        return self.stream.integers(low, high, self.whole, *shape[1:])[self.mine]
+
+    def mask(self, like: torch.Tensor, probability: float) -> torch.Tensor:
+        return self.stream.mask(like.new_empty(self.whole, *like.shape[1:]), probability)[self.mine]
 
 
 class Distributed(Single):
@@ -78,14 +86,14 @@ class Distributed(Single):
                 if self.device.type != "cuda":
                     raise InputError("training.sync_batch_norm needs GPUs; set it to false, or batch_norm to false")
                 self.networks[player] = network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-            self.reduced[player] = DistributedDataParallel(network, own, broadcast_buffers=False)
+            self.reduced[player] = DistributedDataParallel(network, own)
 
     def mine(self, places: np.ndarray) -> np.ndarray:
         self.whole = len(places)
         return places[self.rank :: self.world]
 
-    def _open(self, key: int) -> Stream:
-        return ShardedStream(key, self.device, self.whole, self.rank, self.world)
+    def _open(self, key: int) -> ShardedStream:
+        return ShardedStream(Stream(key, self.device), self.whole, self.rank, self.world)
 
     def generator(self, latents: torch.Tensor) -> torch.Tensor:
         network = self.reduced[G] if torch.is_grad_enabled() else self.networks[G]

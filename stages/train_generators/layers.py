@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 from stages.train_generators.randomness import Stream
 
-# A convolution from or to so few channels runs many times faster on a CPU as one matrix product than through the
-# convolution library (64 -> 1 channels, 16 -> 32 px, batch 128: 5 ms against 43 ms; benchmarks/layers.py measures it).
-_FEW_CHANNELS = 4
+# A convolution from or to so few channels runs about twice as fast on a CPU as one matrix product than through the
+# convolution library; with 3 channels the library wins (benchmarks/layers.py measures both).
+_FEW_CHANNELS = 1
 
 
 class Convolution(nn.Conv2d):
@@ -20,14 +20,12 @@ class Convolution(nn.Conv2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         height, width = images.shape[-2:]
         pads = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (width, height)]
-        images = (
-            F.pad(images, [pads[0] // 2, pads[0] - pads[0] // 2, pads[1] // 2, pads[1] - pads[1] // 2])
-            if any(pads)
-            else images
-        )
+        same = pads[0] // 2 if pads[0] == pads[1] and pads[0] % 2 == 0 else 0
+        if any(pads) and not same:
+            images = F.pad(images, [pads[0] // 2, pads[0] - pads[0] // 2, pads[1] // 2, pads[1] - pads[1] // 2])
         if self.in_channels > _FEW_CHANNELS or images.is_cuda:
-            return F.conv2d(images, self.weight, self.bias, stride)
-        columns = F.unfold(images, kernel, stride=stride).transpose(1, 2)
+            return F.conv2d(images, self.weight, self.bias, stride, same)
+        columns = F.unfold(images, kernel, padding=same, stride=stride).transpose(1, 2)
         maps = F.linear(columns, self.weight.flatten(1), self.bias)
         return maps.transpose(1, 2).unflatten(2, (-(-height // stride), -(-width // stride)))
 

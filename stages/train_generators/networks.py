@@ -12,8 +12,11 @@ from stages.train_generators.params import DiscriminatorNetwork, Family, Generat
 from stages.train_generators.randomness import Stream
 
 
-def activation(name: str, negative_slope: float) -> nn.Module:
-    return {"relu": nn.ReLU(), "leaky_relu": nn.LeakyReLU(negative_slope), "selu": nn.SELU()}[name]
+def activation(name: str, negative_slope: float, inplace: bool) -> nn.Module:
+    """inplace: only after batch normalisation, which does not need its own output for the gradient, and gives no view."""
+    if name == "leaky_relu":
+        return nn.LeakyReLU(negative_slope, inplace)
+    return nn.ReLU(inplace) if name == "relu" else nn.SELU(inplace)
 
 
 class Generator(nn.Module):
@@ -27,7 +30,7 @@ class Generator(nn.Module):
 
         def after(layer: nn.Module, width: int) -> list[nn.Module]:
             norm = [BatchNorm(width)] if params.batch_norm else []
-            return [layer, *norm, activation(params.activation, params.negative_slope)]
+            return [layer, *norm, activation(params.activation, params.negative_slope, params.batch_norm)]
 
         layers = after(nn.Identity(), widths[0])
         for inputs, outputs, kernel, stride in zip(widths, widths[1:], params.kernels, params.strides):
@@ -53,7 +56,8 @@ class Discriminator(nn.Module):
             norm = params.batch_norm and position > 0
             layers: list[nn.Module] = [Convolution(channels, filters, kernel, stride, bias=not norm)]
             layers += [BatchNorm(filters)] if norm else []
-            self.blocks.append(nn.Sequential(*layers, activation(params.activation, params.negative_slope)))
+            layers.append(activation(params.activation, params.negative_slope, norm))
+            self.blocks.append(nn.Sequential(*layers))
             channels, size = filters, -(-size // stride)
         self.block_dropout = Dropout(params.block_dropout)
         self.head_dropout = Dropout(params.head_dropout)
@@ -64,7 +68,8 @@ class Discriminator(nn.Module):
         maps = images
         for block in self.blocks:
             maps = self.block_dropout(block(maps), stream)
-        features = self.head_noise(self.head_dropout(maps.flatten(1), stream), stream)
+        # Height x width x maps, as they lie in memory: another order would cost a copy, and a slow gradient.
+        features = self.head_noise(self.head_dropout(maps.permute(0, 2, 3, 1).flatten(1), stream), stream)
         return self.head(features).squeeze(1)
 
 

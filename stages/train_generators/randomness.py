@@ -31,7 +31,7 @@ class Stream:
         start = fold(self.key, self.draws)
         self.draws += 1
         places = torch.arange(1, math.prod(shape) + 1, device=self.device)
-        return _mix(places.mul_(_signed(_GAMMA)) + _signed(start)).reshape(shape)
+        return _mixed(places.mul_(_signed(_GAMMA)) + _signed(start)).reshape(shape)
 
     def uniform(self, *shape: int) -> torch.Tensor:
         """float32 in [0, 1), multiples of 2^-24."""
@@ -47,8 +47,12 @@ class Stream:
         return low + _upper(self.bits(*shape), 63) % (high - low + 1)
 
     def mask(self, like: torch.Tensor, probability: float) -> torch.Tensor:
-        """1 with `probability`, else 0, in the shape and dtype of `like`."""
-        return (self.uniform(*like.shape) < probability).to(like.dtype)
+        """1 with `probability`, to the nearest of 2^16 parts, else 0, in the shape and dtype of `like`."""
+        # Masks are the most that a step draws: four parts of 16 bits from each 64.
+        count, below = math.prod(like.shape), round(probability * 65536) - 32768
+        bits = self.bits(-(-count // 4))
+        parts = torch.stack([bits >> 48, bits << 16 >> 48, bits << 32 >> 48, bits << 48 >> 48], -1)
+        return (parts.flatten()[:count] < below).to(like.dtype).reshape(like.shape)
 
 
 def fold(key: int | torch.Tensor, number: int | torch.Tensor) -> int | torch.Tensor:
@@ -61,9 +65,14 @@ def fold(key: int | torch.Tensor, number: int | torch.Tensor) -> int | torch.Ten
 
 def _mix(bits: torch.Tensor) -> torch.Tensor:
     """SplitMix64's finalizer. bits: int64, taken as 64 bits without a sign."""
-    bits = (bits ^ _upper(bits, 34)) * _signed(_MULTIPLIERS[0])
-    bits = (bits ^ _upper(bits, 37)) * _signed(_MULTIPLIERS[1])
-    return bits ^ _upper(bits, 33)
+    return _mixed(bits.clone())
+
+
+def _mixed(bits: torch.Tensor) -> torch.Tensor:
+    """_mix, in place."""
+    bits.bitwise_xor_(_upper(bits, 34)).mul_(_signed(_MULTIPLIERS[0]))
+    bits.bitwise_xor_(_upper(bits, 37)).mul_(_signed(_MULTIPLIERS[1]))
+    return bits.bitwise_xor_(_upper(bits, 33))
 
 
 def _mix_int(bits: int) -> int:

@@ -45,7 +45,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
 
     data = digest(images, chosen)
     settings = {"family": asdict(params.family), "training": asdict(params.training), "mirror": mirrored, "data": data}
-    folder = checkpoints.open_folder(layout.checkpoints, arm.name, checkpoints.flat(settings))
+    folder = checkpoints.open_folder(layout.checkpoints, arm.name, checkpoints.flat(settings), distributed.leads())
     replicas = [
         Replica(
             name,
@@ -65,6 +65,8 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     with closing(train_arm(arm.name, replicas, images, params.compute)) as results:
         for position, result in results:
             trained[position] = result
+            if not distributed.leads():
+                continue
             say(
                 f"class {result.name}: {result.epochs[-1]['images_seen']:,} images seen, {result.epochs[-1]['health']}, {sum(result is not None for result in trained)} of {len(replicas)} generators done"
             )

@@ -48,11 +48,11 @@ def train_arm(
             yield from cluster.train(replicas, images, compute, watch)
             return
         if distributed.launched():
-            with distributed.group(device) as own, precision(compute, own), threads(torch.get_num_threads()):
+            if not (leads := distributed.leads()):
+                watch = _ignore
+            with distributed.group(device) as own, precision(compute, own):
                 limit = resident_bytes(compute, own)
-                yield from train(
-                    replicas, images, own, limit, None, watch, distributed.Distributed, distributed.leads()
-                )
+                yield from train(replicas, images, own, limit, None, watch, distributed.Distributed, leads)
             return
         count = workers.count(compute, len(replicas))
         with precision(compute, device):
@@ -85,6 +85,10 @@ def precision(compute: Compute, device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def _ignore(*_: Any) -> None:
+    pass
 
 
 def _show(progress: Progress, position: int, images: int, row: dict[str, Any] | None) -> None:
