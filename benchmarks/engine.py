@@ -17,14 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import naive
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import naive
 from pipeline import params as settings
 from stages.prepare.params import Compute
 from stages.train_generators.images import ArrayImages
@@ -35,6 +34,7 @@ from stages.train_generators.trainer import Replica
 
 _ROUNDS = 3
 _CLASSES = 10
+ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
 CORES = len(os.sched_getaffinity(0))
 
@@ -46,9 +46,9 @@ def cases() -> dict[str, tuple[Family, Training, tuple[int, int, int], int]]:
     settings.overlay(content, settings.read(ROOT / "experiments" / "mnist_quick.yaml"))
     mnist = settings.check(content, "mnist_quick")
     return {
-        "digits, 16 px": (digits.families["dcgan"], digits.training, (1, 16, 16), 60),
-        "MNIST (mnist_quick), 28 px": (mnist.families["dcgan"], mnist.training, (1, 28, 28), 20),
-        "32 px, half of Radford's widths": (wide(32, 2), replace(digits.training, batch_size=128), (3, 32, 32), 5),
+        "digits, 16 px": (digits.families["dcgan"], digits.training, (1, 16, 16), 112),
+        "MNIST (mnist_quick), 28 px": (mnist.families["dcgan"], mnist.training, (1, 28, 28), 40),
+        "32 px, half of Radford's widths": (wide(32, 2), replace(digits.training, batch_size=128), (3, 32, 32), 15),
     }
 
 
@@ -202,17 +202,17 @@ def scaling() -> list[dict]:
 
 def _memory(size: int) -> float:
     code = (
-        "import sys; sys.path[:0] = sys.argv[1:3]\n"
-        "import engine, torch\nfrom stages.train_generators import trainer\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import torch\nfrom benchmarks import engine\nfrom stages.train_generators import trainer\n"
         "peak = lambda: int(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1]) / 1024\n"
-        "size = int(sys.argv[3]); torch.set_num_threads(1)\n"
+        "size = int(sys.argv[2]); torch.set_num_threads(1)\n"
         "family, training, shape, _ = engine.cases()['digits, 16 px'] if size == 16 else (engine.wide(size, 4), engine.replace(engine.cases()['digits, 16 px'][1], batch_size=32), (3, size, size), 0)\n"
         "made, images = engine.replicas(family, training, shape, 3, 1)\n"
         "before = peak(); list(trainer.train(made, images, engine.CPU, 1 << 30)); print(peak() - before)\n"
     )
     return float(
         subprocess.run(
-            [sys.executable, "-c", code, str(ROOT), str(ROOT / "benchmarks"), str(size)],
+            [sys.executable, "-c", code, str(ROOT), str(size)],
             capture_output=True, text=True, check=True,
         ).stdout
     )  # fmt: skip

@@ -18,6 +18,7 @@ _CURVES = {
     "g_loss": "G loss",
     "d_acc_real": "D accuracy, real",
     "d_acc_fake": "D accuracy, fake",
+    "diversity": "diversity",
 }
 
 
@@ -77,10 +78,11 @@ def accuracy_plot(rows: list[dict[str, Any]]) -> str:
 
 
 def training_plot(table: list[dict[str, str]]) -> str:
-    """Losses and D's accuracies against images seen: the mean over classes, and the band from least to most."""
-    figure, (losses, accuracies) = _figure(7.2, 2.6, 2)
+    """Losses, D's accuracies and diversity against images seen: the mean over classes, and the band from least to most."""
+    figure, (losses, accuracies, diversities) = _figure(9.6, 2.6, 3)
+    panels = {"loss": losses, "acc": accuracies, "diversity": diversities}
     for name, label in _CURVES.items():
-        axes = losses if "loss" in name else accuracies
+        axes = next(axes for part, axes in panels.items() if part in name)
         by_point = defaultdict(list)
         for row in table:
             by_point[float(row["images_seen"])].append(float(row[name]))
@@ -94,11 +96,13 @@ def training_plot(table: list[dict[str, str]]) -> str:
             alpha=0.15,
             linewidth=0,
         )
-    for axes, title in ((losses, "loss"), (accuracies, "share D gets right")):
+    for axes, title in ((losses, "loss"), (accuracies, "share D gets right"), (diversities, "diversity")):
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("images seen, per class")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
+    diversities.axhline(1, color="grey", linewidth=0.8, linestyle=":")
+    diversities.set_ylim(bottom=0)
     accuracies.set_ylim(0, 1)
     return _svg(figure)
 

@@ -99,8 +99,12 @@ def arm_section(layout: Layout, arm: Arm, metrics: dict[str, Any]) -> dict[str, 
     folder, classes = layout.generator(arm), metrics["classes"]
     with (folder / "training.csv").open(newline="") as file:
         training = list(csv.DictReader(file))
+    last = {row["class"]: row for row in training}  # rows are in order: of each class, its last attempt's last epoch
+    training = [row for row in training if row["attempt"] == last[row["class"]]["attempt"]]
     return {
         "arm": arm,
+        "unwell": [(name, row["health"]) for name, row in last.items() if row["health"] != "ok"],
+        "restarts": [(name, int(row["attempt"])) for name, row in last.items() if row["attempt"] != "0"],
         "samples": figures.data_uri(sample_grid(*map(np.asarray, load_set(layout.synthetic(arm)))), "png"),
         "progress": figures.data_uri((folder / "progress.gif").read_bytes(), "gif"),
         "training_plot": figures.training_plot(training),

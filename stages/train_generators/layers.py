@@ -13,6 +13,10 @@ from stages.train_generators.randomness import Stream
 _FEW_CHANNELS = 1
 
 
+def prefers_library(tensor: torch.Tensor) -> bool:
+    return tensor.is_cuda
+
+
 class Convolution(nn.Conv2d):
     """A convolution whose output is input size / stride, rounded up."""
 
@@ -23,7 +27,7 @@ class Convolution(nn.Conv2d):
         same = pads[0] // 2 if pads[0] == pads[1] and pads[0] % 2 == 0 else 0
         if any(pads) and not same:
             images = F.pad(images, [pads[0] // 2, pads[0] - pads[0] // 2, pads[1] // 2, pads[1] - pads[1] // 2])
-        if self.in_channels > _FEW_CHANNELS or images.is_cuda:
+        if self.in_channels > _FEW_CHANNELS or prefers_library(images):
             return F.conv2d(images, self.weight, self.bias, stride, same)
         columns = F.unfold(images, kernel, padding=same, stride=stride).transpose(1, 2)
         maps = F.linear(columns, self.weight.flatten(1), self.bias)
@@ -38,7 +42,7 @@ class TransposedConvolution(nn.ConvTranspose2d):
         super().__init__(inputs, outputs, kernel, stride, (kernel - stride + extra) // 2, extra, bias=bias)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        if self.out_channels > _FEW_CHANNELS or maps.is_cuda:
+        if self.out_channels > _FEW_CHANNELS or prefers_library(maps):
             return super().forward(maps)
         stride, height, width = self.stride[0], *maps.shape[-2:]
         columns = F.linear(maps.flatten(2).transpose(1, 2), self.weight.flatten(1).t()).transpose(1, 2)
