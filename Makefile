@@ -48,8 +48,8 @@ lint: $(READY) ## check style
 ui: $(READY) ## serve MLflow's pages at http://127.0.0.1:5000 until Ctrl-C
 	@$(BIN)/mlflow server --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --artifacts-destination $(CURDIR)/mlartifacts --host 127.0.0.1 --port 5000 --workers 1
 
-bench: $(READY) ## run the benchmarks
-	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+bench: $(READY) ## run the benchmarks of this machine's CPU; benchmarks/gpu.py is for a GPU
+	@for name in layers classifier decoding engine; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lock: ## write requirements.lock anew from pyproject.toml
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev --extra huggingface --python-version 3.11 pyproject.toml -o requirements.lock

@@ -65,7 +65,7 @@ class Bench:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def rate(self, step: Callable[[int], None], images: int) -> dict[str, float]:
+    def rate(self, step: Callable[[int], None], images: int) -> dict[str, float | None]:
         """Images per second and peak memory of `step`, after a warm-up."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
@@ -78,7 +78,7 @@ class Bench:
             step(number)
         self.synchronize()
         spent = time.perf_counter() - began
-        memory = torch.cuda.max_memory_allocated() / 2**20 if self.device.type == "cuda" else float("nan")
+        memory = torch.cuda.max_memory_allocated() / 2**20 if self.device.type == "cuda" else None
         return {"images_per_second": timed * images / spent, "ms_per_step": 1e3 * spent / timed, "memory_mib": memory}
 
 
@@ -189,7 +189,9 @@ def scaling(bench: Bench) -> dict:
             real = bench.real(shape, count).to(bench.device)
             with precision(Compute(), bench.device):
                 rate = bench.rate(lambda number, team=team, real=real: team.step(number, real, 1.0, 0.1), count * bench.training.batch_size)  # fmt: skip
-            results[f"{count} replicas of {size} px"] = rate | {"memory_mib_per_replica": rate["memory_mib"] / count}
+            results[f"{count} replicas of {size} px"] = rate | {
+                "memory_mib_per_replica": rate["memory_mib"] and rate["memory_mib"] / count
+            }
         except torch.OutOfMemoryError:
             results[f"{count} replicas of {size} px"] = {"error": "out of memory"}
         print(results, flush=True)
