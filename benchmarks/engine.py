@@ -208,7 +208,7 @@ def _memory(size: int) -> float:
         "size = int(sys.argv[2]); torch.set_num_threads(1)\n"
         "family, training, shape, _ = engine.cases()['digits, 16 px'] if size == 16 else (engine.wide(size, 4), engine.replace(engine.cases()['digits, 16 px'][1], batch_size=32), (3, size, size), 0)\n"
         "made, images = engine.replicas(family, training, shape, 3, 1)\n"
-        "before = peak(); list(trainer.train(made, images, engine.CPU, 1 << 30)); print(peak() - before)\n"
+        "before = peak(); list(trainer.train(made, images)); print(peak() - before)\n"
     )
     return float(
         subprocess.run(

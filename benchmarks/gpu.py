@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -65,14 +67,17 @@ class Bench:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def rate(self, step: Callable[[int], None], images: int) -> dict[str, float | None]:
-        """Images per second and peak memory of `step`, after a warm-up."""
+    def rate(
+        self, step: Callable[[int], None], images: int, ready: Callable[[], object] = lambda: None
+    ) -> dict[str, float | None]:
+        """Images per second and peak memory of `step`, after a warm-up and `ready`."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         warm, timed = (2, 2) if self.small else (10, 60)
         for number in range(warm):
             step(number)
         self.synchronize()
+        ready()
         began = time.perf_counter()
         for number in range(warm, warm + timed):
             step(number)
@@ -157,15 +162,43 @@ def speed(bench: Bench) -> dict:
     with matrix_products():
         measure("stacked, CUDA graph, im2col + bmm, tf32", stacked, "tf32", images)
     measure("stacked, torch.compile, tf32", compiled, "tf32", images)
+    for workers in (2, 5):
+        if count % workers == 0:
+            results[f"{workers} processes, {count // workers} stacked in each, tf32"] = in_processes(bench, workers, count // workers)  # fmt: skip
     pixels = bench.real(shape, 4).flatten(0, 1).numpy()
     steps = 2 if bench.small else 60
     naive.train_class(family, pixels, 2, batch, bench.device)
     with precision(Compute(precision="fp32"), bench.device):
         spent = naive.train_class(family, pixels, steps, batch, bench.device)
     results["naive loop, one class after another"] = {"images_per_second": steps * batch / spent}
-    best = max(each.get("images_per_second", 0) for name, each in results.items() if name.startswith("stacked"))
+    best = max(each.get("images_per_second", 0) for name, each in results.items() if not name.startswith("naive"))
     slow = results["naive loop, one class after another"]["images_per_second"]
     return {"ways": results, "best_over_naive": best / slow, "default_over_naive": results["stacked, CUDA graph, tf32"].get("images_per_second", 0) / slow}  # fmt: skip
+
+
+def in_processes(bench: Bench, workers: int, count: int) -> dict[str, float]:
+    """`workers` processes share the device, each with `count` replicas stacked, all timed over the same stretch."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, _share_barrier, (context.Barrier(workers),)) as pool:
+        rates = pool.starmap(_share, [(str(bench.device), bench.small, count)] * workers, chunksize=1)
+    return {"images_per_second": sum(rate["images_per_second"] for rate in rates)}
+
+
+def _share_barrier(barrier: Any) -> None:
+    global _barrier
+    _barrier = barrier
+
+
+def _share(device: str, small: bool, count: int) -> dict[str, float | None]:
+    bench, shape, family = Bench(torch.device(device), small), (1, 28, 28), mnist_family()
+    team = Stacked(bench.singles(family, shape, count, bench.device))
+    real = bench.real(shape, count).to(bench.device)
+    images = count * bench.training.batch_size
+    with precision(Compute(), bench.device):
+        return bench.rate(lambda number: team.step(number, real, 1.0, 0.1), images, lambda: _barrier.wait(120))
+
+
+_barrier: Any
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from stages.prepare.params import Compute
 from stages.prepare.tracker import say
 from stages.train_generators import trainer
 from stages.train_generators.images import ArrayImages, Images
-from stages.train_generators.trainer import Replica, Trained, Watch, in_steps
+from stages.train_generators.trainer import Replica, Setup, Trained, Watch, in_steps
 
 _SECONDS_FOR_SCHEDULER = 10
 _SECONDS_FOR_WORKERS = 60
@@ -83,6 +83,6 @@ def _work(position: int, replica: Replica, images: np.ndarray, compute: Compute,
 
     torch.set_num_threads(1)
     device = torch.device("cpu" if compute.device == "cpu" or not torch.cuda.is_available() else "cuda")
-    limit = resident_bytes(compute, device)
-    ((_, result),) = trainer.train([replica], ArrayImages(images), device, limit, watch=in_steps(watch))
+    setup = Setup(device, resident_bytes(compute, device))
+    ((_, result),) = trainer.train([replica], ArrayImages(images), setup, in_steps(watch))
     return result

@@ -21,7 +21,7 @@ from stages.train_generators import distributed
 from stages.train_generators.engine import pick_device, threads
 from stages.train_generators.images import Images
 from stages.train_generators.stacked import Stacked
-from stages.train_generators.trainer import Replica, Trained, Watch, in_steps, train
+from stages.train_generators.trainer import Replica, Setup, Trained, Watch, in_steps, train
 from stages.train_generators.updates import LOSSES
 
 _CPU_BYTES = 1 << 30
@@ -51,8 +51,8 @@ def train_arm(
             if not (leads := distributed.leads()):
                 watch = _ignore
             with distributed.group(device) as own, precision(compute, own):
-                limit = resident_bytes(compute, own)
-                yield from train(replicas, images, own, limit, None, watch, distributed.Distributed, leads)
+                setup = Setup(own, resident_bytes(compute, own), None, distributed.Distributed, leads)
+                yield from train(replicas, images, setup, watch)
             return
         count = workers.count(compute, len(replicas))
         with precision(compute, device):
@@ -62,8 +62,8 @@ def train_arm(
                 return
             join = partial(Stacked, bf16=compute.precision == "bf16") if strategy == "stacked" else None
             count = 1 if device.type == "cpu" and not join else torch.get_num_threads()
-            limit = resident_bytes(compute, device)
-            with threads(count), closing(train(replicas, images, device, limit, join, watch)) as results:
+            setup = Setup(device, resident_bytes(compute, device), join)
+            with threads(count), closing(train(replicas, images, setup, watch)) as results:
                 yield from results
 
 
@@ -130,5 +130,5 @@ def _work(position: int) -> Trained:
     replicas, images, compute, put = _job
     device = torch.device("cpu")
     watch = in_steps(lambda _, seen, row: put((position, seen, row)))
-    ((_, result),) = train([replicas[position]], images, device, resident_bytes(compute, device), None, watch)
+    ((_, result),) = train([replicas[position]], images, Setup(device, resident_bytes(compute, device)), watch)
     return result

@@ -22,7 +22,8 @@ from stages.train_generators.images import Images, Sampler, batches
 from stages.train_generators.networks import draw_latents
 from stages.train_generators.params import Family, Training
 from stages.train_generators.randomness import Stream
-from stages.train_generators.stopping import heeded
+from stages.train_generators.stacked import Stacked
+from stages.train_generators.stopping import Request, heeded
 from stages.train_generators.team import Single
 from stages.train_generators.updates import TRACKED
 
@@ -117,7 +118,7 @@ class _Run:
         self.clock, self.clocked = time.perf_counter(), self.step
         return single
 
-    def save(self, team: Single, position: int) -> None:
+    def save(self, team: Single | Stacked, position: int) -> None:
         if self.checkpoints.folder is None:
             return
         previews = torch.stack(self.previews) if self.previews else torch.zeros(0, dtype=torch.uint8)
@@ -132,7 +133,7 @@ class _Run:
             },
         )
 
-    def look(self, team: Single, position: int, device: torch.device) -> dict[str, Any]:
+    def look(self, team: Single | Stacked, position: int, device: torch.device) -> dict[str, Any]:
         """At the end of an epoch: what was tracked, images of the fixed latents, and whether the replica is well."""
         replica, training = self.replica, self.replica.training
         network = team.published(position, self.latents("statistics", _STATISTICS_OF_A_LOOK, device))
@@ -161,7 +162,7 @@ class _Run:
         stream, replica = Stream(derive_seed(self.seed, purpose), device), self.replica
         return [draw_latents(replica.training.batch_size, replica.family, stream) for _ in range(count)]
 
-    def finished(self, team: Single, position: int, device: torch.device) -> Trained:
+    def finished(self, team: Single | Stacked, position: int, device: torch.device) -> Trained:
         network = team.published(position, self.latents("statistics", _STATISTICS_BATCHES, device))
         weights = {
             name: value.float().cpu().contiguous().numpy()
@@ -171,28 +172,35 @@ class _Run:
         return Trained(self.replica.name, weights, torch.stack(self.previews).numpy(), self.rows)
 
 
+@dataclass(frozen=True)
+class Setup:
+    """Where and how replicas are trained; none of it changes what comes out.
+
+    resident_bytes: images of up to so many bytes are held on the device. join: makes one team of several replicas, to train
+    them at once; None trains one after another. kind: Single or a subclass. saves: whether this process keeps the checkpoints.
+    """
+
+    device: torch.device = torch.device("cpu")
+    resident_bytes: int = 1 << 30
+    join: Callable[[list[Single]], Stacked] | None = None
+    kind: type[Single] = Single
+    saves: bool = True
+
+
 def train(
-    replicas: Sequence[Replica],
-    images: Images,
-    device: torch.device,
-    resident_bytes: int,
-    join: Callable[[list[Single]], Any] | None = None,
-    watch: Watch = lambda *_: None,
-    kind: type[Single] = Single,
-    saves: bool = True,
+    replicas: Sequence[Replica], images: Images, setup: Setup = Setup(), watch: Watch = lambda *_: None
 ) -> Iterator[tuple[int, Trained]]:
     """Yield (position, what became of it) as replicas finish.
 
-    images: of all replicas. join: makes one team of several replicas, to train them at once; None trains one after
-    another. kind: Single or a subclass. saves: whether this process keeps the checkpoints. A stop signal is heeded between two steps, when all progress has been saved.
+    images: of all replicas. A stop signal is heeded between two steps, when all progress has been saved.
     Raises: Diverged; checkpoints.IdentityChanged.
     """
     with heeded() as request:
         waiting = [_Run(position, replica, images) for position, replica in enumerate(replicas)]
         while waiting and request.number is None:
-            group = [run for run in waiting if run is waiting[0] or (join and _in_step(run, waiting[0]))]
+            group = [run for run in waiting if run is waiting[0] or (setup.join and _in_step(run, waiting[0]))]
             waiting = [run for run in waiting if run not in group]
-            for run, result in _train_group(group, images, device, resident_bytes, join, watch, kind, saves, request):
+            for run, result in _train_group(group, images, setup, watch, request):
                 if result is None:
                     run.begin(run.attempt + 1)
                     waiting.append(run)
@@ -207,27 +215,20 @@ def _in_step(run: _Run, other: _Run) -> bool:
 
 
 def _train_group(
-    group: list[_Run],
-    images: Images,
-    device: torch.device,
-    resident_bytes: int,
-    join,
-    watch: Watch,
-    kind,
-    saves,
-    request,
+    group: list[_Run], images: Images, setup: Setup, watch: Watch, request: Request
 ) -> Iterator[tuple[_Run, Trained | None]]:
     """Train runs of one step number until all have left: yields each with its result, or None to begin it anew."""
-    singles = [run.network(images.shape, device, kind) for run in group]
-    team = join(singles) if join else singles[0]
+    device = setup.device
+    singles = [run.network(images.shape, device, setup.kind) for run in group]
+    team = setup.join(singles) if setup.join else singles[0]
     del singles
     offsets = np.cumsum([0, *(len(run.replica.rows) for run in group)])[:-1]
-    read = batches(images, np.concatenate([run.replica.rows for run in group]), device, resident_bytes)
+    read = batches(images, np.concatenate([run.replica.rows for run in group]), device, setup.resident_bytes)
     places = {run.position: offset for run, offset in zip(group, offsets)}
     training, pace, step = group[0].replica.training, Pace(), group[0].step
     while group:
         drawn = np.stack([run.sampler(step) + places[run.position] for run in group])
-        real = read(team.mine(drawn if join else drawn[0]))
+        real = read(team.mine(drawn if setup.join else drawn[0]))
         seen = (step + 1) * training.batch_size
         share = _share(training, step / group[0].replica.steps)
         team.step(step, real, share, newest(training.ema_half_life, training.batch_size, seen))
@@ -247,7 +248,7 @@ def _train_group(
             group = [group[position] for position in staying]
             team.keep(staying)
         stop = team.all_stop(request.number is not None, step)
-        if group and saves and (stop or pace.due()):
+        if group and setup.saves and (stop or pace.due()):
             began = time.monotonic()
             for position, run in enumerate(group):
                 run.save(team, position)

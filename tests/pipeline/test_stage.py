@@ -7,10 +7,8 @@ import os
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -148,45 +146,3 @@ def test_select_hands_over_what_is_declared_and_no_more(params):
 
 def test_flat():
     assert flat({"a": {"b": 1, "c": {"d": [2]}}, "e": 3}) == {"a.b": 1, "a.c.d": [2], "e": 3}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_ends_training_and_its_workers_and_running_again_goes_on(tmp_path, name, code):
-    """In processes, as a person would: stop it in the middle, look for strays, run it again."""
-    text = (ROOT / "experiments" / "default.yaml").read_text()
-    text = shrink(text, images_per_class="12", images_per_epoch="64", epochs="30", workers="2")
-    (tmp_path / "params.yaml").write_text(text)
-    environment = {**os.environ, "LABELMINT_TRACKING": "off", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "pipeline.stage"]
-    subprocess.run([*command, "prepare"], cwd=tmp_path, env=environment, check=True, capture_output=True)
-
-    process = subprocess.Popen(
-        [*command, "train_generators", "dcgan-100-0"],
-        cwd=tmp_path,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # A shell that starts the tests in the background would have Ctrl-C ignored, and its children with it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / ".checkpoints").glob("*/class-*.pt")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, getattr(signal, name))
-    said = process.communicate(timeout=30)[1]
-    assert process.returncode == code and said.strip().splitlines()[-1].startswith(
-        "error: train_generators dcgan-100-0: "
-    )
-    assert "Traceback" not in said
-    with pytest.raises(ProcessLookupError):  # the whole session is gone, workers too
-        for _ in range(50):
-            os.killpg(process.pid, 0)
-            time.sleep(0.1)
-
-    resumed = subprocess.run(
-        [*command, "train_generators", "dcgan-100-0"], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert resumed.returncode == 0 and "going on from step" in resumed.stderr
-    assert (tmp_path / "data/generators/dcgan-100-0/generator.safetensors").exists()

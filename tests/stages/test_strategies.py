@@ -21,8 +21,8 @@ from stages.train_generators.engine import run_jobs
 from stages.train_generators.images import ArrayImages
 from stages.train_generators.stacked import Stacked
 from stages.train_generators.strategies import train_arm
-from stages.train_generators.trainer import Diverged, train
-from tests.conftest import CPU, LIMIT, ROOT, equal, wild
+from stages.train_generators.trainer import Diverged, Setup, train
+from tests.conftest import ROOT, equal, wild
 
 
 @pytest.fixture
@@ -91,8 +91,8 @@ class TestSameWeights:
             assert len(alone[position].epochs) == 2
 
     def test_bf16_is_near(self, replicas, digits):
-        ((_, plain),) = train(replicas[:1], digits, CPU, LIMIT, Stacked)
-        ((_, short),) = train(replicas[:1], digits, CPU, LIMIT, lambda singles: Stacked(singles, bf16=True))
+        ((_, plain),) = train(replicas[:1], digits, Setup(join=Stacked))
+        ((_, short),) = train(replicas[:1], digits, Setup(join=lambda singles: Stacked(singles, bf16=True)))
         for ours, theirs in zip(plain.epochs, short.epochs):
             assert (
                 ours["d_loss_real"] == pytest.approx(theirs["d_loss_real"], abs=0.05)
@@ -162,6 +162,11 @@ class TestStopping:
         (os.killpg if name == "SIGINT" else os.kill)(process.pid, getattr(signal, name))
         said = process.communicate(timeout=30)[1]
         assert process.returncode == code and said.strip().splitlines()[-1].startswith("error: train_generators")
+        assert "Traceback" not in said
+        with pytest.raises(ProcessLookupError):  # the whole session is gone, workers too
+            for _ in range(50):
+                os.killpg(process.pid, 0)
+                time.sleep(0.1)
         saved = list((project / ".checkpoints").glob("*/class-*/*"))
         assert saved and all(path.suffix == ".pt" and int(path.stem.split("-")[1]) < 40 for path in saved)
         process = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=120)
@@ -197,13 +202,13 @@ from pathlib import Path
 import numpy as np, torch
 from stages.train_generators.images import FileImages
 from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork, Training
-from stages.train_generators.trainer import Replica, train
+from stages.train_generators.trainer import Replica, Setup, train
 torch.set_num_threads(1)
 family = Family(
     generator=GeneratorNetwork(8, [8], [4, 4], [4, 4]), discriminator=DiscriminatorNetwork([8, 8], [4, 4], [4, 4])
 )
 replica = Replica("all", "dcgan", family, Training(1, 640, 64), np.arange(60_000), 5)
-((_, trained),) = train([replica], FileImages(Path(sys.argv[1])), torch.device("cpu"), int(sys.argv[2]))
+((_, trained),) = train([replica], FileImages(Path(sys.argv[1])), Setup(resident_bytes=int(sys.argv[2])))
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
 print(int(peak) * 1024, hashlib.sha256(b"".join(value.tobytes() for value in trained.weights.values())).hexdigest())
 """

@@ -27,7 +27,7 @@ from tests.conftest import CPU, LIMIT, equal, wild
 
 
 def train_one(replica: Replica, images) -> Trained:
-    ((_, result),) = train([replica], images, CPU, LIMIT)
+    ((_, result),) = train([replica], images)
     return result
 
 
