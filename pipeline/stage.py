@@ -20,6 +20,7 @@ from pipeline import params as settings
 from pipeline.tracking.spool import SpoolTracker, open_tracker
 from stages.prepare.errors import InputError
 from stages.prepare.layout import Arm, Layout
+from stages.prepare.params import flat
 
 # Stages that are further uses of train_classifiers; every other stage is the `run` of the package that bears its name.
 _ENTRIES = {
@@ -99,14 +100,6 @@ def select(kind: type, everything: settings.Params, arm: Arm | None) -> Any:
         else:
             chosen[name] = getattr(everything, name)
     return kind(**chosen)
-
-
-def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
-    result: dict[str, Any] = {}
-    for name, value in nested.items():
-        result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return result
 
 
 def _machine(error: OSError) -> str:

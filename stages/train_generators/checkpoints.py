@@ -116,14 +116,6 @@ def clear_owner(root: Path, owner: str) -> None:
             shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
-    result: dict[str, Any] = {}
-    for name, value in nested.items():
-        result |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return result
-
-
 def differences(then: Identity, now: Identity) -> str:
     """ "training.epochs 7, now 8; …", or "" """
     names = [name for name in {**then, **now} if then.get(name) != now.get(name)]

@@ -89,8 +89,10 @@ class Distributed(Single):
             self.reduced[player] = DistributedDataParallel(network, own)
 
     def mine(self, places: np.ndarray) -> np.ndarray:
-        self.whole = len(places)
-        return places[self.rank :: self.world]
+        self.whole, own = len(places), places[self.rank :: self.world]
+        # Shares differ by one image where the batch does not divide: each counts by its size.
+        self.weight = len(own) * self.world / self.whole
+        return own
 
     def _open(self, key: int) -> ShardedStream:
         return ShardedStream(Stream(key, self.device), self.whole, self.rank, self.world)
@@ -108,14 +110,12 @@ class Distributed(Single):
         weights = self.weights[player]
         for weight in weights:
             weight.grad = None
-        # Shares differ by one image where the batch does not divide: each counts by its size.
-        share = len(range(self.rank, self.whole, self.world)) * self.world / self.whole
-        (loss * share).backward(inputs=weights, retain_graph=retain)
+        (loss * self.weight).backward(inputs=weights, retain_graph=retain)
         return [weight.grad for weight in weights]
 
     def means(self, position: int, steps: int) -> list[float]:
+        self.sums *= self.weight / self.world
         distributed.all_reduce(self.sums)
-        self.sums /= self.world
         return super().means(position, steps)
 
     def all_stop(self, wanted: bool, step: int) -> bool:

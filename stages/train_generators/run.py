@@ -11,7 +11,7 @@ import numpy as np
 
 from stages.prepare.files import load_json, save_bytes, save_json, save_table, whole
 from stages.prepare.layout import Arm, Layout
-from stages.prepare.params import Compute
+from stages.prepare.params import Compute, flat
 from stages.prepare.splits import derive_seed, subset
 from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
@@ -45,7 +45,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
 
     data = digest(images, chosen)
     settings = {"family": asdict(params.family), "training": asdict(params.training), "mirror": mirrored, "data": data}
-    folder = checkpoints.open_folder(layout.checkpoints, arm.name, checkpoints.flat(settings), distributed.leads())
+    folder = checkpoints.open_folder(layout.checkpoints, arm.name, flat(settings), distributed.leads())
     replicas = [
         Replica(
             name,

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call
@@ -19,14 +18,14 @@ from stages.prepare.pixels import normalize
 from stages.train_generators.augment import mirror, translate
 from stages.train_generators.networks import draw_latents
 from stages.train_generators.randomness import Stream, fold
-from stages.train_generators.team import Adam, Single, published
-from stages.train_generators.updates import D, G, Players
+from stages.train_generators.team import Adam, Single, Team, published
+from stages.train_generators.updates import D, G
 
 _WARM_UP = 3
 """Steps before a graph is captured: libraries choose their algorithms meanwhile."""
 
 
-class Stacked(Players):
+class Stacked(Team):
     """Replicas of one family, shape and device, all at the same step. The stack is the first dimension of every tensor.
 
     bf16: networks compute in bfloat16 (weights, losses and statistics stay float32). graphs: capture CUDA graphs.
@@ -170,12 +169,6 @@ class Stacked(Players):
         weights = {player: [weight[position].detach().clone() for weight in self.weights[player]] for player in (G, D)}
         average = [tensor[position].clone() for tensor in self.average]
         return {**weights, **adams, "average": average, "sums": self.sums[position].clone()}
-
-    def mine(self, places: np.ndarray) -> np.ndarray:
-        return places
-
-    def all_stop(self, wanted: bool, step: int) -> bool:
-        return wanted
 
     @torch.no_grad()
     def keep(self, positions: list[int]) -> None:

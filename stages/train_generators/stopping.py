@@ -12,10 +12,15 @@ _PATIENCE_SECONDS = 2
 
 
 class Request:
-    """number: of the stop signal that came, or None."""
+    """number: of the stop signal that came, or None. granted: whether all progress is saved and the work has ended."""
 
     number: int | None = None
+    granted: bool = False
     at: float = 0.0
+
+    def grant(self) -> None:
+        self.granted = True
+        self.number = self.number or signal.SIGTERM  # where another process had heard it
 
     def note(self, number: int, _: object) -> None:
         now = time.monotonic()

@@ -56,7 +56,19 @@ class Adam:
                 own.copy_(saved)
 
 
-class Single(Players):
+class Team(Players):
+    """Replicas that step together, in one process."""
+
+    def mine(self, places: np.ndarray) -> np.ndarray:
+        """This process's share of a batch."""
+        return places
+
+    def all_stop(self, wanted: bool, step: int) -> bool:
+        """Whether to stop after this step, where several processes must agree."""
+        return wanted
+
+
+class Single(Team):
     """One replica as plain modules, for a CPU.
 
     family_name, family: what is trained. shape: (C, S, S). seed: all its randomness comes from it.
@@ -161,14 +173,6 @@ class Single(Players):
 
     def keep(self, positions: list[int]) -> None:
         """Go on without the others."""
-
-    def mine(self, places: np.ndarray) -> np.ndarray:
-        """This process's share of a batch."""
-        return places
-
-    def all_stop(self, wanted: bool, step: int) -> bool:
-        """Whether to stop after this step, where several processes must agree."""
-        return wanted
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from stages.prepare.params import flat
 from stages.prepare.pixels import to_uint8
 from stages.prepare.splits import derive_seed
 from stages.prepare.tracker import say
 from stages.train_generators import health
-from stages.train_generators.checkpoints import Checkpoints, Pace, flat
+from stages.train_generators.checkpoints import Checkpoints, Pace
 from stages.train_generators.images import Images, Sampler, batches
 from stages.train_generators.networks import draw_latents
 from stages.train_generators.params import Family, Training
@@ -197,7 +197,7 @@ def train(
     """
     with heeded() as request:
         waiting = [_Run(position, replica, images) for position, replica in enumerate(replicas)]
-        while waiting and request.number is None:
+        while waiting and not request.granted:
             group = [run for run in waiting if run is waiting[0] or (setup.join and _in_step(run, waiting[0]))]
             waiting = [run for run in waiting if run not in group]
             for run, result in _train_group(group, images, setup, watch, request):
@@ -254,7 +254,7 @@ def _train_group(
                 run.save(team, position)
             pace.took(time.monotonic() - began)
         if stop:
-            request.number = request.number or signal.SIGTERM  # where it was another process's
+            request.grant()
             return
 
 
