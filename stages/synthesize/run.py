@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.prepare.files import save_json
+from stages.prepare.files import save_bytes, save_json
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.tensors import save_array, save_set
 from stages.prepare.tracker import Tracker, say
 from stages.synthesize.params import Synthesis
-from stages.synthesize.sampling import latent_seeds, mint
+from stages.synthesize.sampling import mint_set
 from stages.train_generators import archive
 from stages.train_generators.previews import grid, png
+
+_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -25,22 +27,26 @@ class Params:
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     arm, count = params.arm, params.synthesis.images_per_class
     generators = archive.load(layout.generator(arm))
-    seeds = [latent_seeds(count, arm.seed, label) for label in range(len(generators.classes))]
-    images = [mint(generators, label, seeds[label]) for label in range(len(seeds))]
+    minted = mint_set(generators, count, arm.seed)
 
     folder = layout.synthetic(arm)
-    save_set(folder, np.concatenate(images), np.repeat(np.arange(len(seeds)), count))
-    save_array(folder / "latent_seeds.npy", np.concatenate(seeds))
+    save_set(folder, minted.images, minted.labels)
+    save_array(folder / "latent_seeds.npy", minted.seeds)
+    family, wishes = generators.family, generators.wishes
     save_json(
         folder / "manifest.json",
         {
             "arm": arm.name,
-            "classes": generators.classes,
+            "classes": wishes.names,
+            "labels": family.labels,
             "images_per_class": count,
             "shape": list(generators.shape),
-            "latents": f"{generators.family.latent_size} values, {generators.family.latent_distribution}, each image from its own seed in latent_seeds.npy",
+            "latents": f"{family.latent_size} values, {family.latent_distribution}, each image from its own seed in latent_seeds.npy",
+            "rows": [title for title, _ in minted.rows],
         },
     )
-    tracker.log_figure("minted", png(grid(np.stack([part[:12] for part in images]))))
-    tracker.log_metrics({"n_synthetic": count * len(seeds)})
-    say(f"{arm.name}: minted {count} images of each of {len(seeds)} classes")
+    sheet = np.stack([minted.images[np.resize(places[:_SHOWN], _SHOWN)] for _, places in minted.rows if len(places)])
+    save_bytes(folder / "samples.png", content := png(grid(sheet)))
+    tracker.log_figure("minted", content)
+    tracker.log_metrics({"n_synthetic": len(minted.images)})
+    say(f"{arm.name}: minted {len(minted.images):,} images" + ("" if family.labels != "none" else ", without labels"))

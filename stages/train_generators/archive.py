@@ -13,43 +13,48 @@ from stages.prepare.errors import InputError
 from stages.prepare.files import load_json, save_json
 from stages.prepare.weights import load_weights, save_weights
 from stages.train_generators import families
-from stages.train_generators.params import Adam, DiscriminatorNetwork, Family, GeneratorNetwork
+from stages.train_generators.conditions import Wishes
+from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
 
 
 @dataclass(frozen=True)
 class GeneratorArchive:
-    """One generator per class, in the order of `classes`. weights: stacked, (classes, ...) each."""
+    """One generator per class, in the order of wishes.names, or one for all. weights: stacked, (generators, ...) each."""
 
     family_name: str
     family: Family
     shape: tuple[int, int, int]
-    classes: list[str]
+    wishes: Wishes
     weights: dict[str, np.ndarray]
 
-    def network(self, position: int) -> torch.nn.Module:
-        """The generator of class number `position`, in evaluation mode."""
-        network = families.load(self.family_name).build_generator(self.family, self.shape)
+    def network(self, position: int = 0) -> torch.nn.Module:
+        """Generator number `position`, in evaluation mode."""
+        length = self.wishes.vectors.shape[1]
+        network = families.load(self.family_name).build_generator(self.family, self.shape, length)
         state = {name: torch.from_numpy(values[position].copy()) for name, values in self.weights.items()}
         result = network.load_state_dict(state, strict=False)
         odd = [
             name for name in result.missing_keys if not name.endswith("num_batches_tracked")
         ] + result.unexpected_keys
         if odd:
-            raise InputError(
-                f"generator of class {self.classes[position]}: weights do not fit the architecture ({', '.join(odd)})"
-            )
+            raise InputError(f"generator {position}: weights do not fit the architecture ({', '.join(odd)})")
         return network.eval()
 
 
 def save(folder: Path, archive: GeneratorArchive) -> None:
     digest = save_weights(folder / "generator.safetensors", archive.weights)
+    wishes = archive.wishes
     save_json(
         folder / "architecture.json",
         {
             "family_name": archive.family_name,
             "family": asdict(archive.family),
             "shape": list(archive.shape),
-            "classes": archive.classes,
+            "labels": wishes.kind,
+            "classes": wishes.names,
+            # A class needs no list: each is wished for as often as any other.
+            "label_vectors": wishes.vectors.astype(int).tolist() if wishes.kind == "multi_hot" else None,
+            "label_shares": wishes.shares.tolist() if wishes.kind == "multi_hot" else None,
             "published": "moving average",
             "weights_sha256": digest,
         },
@@ -60,16 +65,20 @@ def load(folder: Path) -> GeneratorArchive:
     """Raises: InputError when a file is missing, or the weights are not those the description names."""
     facts = load_json(folder / "architecture.json")
     weights = load_weights(folder / "generator.safetensors", facts["weights_sha256"])
-    return GeneratorArchive(
-        facts["family_name"], family_from(facts["family"]), tuple(facts["shape"]), facts["classes"], weights
-    )
+    family = family_from(facts["family"])
+    if family.labels == "multi_hot":
+        vectors = np.array(facts["label_vectors"], np.float32)
+        wishes = Wishes(family.labels, facts["classes"], vectors, np.array(facts["label_shares"]))
+    else:
+        wishes = Wishes.of(family, facts["classes"], np.empty(0))
+    return GeneratorArchive(facts["family_name"], family, tuple(facts["shape"]), wishes, weights)
 
 
 def family_from(fields: dict[str, Any]) -> Family:
     nested = {
         "generator": GeneratorNetwork,
         "discriminator": DiscriminatorNetwork,
-        "generator_optimizer": Adam,
-        "discriminator_optimizer": Adam,
+        "generator_optimizer": Optimizer,
+        "discriminator_optimizer": Optimizer,
     }
     return Family(**{name: nested[name](**value) if name in nested else value for name, value in fields.items()})

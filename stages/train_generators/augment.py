@@ -1,10 +1,65 @@
-"""Augmentation: of real and fake images alike, differentiable (Zhao et al. 2020, "DiffAugment"); and mirror images of real ones."""
+"""Augmentation: of real and minted images alike, differentiable (Zhao et al. 2020, "DiffAugment"); and of real ones alone.
+
+images: float (N, C, H, W) in [-1, 1]. Nothing here would turn a digit into another one but `mirror`, which is allowed by class.
+"""
 
 from __future__ import annotations
 
-import torch
+import math
 
+import torch
+from torch.nn import functional as F
+
+from stages.train_generators.params import Training
 from stages.train_generators.randomness import Stream
+
+
+def differentiable(images: torch.Tensor, params: Training, stream: Stream) -> torch.Tensor:
+    """What D sees of an image. Changes that params leave at 0 draw nothing."""
+    if params.brightness:
+        images = images + params.brightness * _spread(images, stream)
+    if params.saturation and images.shape[1] > 1:
+        grey = images.mean(1, keepdim=True)
+        images = grey + (images - grey) * (1 + params.saturation * _spread(images, stream))
+    if params.contrast:
+        middle = images.mean((1, 2, 3), keepdim=True)
+        images = middle + (images - middle) * (1 + params.contrast * _spread(images, stream))
+    if params.translation:
+        images = translate(images, params.translation, stream)
+    return cutout(images, params.cutout, stream) if params.cutout else images
+
+
+def augments(params: Training) -> bool:
+    """Whether `differentiable` changes anything."""
+    return any((params.brightness, params.saturation, params.contrast, params.translation, params.cutout))
+
+
+def _spread(images: torch.Tensor, stream: Stream) -> torch.Tensor:
+    """(N, 1, 1, 1) in [-1, 1)."""
+    return 2 * stream.uniform(len(images), 1, 1, 1) - 1
+
+
+def cutout(images: torch.Tensor, share: float, stream: Stream) -> torch.Tensor:
+    """Blank (0, the middle grey, as published) a square of `share` of the side, whose centre lies anywhere in the image."""
+    kept = torch.ones(1, 1, 1, 1, dtype=images.dtype, device=images.device)
+    for size, shape in zip(images.shape[-2:], ((-1, 1), (1, -1))):
+        half = share * size / 2
+        centre = size * stream.uniform(len(images), 1, 1, 1)
+        places = torch.arange(size, device=images.device).view(1, 1, *shape) + 0.5
+        kept = kept * ((places - centre).abs() < half).to(images.dtype)
+    return images * (1 - kept)
+
+
+def rotate(images: torch.Tensor, degrees: float, stream: Stream) -> torch.Tensor:
+    """Turn each image by up to `degrees` either way about its middle, filling with -1 (black)."""
+    angle = math.radians(degrees) * _spread(images, stream).flatten()
+    cosine, sine = angle.cos(), angle.sin()
+    turn = torch.stack([torch.stack([cosine, sine], -1), torch.stack([-sine, cosine], -1)], -2)
+    height, width = images.shape[-2:]
+    across, down = ((2 * torch.arange(size, device=images.device) + 1) / size - 1 for size in (width, height))
+    places = torch.stack([across.expand(height, width), down[:, None].expand(height, width)], -1)
+    grid = (places.reshape(1, -1, 2) @ turn).unflatten(1, (height, width))
+    return F.grid_sample(images + 1, grid, mode="bilinear", padding_mode="zeros", align_corners=False) - 1
 
 
 def translate(images: torch.Tensor, share: float, stream: Stream) -> torch.Tensor:

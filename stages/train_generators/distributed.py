@@ -73,9 +73,10 @@ class Distributed(Single):
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
         self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
-        if self.family.update != "sequential":
+        family = self.family
+        if family.update != "sequential" or family.critic_steps > 1 or family.r1 or family.r2 or family.lecam:
             raise InputError(
-                "families: under torchrun only `update: sequential` works, which uses one gradient at a time"
+                "families: under torchrun only `update: sequential` works, which uses one gradient at a time, with one critic step and without r1, r2 and lecam"
             )
         if self.training.batch_size < 2 * self.world:
             raise InputError(f"training.batch_size: {self.world} processes need at least {2 * self.world}, got {self.training.batch_size}")  # fmt: skip
@@ -97,14 +98,14 @@ class Distributed(Single):
     def _open(self, key: int) -> ShardedStream:
         return ShardedStream(Stream(key, self.device), self.whole, self.rank, self.world)
 
-    def generator(self, latents: torch.Tensor) -> torch.Tensor:
+    def generator(self, latents: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         network = self.reduced[G] if torch.is_grad_enabled() else self.networks[G]
-        return network(latents)
+        return network(latents, labels)
 
-    def discriminator(self, images: torch.Tensor) -> torch.Tensor:
+    def discriminator(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         # In G's step, whose images come with a gradient, D's own gradients are not wanted and must not be exchanged.
         network = self.networks[D] if images.requires_grad else self.reduced[D]
-        return network(images, self._stream())
+        return network(images, labels, self._stream())
 
     def gradients(self, player: str, loss: torch.Tensor, retain: bool = False) -> list[torch.Tensor]:
         weights = self.weights[player]

@@ -35,9 +35,13 @@ def spacing(images: torch.Tensor) -> float:
 
 @dataclass
 class Monitor:
-    """real_spacing: of real images of the class. ailing: how many looks in a row were not OK."""
+    """real_spacing: of real images of the class. saturates: whether a D that is always right is an ailment.
+
+    ailing: how many looks in a row were not OK.
+    """
 
     real_spacing: float
+    saturates: bool = True
     largest_gradient: float = 0.0
     ailing: int = 0
     last: str = field(default=OK)
@@ -52,7 +56,7 @@ class Monitor:
             self.last = NOT_FINITE
         elif diversity < _COLLAPSED_BELOW:
             self.last = COLLAPSED
-        elif min(row["d_acc_real"], row["d_acc_fake"]) > _ALWAYS_RIGHT:
+        elif self.saturates and min(row["d_acc_real"], row["d_acc_fake"]) > _ALWAYS_RIGHT:
             self.last = SATURATED
         elif row["g_gradient"] < _VANISHED * self.largest_gradient:
             self.last = VANISHING

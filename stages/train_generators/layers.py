@@ -17,20 +17,61 @@ def prefers_library(tensor: torch.Tensor) -> bool:
     return tensor.is_cuda
 
 
-class Convolution(nn.Conv2d):
+class Spectral(nn.Module):
+    """A layer with a `weight` that can be divided by its largest singular value (Miyato et al. 2018, "Spectral normalization").
+
+    `limit` switches it on. `direction`, float (outputs,), is then the singular vector found so far: whoever trains the
+    layer calls `power_iteration` after each change of the weight.
+    """
+
+    def limit(self) -> Spectral:
+        self.register_buffer("direction", torch.ones(len(self.weight)) / len(self.weight) ** 0.5)
+        return self
+
+    @property
+    def limited(self) -> bool:
+        return "direction" in self._buffers
+
+    def effective_weight(self) -> torch.Tensor:
+        if not self.limited:
+            return self.weight
+        rows = self.weight.flatten(1)
+        right = F.normalize(rows.detach().t() @ self.direction, dim=0)
+        return self.weight / (self.direction @ (rows @ right))
+
+
+def power_iteration(weight: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+    """The next `direction`. weight: ([R,] outputs, inputs); direction: ([R,] outputs)."""
+    right = F.normalize(weight.mT @ direction.unsqueeze(-1), dim=-2)
+    return F.normalize(weight @ right, dim=-2).squeeze(-1)
+
+
+class Linear(Spectral, nn.Linear):
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return F.linear(values, self.effective_weight(), self.bias)
+
+
+class Embedding(nn.Linear):
+    """labels: float (N, K), one-hot or multi-hot -> (N, size): the row of the label, or the sum of the rows of those present."""
+
+    def __init__(self, labels: int, size: int):
+        super().__init__(labels, size, bias=False)
+
+
+class Convolution(Spectral, nn.Conv2d):
     """A convolution whose output is input size / stride, rounded up."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        kernel, stride = self.kernel_size[0], self.stride[0]
+        weight, kernel, stride = self.effective_weight(), self.kernel_size[0], self.stride[0]
         height, width = images.shape[-2:]
         pads = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (width, height)]
         same = pads[0] // 2 if pads[0] == pads[1] and pads[0] % 2 == 0 else 0
         if any(pads) and not same:
             images = F.pad(images, [pads[0] // 2, pads[0] - pads[0] // 2, pads[1] // 2, pads[1] - pads[1] // 2])
         if self.in_channels > _FEW_CHANNELS or prefers_library(images):
-            return F.conv2d(images, self.weight, self.bias, stride, same)
+            return F.conv2d(images, weight, self.bias, stride, same)
         columns = F.unfold(images, kernel, padding=same, stride=stride).transpose(1, 2)
-        maps = F.linear(columns, self.weight.flatten(1), self.bias)
+        maps = F.linear(columns, weight.flatten(1), self.bias)
         return maps.transpose(1, 2).unflatten(2, (-(-height // stride), -(-width // stride)))
 
 
@@ -64,6 +105,25 @@ class BatchNorm(nn.BatchNorm2d):
         if self.training and not self.collecting:
             return F.batch_norm(maps, None, None, self.weight, self.bias, True, 0.0, self.eps)
         return super().forward(maps)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation whose scale and shift belong to the labels (de Vries et al. 2017): 1 + labels @ scale, labels @ shift."""
+
+    def __init__(self, width: int, labels: int):
+        super().__init__()
+        self.norm = BatchNorm(width, affine=False)
+        self.scale, self.shift = Embedding(labels, width), Embedding(labels, width)
+
+    def forward(self, maps: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        scale, shift = (values(labels)[:, :, None, None] for values in (self.scale, self.shift))
+        return torch.addcmul(shift, self.norm(maps), 1 + scale)
+
+
+def batch_deviation(maps: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) -> (N, 1, H, W): the mean over places and maps of the standard deviation over the batch (Karras et al. 2018)."""
+    deviation = (maps.var(0, correction=0) + 1e-8).sqrt().mean()
+    return deviation.expand(len(maps), 1, *maps.shape[2:])
 
 
 class Dropout(nn.Module):

@@ -1,4 +1,4 @@
-"""The stage: train the generators of one arm, one per class."""
+"""The stage: train the generators of one arm, one per class or one for all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from stages.prepare.params import Compute, flat
 from stages.prepare.splits import derive_seed, subset
 from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
-from stages.train_generators import archive, checkpoints, distributed, health, previews
+from stages.train_generators import archive, checkpoints, distributed, families, health, previews
+from stages.train_generators.conditions import Wishes
 from stages.train_generators.images import FileImages, digest
 from stages.train_generators.params import Family, Training
 from stages.train_generators.strategies import train_arm
@@ -23,6 +25,7 @@ from stages.train_generators.trainer import Replica, Trained
 from stages.train_generators.updates import TRACKED
 
 _GIF_PIXELS = 32  # frames of this size keep the report small
+_ROWS_SHOWN = 12
 _LOGGED = (*TRACKED, "diversity")
 
 
@@ -39,27 +42,15 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     _, labels = load_set(layout.tensors)
     images = FileImages(layout.tensors / "images.npy")
     facts = load_json(layout.tensors / "dataset.json")
-    classes, mirrored = facts["classes"], facts["mirror"]
+    families.check(arm.generator, params.family, facts["classes"])
     chosen = subset(labels, arm.percent, arm.seed)
     labels = labels[chosen]
+    wishes = Wishes.of(params.family, facts["classes"], labels)
 
     data = digest(images, chosen)
-    settings = {"family": asdict(params.family), "training": asdict(params.training), "mirror": mirrored, "data": data}
+    settings = {"family": asdict(params.family), "training": asdict(params.training), "mirror": facts["mirror"], "data": data}  # fmt: skip
     folder = checkpoints.open_folder(layout.checkpoints, arm.name, flat(settings), distributed.leads())
-    replicas = [
-        Replica(
-            name,
-            arm.generator,
-            params.family,
-            params.training,
-            chosen[labels == label],
-            derive_seed(arm.seed, "generator", label),
-            mirrored[label],
-            folder / f"class-{label}",
-            data,
-        )
-        for label, name in enumerate(classes)
-    ]
+    replicas = plan(params, chosen, labels, facts, wishes, folder, data)
     trained: list[Trained | None] = [None] * len(replicas)
 
     with closing(train_arm(arm.name, replicas, images, params.compute)) as results:
@@ -75,7 +66,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
 
     if not distributed.leads():
         return  # the leading process of torchrun writes what all have trained
-    write(layout.generator(arm), arm.generator, params.family, trained, tracker)
+    write(layout.generator(arm), arm.generator, params.family, wishes, trained, tracker)
     unwell = [result.name for result in trained if result.epochs[-1]["health"] != health.OK]
     tracker.log_metrics(
         {"unwell_classes": len(unwell), "restarts": sum(result.epochs[-1]["attempt"] for result in trained)}
@@ -84,17 +75,41 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     checkpoints.clear_owner(layout.checkpoints, arm.name)
 
 
-def write(folder: Path, family_name: str, family: Family, trained: list[Trained], tracker: Tracker) -> None:
+def plan(
+    params: Params, rows: np.ndarray, labels: np.ndarray, facts: dict[str, Any], wishes: Wishes, folder: Path | None, data: str
+) -> list[Replica]:  # fmt: skip
+    """The arm's replicas. rows: of its images; labels: theirs. facts: of the data set. folder: for their checkpoints."""
+    arm, family = params.arm, params.family
+    allowed = np.array(facts["mirror"])
+
+    def replica(name: str, place: int, own: slice | np.ndarray, **more: Any) -> Replica:
+        mirrored = np.all(allowed) if labels.ndim > 1 else allowed[labels[own]]
+        seed = derive_seed(arm.seed, "generator", place)
+        kept = folder / f"class-{place}" if folder else None
+        return Replica(name, arm.generator, family, params.training, rows[own], seed, mirrored, checkpoints=kept, data=data, **more)  # fmt: skip
+
+    if family.labels == "per_class":
+        return [replica(name, label, labels == label) for label, name in enumerate(wishes.names)]
+    if family.labels == "none":
+        return [replica("all", 0, slice(None))]
+    told = labels if family.labels == "conditional" else labels.astype(np.uint8)
+    shown = wishes.vectors[wishes.commonest(_ROWS_SHOWN)]
+    return [replica("all", 0, slice(None), labels=told, label_length=wishes.vectors.shape[1], shown=shown)]
+
+
+def write(
+    folder: Path, family_name: str, family: Family, wishes: Wishes, trained: list[Trained], tracker: Tracker
+) -> None:
     weights = {name: np.stack([each.weights[name] for each in trained]) for name in trained[0].weights}
-    shape = trained[0].previews.shape[2:]
-    archive.save(folder, archive.GeneratorArchive(family_name, family, shape, [each.name for each in trained], weights))
+    shape = trained[0].previews.shape[3:]
+    archive.save(folder, archive.GeneratorArchive(family_name, family, shape, wishes, weights))
 
     columns = ["class", "attempt", "epoch", "images_seen", *_LOGGED, "health", "images_per_second"]
     save_table(
         folder / "training.csv", columns, ({"class": each.name, **row} for each in trained for row in each.epochs)
     )
 
-    sheets = [np.stack(rows) for rows in zip(*(each.previews for each in trained))]
+    sheets = [np.concatenate(rows) for rows in zip(*(each.previews for each in trained))]
     for epoch, sheet in enumerate(sheets, 1):
         content = previews.png(previews.grid(sheet))
         save_bytes(folder / "samples" / f"epoch-{epoch:04d}.png", content)

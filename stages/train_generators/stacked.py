@@ -14,12 +14,11 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from stages.prepare.pixels import normalize
-from stages.train_generators.augment import mirror, translate
-from stages.train_generators.networks import draw_latents
+from stages.train_generators.augment import augments, differentiable
+from stages.train_generators.initialization import draw_latents
 from stages.train_generators.randomness import Stream, fold
-from stages.train_generators.team import Adam, Single, Team, published
-from stages.train_generators.updates import D, G
+from stages.train_generators.team import Batch, Single, Team, prepared, published, settle
+from stages.train_generators.updates import D, G, Real
 
 _WARM_UP = 3
 """Steps before a graph is captured: libraries choose their algorithms meanwhile."""
@@ -34,51 +33,53 @@ class Stacked(Team):
     def __init__(self, singles: list[Single], bf16: bool = False, graphs: bool = True):
         first = singles[0]
         self.family, self.training, self.shape, self.device = first.family, first.training, first.shape, first.device
-        self.module, self.objective, self.update = first.module, first.objective, first.update
+        self.labels, self.module, self.objective, self.update = (
+            first.labels,
+            first.module,
+            first.objective,
+            first.update,
+        )
         self.bf16, self.graphs = bf16, graphs and self.device.type == "cuda"
-        self.networks = first.networks
+        self.networks, self.limited = first.networks, first.limited
         self.names = {
-            player: [name for name, _ in network.named_parameters()] for player, network in self.networks.items()
+            player: [name for name, _ in network.named_parameters()]
+            + [name for name, _ in network.named_buffers() if name.endswith("direction")]
+            for player, network in self.networks.items()
         }
         self.keys = torch.tensor([single.seed for single in singles], device=self.device)
-        self.mirrored = torch.tensor([single.mirrored for single in singles], device=self.device)
-        self.any_mirrored = any(single.mirrored for single in singles)
+        self.mirrored = any(single.mirrored for single in singles)
         self.weights = {
-            player: [
-                torch.stack(each).detach().requires_grad_()
-                for each in zip(*(single.weights[player] for single in singles))
-            ]
+            player: [weight.detach().requires_grad_() for weight in _stack([one.weights[player] for one in singles])]
             for player in (G, D)
         }
-        self.adam = {player: Adam(self.weights[player], first.adam[player].params) for player in (G, D)}
-        for player, adam in self.adam.items():
-            stack = [single.adam[player].state() for single in singles]
-            adam.load(
-                {
-                    name: [torch.stack(each) for each in zip(*(one[name] for one in stack))]
-                    for name in ("first", "second")
-                }
-                | {"steps": stack[0]["steps"]}
-            )
-        self.average = [torch.stack(each) for each in zip(*(single.average for single in singles))]
+        self.directions = {player: _stack([one.directions[player] for one in singles]) for player in (G, D)}
+        self.optimizers = {}
+        for player, optimizer in first.optimizers.items():
+            self.optimizers[player] = type(optimizer)(self.weights[player], optimizer.params)
+            each = [single.optimizers[player].state() for single in singles]
+            stacks = {name: _stack([one[name] for one in each]) for name in ("first", "second")}
+            self.optimizers[player].load(stacks | {"steps": each[0]["steps"]})
+        self.average = _stack([single.average for single in singles])
+        self.anchors = torch.stack([single.anchors for single in singles])
         self.sums = torch.stack([single.sums for single in singles])
         self._forget_graph()
 
     def _forget_graph(self) -> None:
         self.graph: torch.cuda.CUDAGraph | None = None
         self.taken = 0
-        self.real: torch.Tensor | None = None
+        self.batch: Batch | None = None
         self.number = torch.zeros((), dtype=torch.int64, device=self.device)
         self.share, self.newest = (torch.zeros((), device=self.device) for _ in range(2))
 
-    def step(self, number: int, real: torch.Tensor, share: float, newest: float) -> None:
-        """real: uint8 (R, N, C, S, S). share: of the learning rates. newest: weight of the new weights in the average."""
+    def step(self, number: int, batch: Batch, share: float, newest: float) -> None:
+        """share: of the learning rates. newest: weight of the new weights in the average."""
         self.number.fill_(number)
         self.share.fill_(share)
         self.newest.fill_(newest)
-        if self.real is None:
-            self.real = torch.empty_like(real)
-        self.real.copy_(real, non_blocking=True)
+        if self.batch is None:
+            self.batch = Batch(*(torch.empty_like(part) for part in batch))
+        for own, part in zip(self.batch, batch):
+            own.copy_(part, non_blocking=True)
         self.taken += 1
         if not self.graphs:
             self._take()
@@ -97,12 +98,12 @@ class Stacked(Team):
 
     def _take(self) -> None:
         self.step_keys, self.calls = fold(self.keys, self.number), 0
-        real = normalize(self.real)
-        if self.any_mirrored:
-            real = torch.vmap(lambda images, allowed, key: mirror(images, allowed, Stream(key)))(
-                real, self.mirrored, fold(self.step_keys, 0)
+        images = torch.vmap(
+            lambda images, labels, mirrored, key: prepared(
+                Batch(images, labels, mirrored), self.training, self.mirrored, Stream(key)
             )
-        self.sums += self.update(self, real)
+        )(*self.batch, fold(self.step_keys, 0))
+        self.sums += self.update(self, Real(images, self.batch.labels))
         with torch.no_grad():
             for average, weight in zip(self.average, self.weights[G]):
                 average.lerp_(weight, self.newest)
@@ -114,28 +115,31 @@ class Stacked(Team):
     def _precision(self) -> AbstractContextManager:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
-    def latents(self, count: int) -> torch.Tensor:
-        return torch.vmap(lambda key: draw_latents(count, self.family, Stream(key)))(self._keys())
+    def generate(self, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def one(weights: list[torch.Tensor], labels: torch.Tensor, key: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            latents = draw_latents(len(labels), self.family, Stream(key))
+            return functional_call(self.networks[G], dict(zip(self.names[G], weights)), (latents, labels))
+
+        with self._precision():
+            images, labels = torch.vmap(one)(self.weights[G] + self.directions[G], labels, self._keys())
+        return images.float(), labels.float()
+
+    def uniform(self, count: int) -> torch.Tensor:
+        return torch.vmap(lambda key: Stream(key).uniform(count))(self._keys())
 
     def augment(self, images: torch.Tensor) -> torch.Tensor:
-        if not self.training.translation:
+        if not augments(self.training):
             return images
-        share = self.training.translation
-        return torch.vmap(lambda images, key: translate(images, share, Stream(key)))(images, self._keys())
+        return torch.vmap(lambda images, key: differentiable(images, self.training, Stream(key)))(images, self._keys())
 
-    def generator(self, latents: torch.Tensor) -> torch.Tensor:
-        def one(weights: list[torch.Tensor], latents: torch.Tensor) -> torch.Tensor:
-            return functional_call(self.networks[G], dict(zip(self.names[G], weights)), (latents,))
-
-        with self._precision():
-            return torch.vmap(one)(self.weights[G], latents).float()
-
-    def discriminator(self, images: torch.Tensor) -> torch.Tensor:
-        def one(weights: list[torch.Tensor], images: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-            return functional_call(self.networks[D], dict(zip(self.names[D], weights)), (images, Stream(key)))
+    def discriminator(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        def one(
+            weights: list[torch.Tensor], images: torch.Tensor, labels: torch.Tensor, key: torch.Tensor
+        ) -> torch.Tensor:
+            return functional_call(self.networks[D], dict(zip(self.names[D], weights)), (images, labels, Stream(key)))
 
         with self._precision():
-            return torch.vmap(one)(self.weights[D], images, self._keys()).float()
+            return torch.vmap(one)(self.weights[D] + self.directions[D], images, labels, self._keys()).float()
 
     def gradients(self, player: str, loss: torch.Tensor, retain: bool = False) -> list[torch.Tensor]:
         # The sum's gradient in one replica's weights is that of its own loss.
@@ -145,30 +149,37 @@ class Stacked(Team):
         return torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
 
     def descend(self, player: str, gradients: list[torch.Tensor]) -> None:
-        self.adam[player].step(gradients, self.share)
+        self.optimizers[player].step(gradients, self.share)
+        settle(self.family, player, self.weights[player], self.limited[player], self.directions[player])
 
     def means(self, position: int, steps: int) -> list[float]:
         means = (self.sums[position] / steps).tolist()
         self.sums[position].zero_()
         return means
 
-    def published(self, position: int, batches: Iterable[torch.Tensor]) -> nn.Module:
-        network = self.module.build_generator(self.family, self.shape)
+    def published(self, position: int, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> nn.Module:
+        network = self.module.build_generator(self.family, self.shape, self.labels)
         return published(network, [average[position] for average in self.average], batches)
 
     def state(self, position: int) -> dict[str, Any]:
         """As Single's, so that a replica may go on either way."""
-        adams = {
-            f"{player}_adam": {
-                "first": [tensor[position].clone() for tensor in adam.first],
-                "second": [tensor[position].clone() for tensor in adam.second],
-                "steps": adam.steps,
-            }
-            for player, adam in self.adam.items()
+
+        def own(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+            return [tensor[position].detach().clone() for tensor in tensors]
+
+        state: dict[str, Any] = {
+            "average": own(self.average),
+            "anchors": self.anchors[position].clone(),
+            "sums": self.sums[position].clone(),
         }
-        weights = {player: [weight[position].detach().clone() for weight in self.weights[player]] for player in (G, D)}
-        average = [tensor[position].clone() for tensor in self.average]
-        return {**weights, **adams, "average": average, "sums": self.sums[position].clone()}
+        for player, optimizer in self.optimizers.items():
+            state[player], state[f"{player}_directions"] = own(self.weights[player]), own(self.directions[player])
+            state[f"{player}_optimizer"] = {
+                "first": own(optimizer.first),
+                "second": own(optimizer.second),
+                "steps": optimizer.steps,
+            }
+        return state
 
     @torch.no_grad()
     def keep(self, positions: list[int]) -> None:
@@ -176,10 +187,14 @@ class Stacked(Team):
         if not positions:
             return
         kept = torch.tensor(positions, device=self.device)
-        self.keys, self.mirrored, self.sums = self.keys[kept], self.mirrored[kept], self.sums[kept]
+        self.keys, self.sums, self.anchors = self.keys[kept], self.sums[kept], self.anchors[kept]
         self.average = [tensor[kept] for tensor in self.average]
-        for player, adam in self.adam.items():
+        for player, optimizer in self.optimizers.items():
             self.weights[player] = [weight[kept].detach().requires_grad_() for weight in self.weights[player]]
-            adam.weights = self.weights[player]
-            adam.first, adam.second = ([tensor[kept] for tensor in tensors] for tensors in (adam.first, adam.second))
+            self.directions[player] = [direction[kept] for direction in self.directions[player]]
+            optimizer.keep(self.weights[player], kept)
         self._forget_graph()
+
+
+def _stack(lists: list[list[torch.Tensor]]) -> list[torch.Tensor]:
+    return [torch.stack(each) for each in zip(*lists)]

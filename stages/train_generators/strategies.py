@@ -39,7 +39,7 @@ def train_arm(
     strategy = compute.strategy
     if strategy == "auto":
         strategy = "stacked" if device.type == "cuda" else "processes"
-    total = sum(replica.steps * replica.training.batch_size for replica in replicas)
+    total = sum(replica.steps * replica.images_per_step for replica in replicas)
     with Progress(name, total, "images") as progress:
         watch = partial(_show, progress)
         if compute.cluster:
@@ -61,7 +61,10 @@ def train_arm(
                     yield from results
                 return
             join = partial(Stacked, bf16=compute.precision == "bf16") if strategy == "stacked" else None
-            count = 1 if device.type == "cpu" and not join else torch.get_num_threads()
+            # A single generator has the machine to itself; one of several takes one thread, alone or beside others, so that
+            # its weights do not depend on how many are trained at once.
+            alone = replicas[0].family.labels != "per_class"
+            count = 1 if device.type == "cpu" and not join and not alone else torch.get_num_threads()
             setup = Setup(device, resident_bytes(compute, device), join)
             with threads(count), closing(train(replicas, images, setup, watch)) as results:
                 yield from results

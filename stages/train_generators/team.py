@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,49 +11,34 @@ from torch import nn
 
 from stages.prepare.pixels import normalize
 from stages.prepare.splits import derive_seed
-from stages.train_generators import families
-from stages.train_generators.augment import mirror, translate
-from stages.train_generators.networks import draw_latents, initialize, with_own_statistics
-from stages.train_generators.params import Adam as AdamParams
+from stages.train_generators import families, optimizers
+from stages.train_generators.augment import augments, differentiable, mirror, rotate
+from stages.train_generators.initialization import draw_latents, initialize, limited, with_own_statistics
+from stages.train_generators.layers import power_iteration
 from stages.train_generators.params import Family, Training
 from stages.train_generators.randomness import Stream, fold
-from stages.train_generators.updates import TRACKED, UPDATES, D, G, Players
+from stages.train_generators.updates import TRACKED, UPDATES, D, G, Players, Real
 
 
-class Adam:
-    """torch's fused kernel on a list of tensors.
+class Batch(NamedTuple):
+    """What a step is given. images: uint8 ([R,] N, C, S, S). labels: float ([R,] N, K). mirrored: bool ([R,] N), which may be flipped."""
 
-    torch.optim.Adam runs the same kernel, but its first use imports torch's compiler, which takes 3 seconds a process.
-    """
+    images: torch.Tensor
+    labels: torch.Tensor
+    mirrored: torch.Tensor
 
-    def __init__(self, weights: list[torch.Tensor], params: AdamParams):
-        self.weights, self.params = weights, params
-        weights = [weight.detach() for weight in weights]
-        self.first = [torch.zeros_like(weight) for weight in weights]
-        self.second = [torch.zeros_like(weight) for weight in weights]
-        self.steps = [torch.zeros((), device=weight.device) for weight in weights]
+    @classmethod
+    def unlabelled(cls, images: torch.Tensor, mirrored: bool = False) -> Batch:
+        count, device = images.shape[:-3], images.device
+        return cls(images, torch.zeros(*count, 0, device=device), torch.full(count, mirrored, device=device))
 
-    def step(self, gradients: list[torch.Tensor], share: float | torch.Tensor) -> None:
-        """share: of the learning rate, by its schedule."""
-        # The kernel walks through memory: a gradient must be laid out as its weight, which autograd.grad does not promise.
-        gradients = [
-            gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
-            for weight, gradient in zip(self.weights, gradients, strict=True)
-        ]
-        torch._foreach_add_(self.steps, 1)
-        torch._fused_adam_(
-            self.weights, gradients, self.first, self.second, [], self.steps,
-            lr=self.params.learning_rate * share, beta1=self.params.beta1, beta2=self.params.beta2,
-            weight_decay=0.0, eps=1e-8, amsgrad=False, maximize=False,
-        )  # fmt: skip
 
-    def state(self) -> dict[str, Any]:
-        return {"first": self.first, "second": self.second, "steps": self.steps}
-
-    def load(self, state: dict[str, Any]) -> None:
-        for name, tensors in self.state().items():
-            for own, saved in zip(tensors, state[name], strict=True):
-                own.copy_(saved)
+def prepared(batch: Batch, training: Training, any_mirrored: bool, stream: Stream) -> torch.Tensor:
+    """The real images of a step, for one replica: float (N, C, S, S)."""
+    images = normalize(batch.images)
+    if any_mirrored:
+        images = mirror(images, batch.mirrored, stream)
+    return rotate(images, training.rotation, stream) if training.rotation else images
 
 
 class Team(Players):
@@ -68,23 +53,39 @@ class Team(Players):
         return wanted
 
 
+@torch.no_grad()
+def settle(
+    family: Family, player: str, weights: list[torch.Tensor], limited: list[int], directions: list[torch.Tensor]
+) -> None:
+    """What follows a step of a player: clipped weights; singular vectors brought up to date.
+
+    limited: places, among `weights`, of those under spectral normalisation; directions: theirs.
+    """
+    if player == D and family.clip:
+        torch._foreach_clamp_min_(weights, -family.clip)
+        torch._foreach_clamp_max_(weights, family.clip)
+    for place, direction in zip(limited, directions, strict=True):
+        rows = weights[place].flatten(direction.dim())
+        direction.copy_(power_iteration(rows, direction))
+
+
 class Single(Team):
     """One replica as plain modules, for a CPU.
 
-    family_name, family: what is trained. shape: (C, S, S). seed: all its randomness comes from it.
-    mirrored: whether real images may be flipped. Every draw has its own key, (seed, step, number of the draw).
+    family_name, family: what is trained. shape: (C, S, S). labels: length of a label, 0 for none. seed: all its randomness
+    comes from it. mirrored: whether any real image may be flipped. Every draw has its own key, (seed, step, number of the draw).
     """
 
     def __init__(
-        self, family_name: str, family: Family, training: Training, shape: tuple[int, int, int],
+        self, family_name: str, family: Family, training: Training, shape: tuple[int, int, int], labels: int,
         seed: int, mirrored: bool, device: torch.device,
     ):  # fmt: skip
         self.family, self.training, self.shape, self.device = family, training, shape, device
-        self.seed, self.mirrored = seed, mirrored
+        self.labels, self.seed, self.mirrored = labels, seed, mirrored
         self.module = families.load(family_name)
         self.networks = {
-            G: self.module.build_generator(family, shape),
-            D: self.module.build_discriminator(family, shape),
+            G: self.module.build_generator(family, shape, labels),
+            D: self.module.build_discriminator(family, shape, labels),
         }
         rng = torch.Generator().manual_seed(derive_seed(seed, "initial weights"))
         for network in self.networks.values():
@@ -92,21 +93,26 @@ class Single(Team):
             initialize(network, family.initialization, rng)
             network.to(device)
         self.weights = {player: list(network.parameters()) for player, network in self.networks.items()}
-        self.adam = {
-            G: Adam(self.weights[G], family.generator_optimizer),
-            D: Adam(self.weights[D], family.discriminator_optimizer),
+        self.optimizers = {
+            G: optimizers.build(self.weights[G], family.generator_optimizer),
+            D: optimizers.build(self.weights[D], family.discriminator_optimizer),
         }
+        self.limited, self.directions = {}, {}
+        for player, network in self.networks.items():
+            layers = limited(network)
+            place = {id(weight): number for number, weight in enumerate(self.weights[player])}
+            self.limited[player] = [place[id(layer.weight)] for layer in layers]
+            self.directions[player] = [layer.direction for layer in layers]
         self.average = [weight.detach().clone() for weight in self.weights[G]]
         self.objective, self.update = self.module.objective(family), UPDATES[family.update]
+        self.anchors = torch.zeros(2, device=device)
         self.sums = torch.zeros(len(TRACKED), device=device)
 
-    def step(self, number: int, real: torch.Tensor, share: float, newest: float) -> None:
-        """real: uint8 (N, C, S, S). share: of the learning rates. newest: weight of the new weights in the average."""
+    def step(self, number: int, batch: Batch, share: float, newest: float) -> None:
+        """share: of the learning rates. newest: weight of the new weights in the average."""
         self.step_key, self.calls, self.share = fold(self.seed, number), 0, share
-        real = normalize(real)
-        if self.mirrored:
-            real = mirror(real, True, self._open(fold(self.step_key, 0)))
-        self.sums += self.update(self, real)
+        images = prepared(batch, self.training, self.mirrored, self._open(fold(self.step_key, 0)))
+        self.sums += self.update(self, Real(images, batch.labels))
         torch._foreach_lerp_(self.average, [weight.detach() for weight in self.weights[G]], newest)
 
     def _stream(self) -> Stream:
@@ -116,19 +122,20 @@ class Single(Team):
     def _open(self, key: int) -> Stream:
         return Stream(key, self.device)
 
-    def latents(self, count: int) -> torch.Tensor:
-        return draw_latents(count, self.family, self._stream())
+    def generate(self, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.generator(draw_latents(len(labels), self.family, self._stream()), labels)
+
+    def uniform(self, count: int) -> torch.Tensor:
+        return self._stream().uniform(count)
 
     def augment(self, images: torch.Tensor) -> torch.Tensor:
-        if not self.training.translation:
-            return images
-        return translate(images, self.training.translation, self._stream())
+        return differentiable(images, self.training, self._stream()) if augments(self.training) else images
 
-    def generator(self, latents: torch.Tensor) -> torch.Tensor:
-        return self.networks[G](latents)
+    def generator(self, latents: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.networks[G](latents, labels)
 
-    def discriminator(self, images: torch.Tensor) -> torch.Tensor:
-        return self.networks[D](images, self._stream())
+    def discriminator(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self.networks[D](images, labels, self._stream())
 
     def gradients(self, player: str, loss: torch.Tensor, retain: bool = False) -> list[torch.Tensor]:
         return list(torch.autograd.grad(loss, self.weights[player], retain_graph=retain))
@@ -137,7 +144,8 @@ class Single(Team):
         return torch.stack(torch._foreach_norm(gradients)).norm()
 
     def descend(self, player: str, gradients: list[torch.Tensor]) -> None:
-        self.adam[player].step(gradients, self.share)
+        self.optimizers[player].step(gradients, self.share)
+        settle(self.family, player, self.weights[player], self.limited[player], self.directions[player])
 
     def means(self, position: int, steps: int) -> list[float]:
         """The TRACKED numbers over the last `steps` steps, which are then forgotten."""
@@ -145,30 +153,32 @@ class Single(Team):
         self.sums.zero_()
         return means
 
-    def published(self, position: int, batches: Iterable[torch.Tensor]) -> nn.Module:
-        """The averaged generator, its batch normalisation knowing the statistics over `batches` of latents."""
-        return published(self.module.build_generator(self.family, self.shape), self.average, batches)
+    def published(self, position: int, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> nn.Module:
+        """The averaged generator, its batch normalisation knowing the statistics over `batches` of latents and labels."""
+        return published(self.module.build_generator(self.family, self.shape, self.labels), self.average, batches)
 
     def state(self, position: int) -> dict[str, Any]:
         """All that changes while it trains: tensors and lists and dicts of them."""
         with torch.no_grad():
             return {
                 **{player: [weight.detach() for weight in weights] for player, weights in self.weights.items()},
-                **{f"{player}_adam": adam.state() for player, adam in self.adam.items()},
+                **{f"{player}_optimizer": optimizer.state() for player, optimizer in self.optimizers.items()},
+                **{f"{player}_directions": directions for player, directions in self.directions.items()},
                 "average": self.average,
+                "anchors": self.anchors,
                 "sums": self.sums,
             }
 
     @torch.no_grad()
     def load(self, state: dict[str, Any]) -> None:
-        for own, saved in (
-            *((self.weights[player], state[player]) for player in (G, D)),
-            (self.average, state["average"]),
-        ):
+        pairs = [(self.average, state["average"])]
+        for player in (G, D):
+            pairs += [(self.weights[player], state[player]), (self.directions[player], state[f"{player}_directions"])]
+            self.optimizers[player].load(state[f"{player}_optimizer"])
+        for own, saved in pairs:
             for tensor, value in zip(own, saved, strict=True):
                 tensor.copy_(value)
-        for player, adam in self.adam.items():
-            adam.load(state[f"{player}_adam"])
+        self.anchors.copy_(state["anchors"])
         self.sums.copy_(state["sums"])
 
     def keep(self, positions: list[int]) -> None:
@@ -176,7 +186,9 @@ class Single(Team):
 
 
 @torch.no_grad()
-def published(network: nn.Module, average: list[torch.Tensor], batches: Iterable[torch.Tensor]) -> nn.Module:
+def published(
+    network: nn.Module, average: list[torch.Tensor], batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
+) -> nn.Module:
     network.to(device=average[0].device, memory_format=torch.channels_last).requires_grad_(False)
     for own, value in zip(network.parameters(), average, strict=True):
         own.copy_(value)

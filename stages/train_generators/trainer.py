@@ -1,10 +1,11 @@
-"""Train replicas: each one generator against one discriminator on the images of one class."""
+"""Train replicas: each one generator against one discriminator, on the images of one class or of all."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,16 @@ from stages.prepare.params import flat
 from stages.prepare.pixels import to_uint8
 from stages.prepare.splits import derive_seed
 from stages.prepare.tracker import say
-from stages.train_generators import health
+from stages.train_generators import families, health
 from stages.train_generators.checkpoints import Checkpoints, Pace
+from stages.train_generators.conditions import encode
 from stages.train_generators.images import Images, Sampler, batches
-from stages.train_generators.networks import draw_latents
+from stages.train_generators.initialization import draw_latents
 from stages.train_generators.params import Family, Training
 from stages.train_generators.randomness import Stream
 from stages.train_generators.stacked import Stacked
 from stages.train_generators.stopping import Request, heeded
-from stages.train_generators.team import Single
+from stages.train_generators.team import Batch, Single
 from stages.train_generators.updates import TRACKED
 
 _STATISTICS_BATCHES = 20
@@ -44,7 +46,9 @@ class Replica:
     """What one training run is given.
 
     name: of its class. rows: int64 (n,), of its images. seed: all its randomness comes from it.
-    mirrored: whether a mirror image is of the same class, so that real images may be flipped.
+    mirrored: bool (n,), or one for all: whether a mirror image has the same label, so that a real image may be flipped.
+    labels: what it is told of each image, int64 (n,) or multi-hot (n, K); None: nothing. label_length: K, 0 for None.
+    shown: float32 (V, K), the labels of which its previews show a row each.
     checkpoints: folder for its progress, or None to keep none. data: names the images, for the checkpoints.
     """
 
@@ -54,13 +58,20 @@ class Replica:
     training: Training
     rows: np.ndarray
     seed: int
-    mirrored: bool = False
+    mirrored: bool | np.ndarray = False
+    labels: np.ndarray | None = None
+    label_length: int = 0
+    shown: np.ndarray = field(default_factory=lambda: np.zeros((1, 0), np.float32))
     checkpoints: Path | None = None
     data: str = ""
 
     @property
+    def images_per_step(self) -> int:
+        return self.training.batch_size * self.family.critic_steps
+
+    @property
     def steps_per_epoch(self) -> int:
-        return ceil((self.training.images_per_epoch or len(self.rows)) / self.training.batch_size)
+        return ceil((self.training.images_per_epoch or len(self.rows)) / self.images_per_step)
 
     @property
     def steps(self) -> int:
@@ -75,7 +86,8 @@ class Replica:
 class Trained:
     """What one training run gives.
 
-    weights: of the published generator, evaluation mode. previews: uint8 (epochs, k, C, S, S) from fixed latents.
+    weights: of the published generator, evaluation mode. previews: uint8 (epochs, V, k, C, S, S) from k fixed latents, one row
+    for each of the labels shown.
     epochs: one row per epoch: attempt, epoch, images_seen, the TRACKED means, diversity, health, images_per_second. An
     attempt that was given up keeps its rows.
     """
@@ -106,12 +118,15 @@ class _Run:
         self.attempt, self.step = attempt, 0
         self.seed = derive_seed(self.replica.seed, "restart", attempt) if attempt else self.replica.seed
         self.previews: list[torch.Tensor] = []
-        self.monitor = health.Monitor(self.spacing)
-        self.sampler = Sampler(len(self.replica.rows), self.replica.training.batch_size, self.seed)
+        self.monitor = health.Monitor(
+            self.spacing, families.load(self.replica.family_name).objective(self.replica.family).saturates
+        )
+        self.sampler = Sampler(len(self.replica.rows), self.replica.images_per_step, self.seed)
 
     def network(self, shape: tuple[int, int, int], device: torch.device, kind: type[Single]) -> Single:
         replica = self.replica
-        single = kind(replica.family_name, replica.family, replica.training, shape, self.seed, replica.mirrored, device)  # fmt: skip
+        mirrored = bool(np.any(replica.mirrored))
+        single = kind(replica.family_name, replica.family, replica.training, shape, replica.label_length, self.seed, mirrored, device)  # fmt: skip
         if self.saved:
             single.load(self.saved["team"])
             self.saved = None
@@ -136,20 +151,23 @@ class _Run:
     def look(self, team: Single | Stacked, position: int, device: torch.device) -> dict[str, Any]:
         """At the end of an epoch: what was tracked, images of the fixed latents, and whether the replica is well."""
         replica, training = self.replica, self.replica.training
-        network = team.published(position, self.latents("statistics", _STATISTICS_OF_A_LOOK, device))
-        latents = Stream(derive_seed(self.seed, "preview"), device)
+        network = team.published(position, self.inputs("statistics", _STATISTICS_OF_A_LOOK, device))
+        stream = Stream(derive_seed(self.seed, "preview"), device)
+        latents = draw_latents(max(health.LOOKED_AT, training.preview_images), replica.family, stream)
+        rows, shown = latents[: training.preview_images], torch.from_numpy(replica.shown).to(device)
         with torch.no_grad():
-            images = to_uint8(network(draw_latents(max(health.LOOKED_AT, training.preview_images), replica.family, latents)))  # fmt: skip
-        self.previews.append(images[: training.preview_images].cpu().contiguous())
+            images = to_uint8(network(latents, self.labels(len(latents), stream))[0])
+            sheet = torch.stack([to_uint8(network(rows, label.expand(len(rows), -1))[0]) for label in shown])
+        self.previews.append(sheet.cpu().contiguous())
         means = dict(zip(TRACKED, team.means(position, replica.steps_per_epoch)))
         diversity, verdict = self.monitor.look(means, images[: health.LOOKED_AT], self.step / replica.steps)
         now = time.perf_counter()
-        speed = (self.step - self.clocked) * training.batch_size / (now - self.clock)
+        speed = (self.step - self.clocked) * replica.images_per_step / (now - self.clock)
         self.clock, self.clocked = now, self.step
         row = {
             "attempt": self.attempt,
             "epoch": self.step // replica.steps_per_epoch,
-            "images_seen": self.step * training.batch_size,
+            "images_seen": self.step * replica.images_per_step,
             **means,
             "diversity": diversity,
             "health": verdict,
@@ -158,12 +176,22 @@ class _Run:
         self.rows.append(row)
         return row
 
-    def latents(self, purpose: str, count: int, device: torch.device) -> list[torch.Tensor]:
+    def labels(self, count: int, stream: Stream) -> torch.Tensor:
+        """float (count, K): of real images, drawn with replacement."""
+        replica = self.replica
+        if replica.labels is None:
+            return torch.zeros(count, 0, device=stream.device)
+        chosen = stream.integers(0, len(replica.labels) - 1, count).cpu().numpy()
+        return encode(torch.from_numpy(replica.labels[chosen]).to(stream.device), replica.label_length)
+
+    def inputs(self, purpose: str, count: int, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """`count` batches of latents and labels."""
         stream, replica = Stream(derive_seed(self.seed, purpose), device), self.replica
-        return [draw_latents(replica.training.batch_size, replica.family, stream) for _ in range(count)]
+        size = replica.training.batch_size
+        return [(draw_latents(size, replica.family, stream), self.labels(size, stream)) for _ in range(count)]
 
     def finished(self, team: Single | Stacked, position: int, device: torch.device) -> Trained:
-        network = team.published(position, self.latents("statistics", _STATISTICS_BATCHES, device))
+        network = team.published(position, self.inputs("statistics", _STATISTICS_BATCHES, device))
         weights = {
             name: value.float().cpu().contiguous().numpy()
             for name, value in network.state_dict().items()
@@ -211,6 +239,8 @@ def train(
 def _in_step(run: _Run, other: _Run) -> bool:
     """Whether one number of the step and one learning rate serve both."""
     decays = run.replica.training.learning_rate_decay != "none"
+    if (run.replica.family, run.replica.label_length) != (other.replica.family, other.replica.label_length):
+        return False
     return run.step == other.step and not (decays and run.replica.steps != other.replica.steps)
 
 
@@ -224,20 +254,22 @@ def _train_group(
     del singles
     offsets = np.cumsum([0, *(len(run.replica.rows) for run in group)])[:-1]
     read = batches(images, np.concatenate([run.replica.rows for run in group]), device, setup.resident_bytes)
+    told = Told([run.replica for run in group], device)
     places = {run.position: offset for run, offset in zip(group, offsets)}
     training, pace, step = group[0].replica.training, Pace(), group[0].step
     while group:
         drawn = np.stack([run.sampler(step) + places[run.position] for run in group])
-        real = read(team.mine(drawn if setup.join else drawn[0]))
-        seen = (step + 1) * training.batch_size
+        mine = team.mine(drawn if setup.join else drawn[0])
+        per_step = group[0].replica.images_per_step
+        seen = (step + 1) * per_step
         share = _share(training, step / group[0].replica.steps)
-        team.step(step, real, share, newest(training.ema_half_life, training.batch_size, seen))
+        team.step(step, Batch(read(mine), *told(mine)), share, newest(training.ema_half_life, per_step, seen))
         step += 1
         staying = []
         for position, run in enumerate(group):
             run.step = step
             row = run.look(team, position, device) if step % run.replica.steps_per_epoch == 0 else None
-            watch(run.position, training.batch_size, row)
+            watch(run.position, per_step, row)
             if row is not None and run.monitor.hopeless and _given_up(run, row):
                 yield run, None
             elif step == run.replica.steps:
@@ -256,6 +288,23 @@ def _train_group(
         if stop:
             request.grant()
             return
+
+
+class Told:
+    """What is known of the images of several replicas, by place: their labels, and whether they may be flipped."""
+
+    def __init__(self, replicas: Sequence[Replica], device: torch.device):
+        self.device, self.length = device, replicas[0].label_length
+        self.mirrored = np.concatenate([np.broadcast_to(each.mirrored, len(each.rows)) for each in replicas])
+        self.labels = np.concatenate([each.labels for each in replicas]) if self.length else None
+
+    def __call__(self, places: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """int64 (...) -> float (..., K), bool (...)."""
+        mirrored = torch.from_numpy(self.mirrored[places]).to(self.device, non_blocking=True)
+        if self.labels is None:
+            return torch.zeros(*places.shape, 0, device=self.device), mirrored
+        labels = torch.from_numpy(self.labels[places]).to(self.device, non_blocking=True)
+        return encode(labels, self.length), mirrored
 
 
 def in_steps(watch: Watch) -> Watch:
@@ -297,6 +346,8 @@ def newest(half_life: int, images: int, images_seen: int) -> float:
 
 def _share(training: Training, progress: float) -> float:
     """Of the learning rates, by their schedule."""
+    if training.learning_rate_decay == "cosine":
+        return (1 + math.cos(math.pi * progress)) / 2
     return min(1.0, 2 * (1 - progress)) if training.learning_rate_decay == "linear" else 1.0
 
 

@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+from stages.prepare.errors import InputError
+from stages.train_generators.params import Family
+
+NAMES = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
 
 
 def load(name: str) -> ModuleType:
-    """The family's module. It offers build_generator, build_discriminator and objective."""
+    """The family's module.
+
+    It offers LABELS, the kinds of labels that it takes; build_generator(family, shape, labels), build_discriminator(family,
+    shape, labels), where `labels` is the length of a label; and objective(family).
+    """
     return import_module(f"{__name__}.{name}")
+
+
+def check(name: str, family: Family, dataset_labels: list[str]) -> None:
+    """dataset_labels: names of the classes or attributes. Raises: InputError for settings that the family cannot have."""
+    module = load(name)
+    if family.labels not in module.LABELS:
+        raise InputError(f"families.{name}.labels: {name} takes {' or '.join(module.LABELS)}, not {family.labels}")
+    try:
+        objective: Any = module.objective(family)
+        if objective.paired and family.update == "sequential":
+            raise ValueError("compares real with minted images; it needs update: alternating or simultaneous")
+        if hasattr(module, "check"):
+            module.check(family, dataset_labels)
+    except ValueError as error:
+        raise InputError(f"families.{name}: {error}") from error

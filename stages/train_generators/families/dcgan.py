@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from stages.train_generators.networks import Discriminator, Generator
+from stages.train_generators.architectures import build_discriminator, build_generator
 from stages.train_generators.objectives import NonSaturating
 from stages.train_generators.params import Family
 
+__all__ = ["LABELS", "build_discriminator", "build_generator", "objective"]
 
-def build_generator(family: Family, shape: tuple[int, int, int]) -> Generator:
-    """shape: (C, S, S) of the images."""
-    return Generator(family.generator, family.latent_size, shape)
-
-
-def build_discriminator(family: Family, shape: tuple[int, int, int]) -> Discriminator:
-    return Discriminator(family.discriminator, shape)
+LABELS = ("per_class", "none")
 
 
 def objective(family: Family) -> NonSaturating:
