@@ -29,7 +29,7 @@ from stages.prepare.params import Compute
 from stages.train_generators.images import ArrayImages
 from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork, Training
 from stages.train_generators.strategies import train_arm
-from stages.train_generators.team import Single
+from stages.train_generators.team import Batch, Single
 from stages.train_generators.trainer import Replica
 
 _ROUNDS = 3
@@ -60,8 +60,10 @@ def wide(size: int, divisor: int) -> Family:
     layers = 3 + more
     return Family(
         latent_size=100,
-        generator=GeneratorNetwork(widths[0], widths[1:], [4] * layers, [2] * layers),
-        discriminator=DiscriminatorNetwork(back, [4] * layers, [2] * layers, head_dropout=0.3),
+        generator=GeneratorNetwork(
+            dense_filters=widths[0], filters=widths[1:], kernels=[4] * layers, strides=[2] * layers
+        ),
+        discriminator=DiscriminatorNetwork(filters=back, kernels=[4] * layers, strides=[2] * layers, head_dropout=0.3),
     )
 
 
@@ -111,10 +113,10 @@ def ceiling() -> list[dict]:
     processes."""
     rows = []
     for name, (family, training, shape, _) in cases().items():
-        single = Single("dcgan", family, training, shape, 0, False, CPU)
+        single = Single("dcgan", family, training, shape, 0, 0, False, CPU)
         real = torch.zeros(training.batch_size, *shape, dtype=torch.uint8)
         with FlopCounterMode(display=False) as counter:
-            single.step(0, real, 1.0, 0.1)
+            single.step(0, Batch.unlabelled(real), 1.0, 0.1)
         step = _everywhere(_step_seconds, family, training, shape)
         rate = _everywhere(_matmul_rate, family, training, shape)
         achieved = counter.get_total_flops() / step
@@ -137,15 +139,17 @@ def _everywhere(work, *arguments) -> float:
 
 
 def _step_seconds(family: Family, training: Training, shape) -> float:
-    single = Single("dcgan", family, training, shape, 0, False, CPU)
+    single = Single("dcgan", family, training, shape, 0, 0, False, CPU)
     real = torch.zeros(training.batch_size, *shape, dtype=torch.uint8)
-    times = [seconds(lambda number=number: single.step(number, real, 1.0, 0.1)) for number in range(20)]
+    times = [
+        seconds(lambda number=number: single.step(number, Batch.unlabelled(real), 1.0, 0.1)) for number in range(20)
+    ]
     return median(times[3:])
 
 
 def _matmul_rate(family: Family, training: Training, shape) -> float:
     """FLOP/s of the networks' layers as matrix products, weighted by their FLOPs."""
-    single = Single("dcgan", family, training, shape, 0, False, CPU)
+    single = Single("dcgan", family, training, shape, 0, 0, False, CPU)
     shapes: list[tuple[int, int, int]] = []
 
     def note(module, inputs, output) -> None:

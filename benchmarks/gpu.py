@@ -35,7 +35,7 @@ from stages.train_generators import layers
 from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork, Training
 from stages.train_generators.stacked import Stacked
 from stages.train_generators.strategies import precision
-from stages.train_generators.team import Single
+from stages.train_generators.team import Batch, Single
 from stages.train_generators.updates import TRACKED
 
 ROOT = Path(__file__).parent.parent
@@ -46,8 +46,8 @@ def mnist_family() -> Family:
     """That of experiments/mnist.yaml, 28 px."""
     return Family(
         latent_size=100,
-        generator=GeneratorNetwork(256, [128], [4, 4], [2, 2]),
-        discriminator=DiscriminatorNetwork([64, 128], [4, 4], [2, 2], head_dropout=0.3),
+        generator=GeneratorNetwork(dense_filters=256, filters=[128]),
+        discriminator=DiscriminatorNetwork(filters=[64, 128], head_dropout=0.3),
     )
 
 
@@ -57,7 +57,7 @@ class Bench:
         self.training = Training(batch_size=8 if small else 128, ema_half_life=10_000)
 
     def singles(self, family: Family, shape, count: int, device: torch.device) -> list[Single]:
-        return [Single("dcgan", family, self.training, shape, seed, False, device) for seed in range(count)]
+        return [Single("dcgan", family, self.training, shape, 0, seed, False, device) for seed in range(count)]
 
     def real(self, shape, count: int) -> torch.Tensor:
         rng = np.random.default_rng(0)
@@ -94,7 +94,7 @@ def correctness(bench: Bench) -> dict:
 
     def run(team, device: torch.device) -> tuple[np.ndarray, list[torch.Tensor]]:
         for number in range(6):
-            team.step(number, real.to(device), 1.0, 0.3)
+            team.step(number, Batch.unlabelled(real.to(device)), 1.0, 0.3)
         return np.array([team.means(place, 6) for place in range(count)]), [tensor.cpu() for tensor in team.average]
 
     with precision(Compute(precision="fp32"), bench.device):
@@ -111,7 +111,7 @@ def correctness(bench: Bench) -> dict:
             }
         single = bench.singles(family, shape, count, bench.device)[1]
         for number in range(6):
-            single.step(number, real[1].to(bench.device), 1.0, 0.3)
+            single.step(number, Batch.unlabelled(real[1].to(bench.device)), 1.0, 0.3)
         error = np.abs(np.array(single.means(0, 6)) - reference[1]) / np.maximum(np.abs(reference[1]), 0.05)
         result["alone"] = {"largest_relative_error_of_tracked": float(error.max())}
     result["tracked"] = list(TRACKED)
@@ -137,21 +137,21 @@ def speed(bench: Bench) -> dict:
 
     def stacked(bf16: bool = False, graphs: bool = True) -> Callable[[int], None]:
         team = Stacked(bench.singles(family, shape, count, bench.device), bf16, graphs)
-        return lambda number: team.step(number, real, 1.0, 0.1)
+        return lambda number: team.step(number, Batch.unlabelled(real), 1.0, 0.1)
 
     def alone() -> Callable[[int], None]:
         teams = bench.singles(family, shape, count, bench.device)
 
         def step(number: int) -> None:
             for place, team in enumerate(teams):
-                team.step(number, real[place], 1.0, 0.1)
+                team.step(number, Batch.unlabelled(real[place]), 1.0, 0.1)
 
         return step
 
     def compiled() -> Callable[[int], None]:
         team = Stacked(bench.singles(family, shape, count, bench.device), graphs=False)
         team._take = torch.compile(team._take)
-        return lambda number: team.step(number, real, 1.0, 0.1)
+        return lambda number: team.step(number, Batch.unlabelled(real), 1.0, 0.1)
 
     images = count * batch
     for kind in ("fp32", "tf32"):
@@ -195,7 +195,9 @@ def _share(device: str, small: bool, count: int) -> dict[str, float | None]:
     real = bench.real(shape, count).to(bench.device)
     images = count * bench.training.batch_size
     with precision(Compute(), bench.device):
-        return bench.rate(lambda number: team.step(number, real, 1.0, 0.1), images, lambda: _barrier.wait(120))
+        return bench.rate(
+            lambda number: team.step(number, Batch.unlabelled(real), 1.0, 0.1), images, lambda: _barrier.wait(120)
+        )
 
 
 _barrier: Any
@@ -221,7 +223,7 @@ def scaling(bench: Bench) -> dict:
             team = Stacked(bench.singles(family, shape, count, bench.device))
             real = bench.real(shape, count).to(bench.device)
             with precision(Compute(), bench.device):
-                rate = bench.rate(lambda number, team=team, real=real: team.step(number, real, 1.0, 0.1), count * bench.training.batch_size)  # fmt: skip
+                rate = bench.rate(lambda number, team=team, real=real: team.step(number, Batch.unlabelled(real), 1.0, 0.1), count * bench.training.batch_size)  # fmt: skip
             results[f"{count} replicas of {size} px"] = rate | {
                 "memory_mib_per_replica": rate["memory_mib"] and rate["memory_mib"] / count
             }

@@ -31,7 +31,7 @@ class TestMistakes:
             (["nonsense"], "error: nonsense: no stage 'nonsense'"),
             (["evaluate"], "this stage needs an arm"),
             (["evaluate", "dcgan"], "'dcgan' is not an arm"),
-            (["train_generators", "wgan-40-0"], "families: no 'wgan'"),
+            (["train_generators", "stylegan-40-0"], "families: no 'stylegan'"),
             (["train_generators", "dcgan-40-0"], "data/tensors/images.npy is missing; `dvc repro` makes it"),
             (["report"], "data/metrics/dcgan-40-0.json is missing; `dvc repro` makes it"),
         ],

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from stages.train_generators.team import Single
+from stages.train_generators.team import Batch, Single
 from stages.train_generators.updates import D, G
 from tests.conftest import CPU, ROOT
 
@@ -43,7 +43,7 @@ def two_steps(team: Single, real: np.ndarray) -> dict[str, list[list[torch.Tenso
     team.descend = keep
     for number in range(2):
         mine = team.mine(np.arange(len(real)))
-        team.step(number, torch.from_numpy(real[mine]), 1.0, 0.5)
+        team.step(number, Batch.unlabelled(torch.from_numpy(real[mine]), True), 1.0, 0.5)
     return gathered
 
 
@@ -68,7 +68,7 @@ def test_gradients_are_those_of_the_whole_batch(params, tmp_path, batch):
     )
     training = replace(params.training, batch_size=batch)
     real = np.random.default_rng(0).integers(0, 256, (batch, 1, 16, 16), dtype=np.uint8)
-    arguments = ("dcgan", family, training, (1, 16, 16), 7, True)
+    arguments = ("dcgan", family, training, (1, 16, 16), 0, 7, True)
     (tmp_path / "step.py").write_text(_STEP)
     (tmp_path / "given").write_bytes(pickle.dumps({"arguments": arguments, "real": real}))
     ran = torchrun("step.py", "given", folder=tmp_path)

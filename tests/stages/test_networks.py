@@ -7,14 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from stages.train_generators.augment import translate
+from stages.train_generators.initialization import draw_latents, initialize, with_own_statistics
 from stages.train_generators.layers import BatchNorm, Convolution, Dropout, GaussianNoise, TransposedConvolution
-from stages.train_generators.networks import (
-    Discriminator,
-    Generator,
-    draw_latents,
-    initialize,
-    with_own_statistics,
-)
+from stages.train_generators.networks import Discriminator, Generator
 from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork
 from stages.train_generators.randomness import Stream
 
@@ -47,7 +42,8 @@ def test_transposed_convolution_multiplies_the_size_and_agrees_with_torch(channe
 
 def test_parameter_counts_of_the_mnist_tutorial():
     """Report C, figures 7 and 10: Keras counts, in which batch normalisation's two running averages are included."""
-    generator = Generator(GeneratorNetwork(256, [128, 64], [5, 5, 5], [1, 2, 2]), 100, (1, 28, 28))
+    params = GeneratorNetwork(dense_filters=256, dense_norm="units", filters=[128, 64], kernels=[5, 5, 5], strides=[1, 2, 2], final_bias=False)  # fmt: skip
+    generator = Generator(params, 100, (1, 28, 28))
     weights = [values.numel() for name, values in generator.named_parameters() if values.dim() > 1]
     norms = [
         sum(values.numel() for name, values in module.state_dict().items() if "num" not in name)
@@ -55,11 +51,11 @@ def test_parameter_counts_of_the_mnist_tutorial():
         if isinstance(module, torch.nn.BatchNorm2d)
     ]
     assert weights == [1_254_400, 819_200, 204_800, 1_600]
-    # Keras normalises the 12,544 dense outputs one by one (50,176 numbers); a map shares its four here.
-    assert norms == [4 * 256, 512, 256]
-    discriminator = Discriminator(
-        DiscriminatorNetwork([64, 128], [5, 5], [2, 2], batch_norm=False, block_dropout=0.3), (1, 28, 28)
+    assert norms == [50_176, 512, 256]
+    params = DiscriminatorNetwork(
+        filters=[64, 128], kernels=[5, 5], strides=[2, 2], batch_norm=False, block_dropout=0.3
     )
+    discriminator = Discriminator(params, (1, 28, 28))
     layers = [*(block[0] for block in discriminator.blocks), discriminator.head]
     assert [sum(values.numel() for values in layer.parameters()) for layer in layers] == [1_664, 204_928, 6_273]
 
@@ -67,15 +63,15 @@ def test_parameter_counts_of_the_mnist_tutorial():
 @pytest.mark.parametrize(
     ("generator", "discriminator", "shape"),
     [
-        (GeneratorNetwork(16, [8], [4, 4], [2, 2]), DiscriminatorNetwork([8, 16], [4, 4], [2, 2]), (1, 16, 16)),
+        (GeneratorNetwork(), DiscriminatorNetwork(filters=[8, 16]), (1, 16, 16)),
         (
-            GeneratorNetwork(16, [8, 8, 4, 4], [5] * 5, [2, 2, 2, 2, 1], "selu"),
-            DiscriminatorNetwork([8], [5], [2], "relu"),
+            GeneratorNetwork(filters=[8, 8, 4, 4], kernels=[5] * 5, strides=[2, 2, 2, 2, 1], activation="selu"),
+            DiscriminatorNetwork(filters=[8], kernels=[5], strides=[2], activation="relu"),
             (3, 64, 64),
         ),
         (
-            GeneratorNetwork(16, [8], [5, 5], [1, 4], "leaky_relu", batch_norm=False),
-            DiscriminatorNetwork([4, 4, 4], [3, 3, 3], [2, 2, 2]),
+            GeneratorNetwork(filters=[8], kernels=[5, 5], strides=[1, 4], activation="leaky_relu", batch_norm=False),
+            DiscriminatorNetwork(filters=[4, 4, 4], kernels=[3, 3, 3], strides=[2, 2, 2]),
             (1, 28, 28),
         ),
     ],
@@ -84,13 +80,13 @@ def test_networks_are_built_from_data(generator, discriminator, shape):
     family = Family(latent_size=7, latent_distribution="uniform", generator=generator, discriminator=discriminator)
     latents = draw_latents(4, family, Stream(0))
     assert latents.shape == (4, 7) and latents.abs().max() <= 1
-    images = Generator(generator, 7, shape)(latents)
+    images, _ = Generator(generator, 7, shape)(latents, latents[:, :0])
     assert images.shape == (4, *shape) and images.abs().max() <= 1
-    assert Discriminator(discriminator, shape)(images).shape == (4,)
+    assert Discriminator(discriminator, shape)(images, latents[:, :0]).shape == (4, 1)
 
 
 def test_first_and_last_layers_have_no_batch_norm():
-    network = Discriminator(DiscriminatorNetwork([8, 16], [4, 4], [2, 2]), (1, 16, 16))
+    network = Discriminator(DiscriminatorNetwork(filters=[8, 16]), (1, 16, 16))
     assert [sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in block) for block in network.blocks] == [0, 1]
     assert [type(layer).__name__ for layer in Generator(GeneratorNetwork(), 8, (1, 16, 16)).layers][-2:] == [
         "TransposedConvolution",
@@ -99,13 +95,13 @@ def test_first_and_last_layers_have_no_batch_norm():
 
 
 def test_initialization_follows_the_scheme_and_the_seed():
-    networks = [Generator(GeneratorNetwork(128, [64]), 64, (1, 16, 16)) for _ in range(2)]
+    networks = [Generator(GeneratorNetwork(dense_filters=128, filters=[64]), 64, (1, 16, 16)) for _ in range(2)]
     for network in networks:
         initialize(network, "normal", rng(5))
     first, second = networks
     assert all(torch.equal(one, other) for one, other in zip(first.state_dict().values(), second.state_dict().values()))
     assert abs(first.dense.weight.std().item() - 0.02) < 1e-3
-    norm = first.layers[1]
+    norm = first.first[0]
     assert abs(norm.weight.mean().item() - 1) < 0.01 and 0.01 < norm.weight.std().item() < 0.03
     initialize(first, "glorot_uniform", rng(5))
     bound = (6 / (64 + 2048)) ** 0.5
@@ -152,9 +148,9 @@ def test_statistics_belong_to_the_weights_at_hand():
     network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Unflatten(1, (4, 1, 1)), BatchNorm(4))
     with torch.no_grad():
         network(torch.randn(50, 3, generator=rng(9)) + 5)  # training leaves no trace in the running statistics
-    batches = [torch.randn(500, 3, generator=rng(seed)) for seed in range(4)]
+    batches = [(torch.randn(500, 3, generator=rng(seed)),) for seed in range(4)]
     published = with_own_statistics(network, batches)
-    maps = torch.cat([published[0](batch) for batch in batches])
+    maps = torch.cat([published[0](*batch) for batch in batches])
     assert torch.allclose(published[2].running_mean, maps.mean(0), atol=1e-5)
     assert torch.allclose(published[2].running_var, maps.var(0), atol=0.02)
     assert not published.training

@@ -205,7 +205,8 @@ from stages.train_generators.params import DiscriminatorNetwork, Family, Generat
 from stages.train_generators.trainer import Replica, Setup, train
 torch.set_num_threads(1)
 family = Family(
-    generator=GeneratorNetwork(8, [8], [4, 4], [4, 4]), discriminator=DiscriminatorNetwork([8, 8], [4, 4], [4, 4])
+    generator=GeneratorNetwork(dense_filters=8, filters=[8], strides=[4, 4]),
+    discriminator=DiscriminatorNetwork(filters=[8, 8], strides=[4, 4]),
 )
 replica = Replica("all", "dcgan", family, Training(1, 640, 64), np.arange(60_000), 5)
 ((_, trained),) = train([replica], FileImages(Path(sys.argv[1])), Setup(resident_bytes=int(sys.argv[2])))

@@ -15,12 +15,12 @@ from stages.prepare.files import load_json
 from stages.prepare.layout import Arm
 from stages.prepare.tensors import load_set
 from stages.synthesize.sampling import latent_seeds, latents_from_seeds, mint
-from stages.train_generators import archive, checkpoints, health, team, trainer
+from stages.train_generators import archive, checkpoints, health, optimizers, trainer
 from stages.train_generators.augment import mirror
 from stages.train_generators.checkpoints import Checkpoints, IdentityChanged
 from stages.train_generators.health import Monitor, spacing
 from stages.train_generators.images import ArrayImages, FileImages, Sampler, batches, digest
-from stages.train_generators.params import Adam
+from stages.train_generators.params import Optimizer
 from stages.train_generators.randomness import Stream
 from stages.train_generators.trainer import Diverged, Replica, Trained, newest, train
 from tests.conftest import CPU, LIMIT, equal, wild
@@ -97,7 +97,7 @@ class TestReplica:
             0 <= row["d_acc_real"] <= 1 and row["d_loss_fake"] > 0 and row["g_gradient"] > 0 and row["diversity"] > 0
             for row in trained.epochs
         )
-        assert trained.previews.shape == (2, 3, 1, 16, 16) and trained.previews.dtype == np.uint8
+        assert trained.previews.shape == (2, 1, 3, 1, 16, 16) and trained.previews.dtype == np.uint8
 
     def test_a_batch_may_exceed_the_class(self, replica, digits):
         training = replace(replica.training, batch_size=32, images_per_epoch=None)
@@ -253,7 +253,7 @@ class TestMirror:
         sides = {}
         for allowed in (False, True):
             one = replace(replica, rows=np.arange(64), training=training, mirrored=allowed)
-            minted = train_one(one, ArrayImages(left)).previews[-1, :, 0].astype(float)
+            minted = train_one(one, ArrayImages(left)).previews[-1, 0, :, 0].astype(float)
             sides[allowed] = (minted[..., 8:].mean((1, 2)) > minted[..., :8].mean((1, 2))).mean()
         assert sides[False] == 0 and sides[True] > 0.1
 
@@ -263,7 +263,7 @@ class TestAdam:
         rng = torch.Generator().manual_seed(0)
         weight = torch.randn(6, 4, 3, 3, generator=rng).contiguous(memory_format=torch.channels_last)
         ours, theirs = weight.clone(memory_format=torch.preserve_format), weight.clone().requires_grad_()
-        adam = team.Adam([ours], Adam(1e-3, 0.5, 0.999))
+        adam = optimizers.build([ours], Optimizer("adam", 1e-3, 0.5, 0.999))
         reference = torch.optim.Adam([theirs], 1e-3, (0.5, 0.999))
         for step in range(5):
             gradient = torch.randn(6, 4, 3, 3, generator=rng)
@@ -294,7 +294,7 @@ class TestFiles:
         assert sorted(path.name for path in (folder / "samples").iterdir()) == ["epoch-0001.png", "epoch-0002.png"]
         assert Image.open(folder / "progress.gif").n_frames == 2
         generators = archive.load(folder)
-        assert generators.classes == [str(digit) for digit in range(10)]
+        assert generators.wishes.names == [str(digit) for digit in range(10)]
         assert all(len(values) == 10 for values in generators.weights.values())
 
     def test_damaged_weights_are_refused(self, workspace, tmp_path):
@@ -321,7 +321,7 @@ class TestSynthesis:
         assert load_json(workspace.synthetic(arm) / "manifest.json")["images_per_class"] == 15
         generators = archive.load(workspace.generator(arm))
         chosen = np.flatnonzero(labels == 4)[[3, 9]]
-        again = mint(generators, 4, seeds[chosen]).astype(int)
+        again = mint(generators, 4, seeds[chosen], np.zeros((2, 0), np.float32))[0].astype(int)
         assert np.abs(again - images[chosen].astype(int)).max() <= 1  # a batch of another size may round otherwise
 
     def test_more_images_begin_with_the_same_ones(self, params):

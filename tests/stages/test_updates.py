@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from stages.train_generators.objectives import NonSaturating
-from stages.train_generators.updates import D, G, sequential, simultaneous
+from stages.train_generators.objectives import Auxiliary, Hinge, Judged, NonSaturating, Relativistic, Wasserstein
+from stages.train_generators.params import Family
+from stages.train_generators.updates import D, G, Real, sequential, simultaneous
 
 RATE = 0.5
 
@@ -23,20 +24,17 @@ class Game:
 
     def __init__(self, g: float, d: float, smoothing: float = 0.0):
         self.weights = {G: torch.tensor(g, requires_grad=True), D: torch.tensor(d, requires_grad=True)}
-        self.objective = NonSaturating(smoothing)
+        self.objective, self.family, self.anchors = NonSaturating(smoothing), Family(), torch.zeros(2)
         self.drawn = iter([2.0, 3.0])
 
-    def latents(self, count):
-        return torch.full((count,), next(self.drawn))
+    def generate(self, labels):
+        return (self.weights[G] * torch.full((len(labels),), next(self.drawn))).view(-1, 1, 1, 1), labels
 
     def augment(self, images):
         return images
 
-    def generator(self, latents):
-        return (self.weights[G] * latents).view(-1, 1, 1, 1)
-
-    def discriminator(self, images):
-        return self.weights[D] * images.flatten()
+    def discriminator(self, images, labels):
+        return self.weights[D] * images.flatten(1)
 
     def gradients(self, player, loss, retain=False):
         return list(torch.autograd.grad(loss, [self.weights[player]], retain_graph=retain))
@@ -49,8 +47,14 @@ class Game:
             self.weights[player] -= RATE * gradients[0]
 
 
-def real(x: float) -> torch.Tensor:
-    return torch.full((1, 1, 1, 1), x)
+def real(x: float) -> Real:
+    return Real(torch.full((1, 1, 1, 1), x), torch.zeros(1, 0))
+
+
+def judged(logits: torch.Tensor, labels: torch.Tensor | None = None) -> Judged:
+    """Of outputs (N,) or (N, heads)."""
+    labels = torch.zeros(len(logits), 0) if labels is None else labels
+    return Judged(logits if logits.dim() > 1 else logits[:, None], labels, labels, torch.zeros(len(logits), 1, 1, 1))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -77,6 +81,9 @@ def test_sequential_takes_three_steps_each_from_the_weights_before(smoothing):
         -math.log(sigmoid(logit)),
         1.0,
         0.0,
+        real_logit,
+        after_real * fake,
+        0.0,
         (1 - sigmoid(logit)) * after_fake * 3,
     ]
     assert tracked.tolist() == pytest.approx(expected, rel=1e-5)
@@ -95,14 +102,38 @@ def test_simultaneous_uses_one_fake_batch_and_the_old_weights_of_both():
 
 
 def test_objectives_at_known_points():
-    zero, far = torch.zeros(3), torch.full((2,), 50.0)
+    zero, far = judged(torch.zeros(3)), torch.full((2,), 50.0)
     objective = NonSaturating()
     assert objective.real(zero).item() == objective.fake(zero).item() == pytest.approx(math.log(2))
-    assert objective.real(far).item() == pytest.approx(0, abs=1e-12) and objective.fake(far).item() == pytest.approx(50)
-    assert objective.generator(-far).item() == pytest.approx(50)
+    assert objective.real(judged(far)).item() == pytest.approx(0, abs=1e-12)
+    assert objective.fake(judged(far)).item() == pytest.approx(50)
+    assert objective.generator(judged(-far)).item() == pytest.approx(50)
+    said = judged(torch.tensor([-2.0, 0.5, 3.0]))
+    assert Hinge().real(said).item() == pytest.approx((3 + 0.5 + 0) / 3)
+    assert Hinge().fake(said).item() == pytest.approx((0 + 1.5 + 4) / 3)
+    assert Wasserstein().real(said).item() == pytest.approx(-0.5) == -Wasserstein().fake(said).item()
+    assert Hinge().generator(said).item() == Wasserstein().generator(said).item() == pytest.approx(-0.5)
+
+
+def test_a_relativistic_pair_is_judged_by_its_difference():
+    above, below = judged(torch.tensor([7.0, 7.0])), judged(torch.tensor([5.0, 7.0]))
+    halves = Relativistic().discriminator(above, below)
+    assert sum(halves).item() == pytest.approx((math.log1p(math.exp(-2)) + math.log(2)) / 2)
+    assert Relativistic().against(below, above).item() == pytest.approx((math.log1p(math.exp(2)) + math.log(2)) / 2)
+
+
+def test_an_auxiliary_classifier_pays_cross_entropy_for_the_labels():
+    outputs = torch.tensor([[0.0, 1.0, 2.0], [0.0, -1.0, 3.0]])
+    labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    objective = Auxiliary(NonSaturating(), weight=2.0, generator_weight=0.1)
+    entropy = nn.functional.cross_entropy(outputs[:, 1:], torch.tensor([0, 1])).item()
+    assert objective.real(judged(outputs, labels)).item() == pytest.approx(math.log(2) + 2 * entropy)
+    assert objective.generator(judged(outputs, labels)).item() == pytest.approx(math.log(2) + 0.1 * entropy)
+    each = nn.functional.binary_cross_entropy_with_logits(outputs[:, 1:], labels).item()
+    assert Auxiliary(Hinge(), True).fake(judged(outputs, labels)).item() == pytest.approx(1 + each)
 
 
 def test_label_smoothing_is_cross_entropy_with_a_softened_target():
     logits = torch.tensor([-2.0, 0.3, 4.0])
     softened = nn.functional.binary_cross_entropy_with_logits(logits, torch.full((3,), 0.9))
-    assert NonSaturating(0.1).real(logits).item() == pytest.approx(softened.item(), rel=1e-6)
+    assert NonSaturating(0.1).real(judged(logits)).item() == pytest.approx(softened.item(), rel=1e-6)

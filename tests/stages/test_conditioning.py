@@ -1,0 +1,234 @@
+"""How labels come in: worked out by hand from each network's own weights, and only by the documented way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from stages.train_generators.architectures import build_discriminator, build_generator
+from stages.train_generators.initialization import initialize
+from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork
+
+SHAPE, LABELS, LATENT = (2, 16, 16), 3, 5
+A, B = torch.eye(LABELS)[[0, 0, 1, 2]], torch.eye(LABELS)[[2, 1, 1, 0]]  # the third image keeps its label
+BOTH = torch.tensor([[1.0, 0.0, 1.0]])
+
+CONV_G, MLP_G, RESNET_G = (
+    GeneratorNetwork(dense_filters=4, filters=[3]),
+    GeneratorNetwork("mlp", units=[7, 6]),
+    GeneratorNetwork("resnet", dense_filters=4, filters=[4, 3]),
+)
+CONV_D, MLP_D, RESNET_D = (
+    DiscriminatorNetwork(filters=[4, 6]),
+    DiscriminatorNetwork("mlp", units=[7, 6]),
+    DiscriminatorNetwork("resnet", filters=[4, 6], batch_norm=False),
+)
+UNTOLD_G, UNTOLD_D = replace(CONV_G, condition="concat"), replace(CONV_D, condition="channel")
+
+GENERATORS = [
+    *((params, "concat", size) for params in (CONV_G, MLP_G, RESNET_G) for size in (0, 2)),
+    *((params, "product", 0) for params in (CONV_G, MLP_G, RESNET_G)),
+    *((params, "batch_norm", 0) for params in (CONV_G, RESNET_G)),
+    (CONV_G, "channel", 0), (CONV_G, "channel", 2), (CONV_G, "branch", 2),
+    (replace(CONV_G, batch_norm=False), "branch", 2), (replace(CONV_G, dense_norm="units"), "batch_norm", 0),
+]  # fmt: skip
+DISCRIMINATORS = [
+    *((params, "projection", 0) for params in (CONV_D, MLP_D, RESNET_D)),
+    *((params, condition, size) for params in (CONV_D, RESNET_D) for condition in ("channel", "merge") for size in (0, 2)),
+    *((params, "branch", 2) for params in (CONV_D, RESNET_D)),
+    (MLP_D, "concat", 0), (MLP_D, "concat", 2), (replace(CONV_D, minibatch_std=True), "projection", 0),
+]  # fmt: skip
+
+
+def named(case: object) -> str:
+    return getattr(case, "kind", None) or str(case)
+
+
+def generator(params: GeneratorNetwork, condition: str, embedding: int = 0) -> torch.nn.Module:
+    params = replace(params, condition=condition, embedding=embedding)
+    family = Family("conditional", LATENT, generator=params, discriminator=UNTOLD_D)
+    network = build_generator(family, SHAPE, LABELS)
+    initialize(network, "normal", torch.Generator().manual_seed(0))
+    return network.eval().requires_grad_(False)  # evaluation: no image depends on those beside it
+
+
+def discriminator(params: DiscriminatorNetwork, condition: str, embedding: int = 0, **changes) -> torch.nn.Module:
+    params = replace(params, condition=condition, embedding=embedding, units=params.units or [5, 4], **changes)
+    family = Family("conditional", LATENT, generator=UNTOLD_G, discriminator=params)
+    network = build_discriminator(family, SHAPE, LABELS)
+    initialize(network, "glorot_uniform", torch.Generator().manual_seed(0))
+    return network.eval().requires_grad_(False)
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+
+
+def seen(module: torch.nn.Module, network: torch.nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+    """What reaches `module`, a part of `network`, as its first argument when the network is run on `inputs`."""
+    kept = []
+    handle = module.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
+    network(*inputs)
+    handle.remove()
+    return kept[0]
+
+
+class TestGenerators:
+    latents = noise(4, LATENT)
+
+    @pytest.mark.parametrize(("params", "condition", "embedding"), GENERATORS, ids=named)
+    def test_a_label_changes_its_own_image_and_comes_back(self, params, condition, embedding):
+        network = generator(params, condition, embedding)
+        (first, told), (second, _) = network(self.latents, A), network(self.latents, B)
+        assert first.shape == (4, *SHAPE) and first.abs().max() <= 1 and told is A
+        changed = (first != second).flatten(1).any(1)
+        assert changed.tolist() == [True, True, False, True]
+
+    @pytest.mark.parametrize(("params", "condition", "embedding"), GENERATORS, ids=named)
+    def test_it_comes_in_by_its_own_weights_alone(self, params, condition, embedding):
+        """With those at 0, every label makes the same images."""
+        network = generator(params, condition, embedding)
+        own = [weight for name, weight in network.named_parameters() if name.split(".")[-2] in ("embed", "label_dense", "scale", "shift")]  # fmt: skip
+        if condition == "concat" and not embedding:
+            first = network.layers[0] if params.kind == "mlp" else network.dense
+            own = [first.weight[:, LATENT:]]
+        assert own and len(own) < len(list(network.parameters()))
+        for weight in own:
+            weight.zero_()
+        assert torch.equal(network(self.latents, A)[0], network(self.latents, B)[0])
+
+    @pytest.mark.parametrize("params", [CONV_G, MLP_G, RESNET_G], ids=named)
+    def test_concat_is_latents_beside_the_embedding(self, params):
+        network = generator(params, "concat", 2)
+        first = network.layers[0] if params.kind == "mlp" else network.dense
+        rows = network.entry.embed.weight.T  # of each label
+        assert torch.equal(seen(first, network, self.latents, A), torch.cat([self.latents, rows[[0, 0, 1, 2]]], 1))
+        several = seen(first, network, self.latents[:1], BOTH)[0, LATENT:]
+        assert torch.allclose(several, rows[0] + rows[2])
+
+    @pytest.mark.parametrize("params", [CONV_G, MLP_G, RESNET_G], ids=named)
+    def test_product_is_latents_times_the_embedding(self, params):
+        network = generator(params, "product")
+        first = network.layers[0] if params.kind == "mlp" else network.dense
+        rows = network.entry.embed.weight.T
+        assert torch.equal(seen(first, network, self.latents, A), self.latents * rows[[0, 0, 1, 2]])
+
+    def test_channel_is_one_map_more_made_of_the_label(self):
+        for embedding in (0, 2):
+            network = generator(CONV_G, "channel", embedding)
+            maps = seen(network.layers[0], network, self.latents, A)
+            assert maps.shape == (4, 5, 4, 4)
+            given = network.embed.weight.T[[0, 0, 1, 2]] if embedding else A
+            plane = F.linear(given, network.label_dense.weight, network.label_dense.bias).view(4, 1, 4, 4)
+            assert torch.allclose(maps[:, 4:], plane, atol=1e-6)
+
+    @pytest.mark.parametrize("batch_norm", [True, False])
+    def test_branch_is_maps_of_its_own_normalised_as_the_latents(self, batch_norm):
+        network = generator(replace(CONV_G, batch_norm=batch_norm), "branch", 2).train()
+        maps = seen(network.layers[0], network, self.latents, A)
+        assert maps.shape == (4, 6, 4, 4)
+        raw = F.linear(A, network.label_dense.weight, network.label_dense.bias).view(4, 4, 4, 2).permute(0, 3, 1, 2)
+        if batch_norm:
+            norm = network.label_first[0]
+            raw = F.batch_norm(raw, None, None, norm.weight, norm.bias, training=True)
+        assert torch.allclose(maps[:, 4:], raw.relu(), atol=1e-5)
+
+    def test_batch_norm_normalises_the_dense_layer_and_all_but_the_last(self):
+        kinds = [type(module).__name__ for module in generator(CONV_G, "batch_norm").modules()]
+        assert kinds.count("ConditionalBatchNorm") == 2
+        kinds = [type(module).__name__ for module in generator(RESNET_G, "batch_norm").modules()]
+        assert kinds.count("ConditionalBatchNorm") == 6  # three a block
+
+
+class TestDiscriminators:
+    images = noise(4, *SHAPE)
+
+    @pytest.mark.parametrize(("params", "condition", "embedding"), DISCRIMINATORS, ids=named)
+    def test_a_label_changes_what_is_said_of_its_own_image(self, params, condition, embedding):
+        network = discriminator(params, condition, embedding)
+        first, second = network(self.images, A), network(self.images, B)
+        assert first.shape == (4, 1) and (first != second).flatten().tolist() == [True, True, False, True]
+
+    @pytest.mark.parametrize(("params", "condition", "embedding"), DISCRIMINATORS, ids=named)
+    def test_it_comes_in_by_its_own_weights_alone(self, params, condition, embedding):
+        network = discriminator(params, condition, embedding)
+        resnet = params.kind == "resnet"
+        entry = network.trunk.entry if resnet else getattr(network, "entry", network)
+        first = network.trunk.first[0] if resnet else network.blocks[0][0]
+        if condition == "projection":
+            own = network.head.projection.weight
+        elif condition == "merge":
+            own = network.head.after[0].weight[:, 5:]
+        elif condition == "branch":
+            own = entry.of_labels[0].weight
+        elif embedding:
+            own = entry.embed.weight if condition == "concat" else entry.embed[0].weight
+        else:
+            own = first.weight[:, -LABELS:]
+        own.zero_()
+        assert torch.equal(network(self.images, A), network(self.images, B))
+
+    @pytest.mark.parametrize("spectral_norm", [False, True])
+    @pytest.mark.parametrize("params", [CONV_D, MLP_D, RESNET_D], ids=named)
+    def test_projection_is_psi_of_the_features_and_their_inner_product_with_the_labels_row(self, params, spectral_norm):
+        network = discriminator(params, "projection", spectral_norm=spectral_norm)
+        features, head = seen(network.head, network, self.images, A), network.head
+        psi, rows, bias = head.output.weight[0], head.projection.weight.T, head.output.bias
+        if spectral_norm:
+            psi, rows = psi / psi.norm(), rows / torch.linalg.svdvals(rows)[0]
+        expected = features @ psi + bias + torch.stack([feature @ rows[label] for feature, label in zip(features, (0, 0, 1, 2))])  # fmt: skip
+        assert torch.allclose(network(self.images, A).flatten(), expected, atol=1e-4)
+        several = features[:1] @ (psi + rows[0] + rows[2]) + bias  # of several labels, the sum
+        assert torch.allclose(network(self.images[:1], BOTH).flatten(), several, atol=1e-4)
+
+    @pytest.mark.parametrize("params", [CONV_D, RESNET_D], ids=named)
+    @pytest.mark.parametrize("embedding", [0, 2])
+    def test_channel_is_maps_beside_the_image(self, params, embedding):
+        network = discriminator(params, "channel", embedding)
+        resnet = params.kind == "resnet"
+        entry, first = (network.trunk.entry, network.trunk.first) if resnet else (network.entry, network.blocks[0])
+        entered = seen(first, network, self.images, A)
+        assert torch.equal(entered[:, :2], self.images)
+        if embedding:
+            rows, dense = entry.embed[0].weight.T[[0, 0, 1, 2]], entry.embed[1]
+            assert torch.allclose(
+                entered[:, 2:], F.linear(rows, dense.weight, dense.bias).view(4, 1, 16, 16), atol=1e-6
+            )
+        else:
+            assert torch.equal(entered[:, 2:], A.view(4, 3, 1, 1).expand(4, 3, 16, 16))
+
+    def test_branch_passes_image_and_maps_through_a_layer_of_their_own(self):
+        network = discriminator(CONV_D, "branch", 2).train()
+        entered = seen(network.blocks[0], network, self.images, A)
+        planes = A.view(4, 3, 1, 1).expand(4, 3, 16, 16)
+        expected = []
+        for layers, given in ((network.entry.of_images, self.images), (network.entry.of_labels, planes)):
+            maps = F.conv2d(given, layers[0].weight, layers[0].bias, stride=2)
+            maps = F.batch_norm(maps, None, None, layers[1].weight, layers[1].bias, training=True)
+            expected.append(F.leaky_relu(maps, 0.2))
+        assert entered.shape == (4, 4, 8, 8) and torch.allclose(entered, torch.cat(expected, 1), atol=1e-5)
+
+    def test_merge_is_the_embedding_beside_the_features_before_more_units(self):
+        network = discriminator(CONV_D, "merge", 2)
+        head, features = network.head, seen(network.head, network, self.images, A)
+        before = F.linear(features, head.before.weight, head.before.bias)
+        merged = torch.cat([before, head.embed.weight.T[[0, 0, 1, 2]]], 1)
+        hidden = F.leaky_relu(F.linear(merged, head.after[0].weight, head.after[0].bias), 0.2)
+        assert (before.shape[1], hidden.shape[1]) == (5, 4)
+        expected = F.linear(hidden, head.output.weight, head.output.bias)
+        assert torch.allclose(network(self.images, A), expected, atol=1e-5)
+
+    def test_concat_is_the_embedding_beside_the_pixels(self):
+        network = discriminator(MLP_D, "concat", 2)
+        entered = seen(network.blocks[0], network, self.images, A)
+        assert torch.equal(entered, torch.cat([self.images.flatten(1), network.embed.weight.T[[0, 0, 1, 2]]], 1))
+
+    @pytest.mark.parametrize("params", [CONV_D, MLP_D, RESNET_D], ids=named)
+    def test_auxiliary_tells_the_labels_and_is_told_none(self, params):
+        network = discriminator(params, "auxiliary")
+        said = network(self.images, A)
+        assert said.shape == (4, 1 + LABELS) and torch.equal(said, network(self.images, B))
+        assert said.std(0).min() > 0

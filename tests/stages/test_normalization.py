@@ -1,0 +1,133 @@
+"""Batch normalisation by label, and the map of the batch's standard deviation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from stages.train_generators.initialization import initialize, with_own_statistics
+from stages.train_generators.layers import BatchNorm, ConditionalBatchNorm, batch_deviation
+from stages.train_generators.networks import Discriminator
+from stages.train_generators.params import DiscriminatorNetwork
+
+WIDTH, LABELS = 3, 4
+LABELLED = torch.eye(LABELS)[[0, 1, 2, 3, 1, 2]]
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Told(torch.nn.Module):
+    """A network whose statistics can be gathered, of one normalisation that may be told labels."""
+
+    def __init__(self, norm: torch.nn.Module):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, maps: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self.norm(maps, labels) if isinstance(self.norm, ConditionalBatchNorm) else self.norm(maps)
+
+
+@pytest.fixture
+def pair() -> tuple[Told, Told]:
+    """One with a scale and shift for all, and one that has the same for every label."""
+    plain, by_label = BatchNorm(WIDTH), ConditionalBatchNorm(WIDTH, LABELS)
+    with torch.no_grad():
+        plain.weight.copy_(1 + 0.3 * noise(WIDTH, seed=1))
+        plain.bias.copy_(noise(WIDTH, seed=2))
+        by_label.scale.weight.copy_((plain.weight - 1)[:, None])  # added to 1
+        by_label.shift.weight.copy_(plain.bias[:, None])
+    return Told(plain), Told(by_label)
+
+
+class TestByLabel:
+    maps = 3 * noise(6, WIDTH, 5, 5) + 2
+
+    def test_equal_for_all_labels_it_is_batch_normalisation(self, pair):
+        outputs, slopes = [], []
+        for network in pair:
+            maps = self.maps.clone().requires_grad_()
+            outputs.append(network(maps, LABELLED))
+            slopes += torch.autograd.grad((outputs[-1] * noise(*maps.shape, seed=5)).sum(), maps)
+        assert torch.allclose(*outputs, atol=1e-5) and torch.allclose(*slopes, atol=1e-5)
+
+    def test_with_fixed_statistics_too(self, pair):
+        batches = [(3 * noise(50, WIDTH, 4, 4, seed=seed) + seed, torch.eye(LABELS)[torch.arange(50) % LABELS]) for seed in range(3)]  # fmt: skip
+        plain, by_label = (with_own_statistics(network, batches) for network in pair)
+        norm = by_label.norm.norm
+        means = torch.stack([maps.mean((0, 2, 3)) for maps, _ in batches]).mean(0)
+        variances = torch.stack([maps.var((0, 2, 3)) for maps, _ in batches]).mean(0)
+        assert torch.allclose(norm.running_mean, means, atol=1e-5)
+        assert torch.allclose(norm.running_var, variances, atol=1e-4)
+        assert torch.allclose(plain(self.maps, LABELLED), by_label(self.maps, LABELLED), atol=1e-5)
+        expected = F.batch_norm(self.maps, means, variances, plain.norm.weight, plain.norm.bias, eps=1e-5)
+        assert torch.allclose(by_label(self.maps, LABELLED), expected, atol=1e-5)
+        one_by_one = torch.cat([by_label(self.maps[[row]], LABELLED[[row]]) for row in range(6)])
+        assert torch.allclose(one_by_one, expected, atol=1e-5)  # no image depends on those beside it
+
+    def test_each_row_has_the_scale_and_shift_of_its_own_labels(self):
+        norm = ConditionalBatchNorm(WIDTH, LABELS)
+        labels = torch.cat([LABELLED[:4], torch.tensor([[1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])])
+        with torch.no_grad():
+            norm.scale.weight.copy_(torch.tensor([0.0, 1.0, -1.0, 2.0]).expand(WIDTH, -1))
+            norm.shift.weight.copy_(torch.tensor([0.0, 10.0, 20.0, 30.0]).expand(WIDTH, -1))
+            given = norm(self.maps, labels)
+        mean, deviation = self.maps.mean((0, 2, 3)), self.maps.var((0, 2, 3), correction=0).sqrt()
+        normal = (self.maps - mean.view(-1, 1, 1)) / deviation.view(-1, 1, 1)
+        # of two labels the sums, 1 + 0 - 1 and 0 + 20; of none 1 and 0
+        for row, (scale, shift) in enumerate([(1, 0), (2, 10), (0, 20), (3, 30), (0, 20), (1, 0)]):
+            assert torch.allclose(given[row], scale * normal[row] + shift, atol=1e-4), row
+
+    def test_statistics_are_of_the_whole_batch_not_of_each_label(self):
+        norm = ConditionalBatchNorm(1, 2)
+        with torch.no_grad():
+            norm.scale.weight.zero_(), norm.shift.weight.zero_()
+        maps = torch.tensor([0.0, 0.0, 4.0, 4.0]).view(4, 1, 1, 1)
+        given = norm(maps, torch.eye(2)[[0, 0, 1, 1]])
+        assert given.flatten().tolist() == pytest.approx([-1, -1, 1, 1], abs=1e-5)
+
+    @pytest.mark.parametrize(("scheme", "spread"), [("normal", 0.02), ("glorot_uniform", 0.0)])
+    def test_begins_near_no_difference_between_labels(self, scheme, spread):
+        norm = ConditionalBatchNorm(100, 50)
+        initialize(norm, scheme, torch.Generator().manual_seed(0))
+        for weight in (norm.scale.weight, norm.shift.weight):
+            assert weight.std().item() == pytest.approx(spread, rel=0.05) and abs(weight.mean().item()) < 0.001
+
+
+class TestBatchDeviation:
+    def test_of_a_known_batch(self):
+        """Places of the first map deviate by 1 (values -1 and 1), those of the second by 3: 2 on average."""
+        maps = torch.tensor([[-1.0, 5.0], [1.0, 11.0]]).view(2, 2, 1, 1).expand(2, 2, 3, 4)
+        given = batch_deviation(maps)
+        assert given.shape == (2, 1, 3, 4) and given.unique().tolist() == pytest.approx([2.0])
+        maps = torch.tensor([0.0, 0.0, 6.0]).view(3, 1, 1, 1)  # variance (4 + 4 + 16) / 3 = 8
+        assert batch_deviation(maps).flatten().tolist() == pytest.approx([8**0.5] * 3)
+
+    def test_of_equal_images_is_nothing_and_has_a_finite_slope(self):
+        maps = noise(1, 2, 3, 3).repeat(5, 1, 1, 1).requires_grad_()
+        given = batch_deviation(maps)
+        assert 0 <= given.max().item() < 2e-4
+        given.sum().backward()
+        assert maps.grad.isfinite().all()
+
+    def test_does_not_depend_on_the_order_of_the_batch_and_grows_with_the_maps(self):
+        maps = noise(6, 2, 3, 3)
+        assert torch.allclose(batch_deviation(maps), batch_deviation(maps.flip(0)))
+        assert torch.allclose(batch_deviation(10 * maps), 10 * batch_deviation(maps), rtol=1e-4)
+
+    def test_lets_a_discriminator_tell_copies_from_different_images(self):
+        """Its head is given one map more, last in each place, by which alone an image meets those beside it."""
+        params = DiscriminatorNetwork(filters=[4], kernels=[4], strides=[2], batch_norm=False, minibatch_std=True)
+        network = Discriminator(params, (1, 8, 8))
+        assert network.head.output.in_features == 4 * 4 * 5
+        images, nothing = noise(6, 1, 8, 8), torch.zeros(6, 0)
+        features = []
+        network.head.register_forward_pre_hook(lambda _, given: features.append(given[0].view(6, 4, 4, 5)))
+        different, copies = network(images, nothing), network(images[:1].expand(6, -1, -1, -1), nothing)
+        assert torch.allclose(features[0][0, ..., :4], features[1][0, ..., :4], atol=1e-6)
+        assert features[0][..., 4].std() < 1e-6 and features[0][0, 0, 0, 4] > 0.05 > 1e-3 > features[1][0, 0, 0, 4]
+        weight = network.head.output.weight.view(4, 4, 5)[..., 4].sum()
+        told_apart = weight * (features[0][0, 0, 0, 4] - features[1][0, 0, 0, 4])
+        assert (different[0] - copies[0]).item() == pytest.approx(told_apart.item(), abs=1e-5)
