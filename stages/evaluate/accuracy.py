@@ -9,8 +9,11 @@ import numpy as np
 _Z95 = 1.959963984540054
 
 
-def wilson(correct: int, total: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927): it stays within [0, 1] and is honest near 1, unlike +-1.96 s."""
+def wilson(correct: float, total: float) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927): it stays within [0, 1] and is honest near 1, unlike +-1.96 s.
+
+    Whole numbers, but where they are effective ones.
+    """
     share, z2 = correct / total, _Z95**2
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = _Z95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))

@@ -49,8 +49,10 @@ def accuracy_plot(rows: list[dict[str, Any]]) -> str:
     for offset, (source, generator) in enumerate(series):
         groups = defaultdict(list)
         for row in rows:
-            if row["source"] == source and row["generator"] == generator:
+            if row["source"] == source and row["generator"] == generator and row["accuracy"] is not None:
                 groups[row["percent"]].append(row)
+        if not groups:
+            continue  # a generator whose images bear no labels
         percents = sorted(groups)
         middle = np.array([np.mean([row["accuracy"] for row in groups[percent]]) for percent in percents])
         low = np.array([np.mean([row["accuracy_low"] for row in groups[percent]]) for percent in percents])
@@ -98,7 +100,7 @@ def training_plot(table: list[dict[str, str]]) -> str:
         )
     for axes, title in ((losses, "loss"), (accuracies, "share D gets right"), (diversities, "diversity")):
         axes.set_title(title, fontsize=10)
-        axes.set_xlabel("images seen, per class")
+        axes.set_xlabel("images seen, per generator")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
     diversities.axhline(1, color="grey", linewidth=0.8, linestyle=":")

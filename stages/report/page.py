@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.report.sheets import Sheet
+
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows. Plots are SVG text; samples and progress are data URIs."""
+    """What the page shows. Plots are SVG text; progress is a data URI."""
 
     manifest: dict[str, Any]
     verdict: list[str]
     rows: list[dict[str, Any]]
     accuracy_plot: str
-    real_samples: str
+    real_samples: Sheet
     arms: list[dict[str, Any]]
     protocol: dict[str, str]
     settings: dict[str, Any]
@@ -33,7 +35,7 @@ def render(page: Page) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["svg"] = lambda text: Markup(_own_ids(text))
-    environment.filters["percent"] = lambda share: f"{100 * share:.2f}"
+    environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}"
     environment.filters["number"] = lambda value: (
         "–" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     )

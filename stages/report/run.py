@@ -13,14 +13,11 @@ from stages.prepare.files import load_json, save_bytes, save_json, save_table
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
-from stages.report import figures, tables
+from stages.report import figures, sheets, tables
 from stages.report.page import Page, render
 from stages.synthesize.params import Synthesis
 from stages.train_classifiers.params import Classifier
 from stages.train_generators.params import Training
-from stages.train_generators.previews import grid, png
-
-_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         else ["No arm to compare: params.yaml names no generator."],
         rows=tables.ordered(rows),
         accuracy_plot=figures.accuracy_plot(rows) if rows else "",
-        real_samples=figures.data_uri(sample_grid(np.asarray(images), labels), "png"),
+        real_samples=sheets.of(np.asarray(images), labels, manifest["classes"]),
         arms=[arm_section(layout, arm, metrics[arm]) for arm in arms],
         protocol=metrics[arms[0]]["protocol"] if arms else {},
         settings=asdict(params),
@@ -70,7 +67,8 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     for name in ("results.csv", "results.md", "index.html"):
         tracker.log_file(folder / name)
     for row in rows:
-        tracker.log_metrics({f"accuracy/{row['generator']}/{row['source']}": row["accuracy"]}, step=row["percent"])
+        if row["accuracy"] is not None:
+            tracker.log_metrics({f"accuracy/{row['generator']}/{row['source']}": row["accuracy"]}, step=row["percent"])
     say(f"report: {folder / 'index.html'}")
 
 
@@ -79,20 +77,11 @@ def seconds(layout: Layout, arm: Arm, source: str) -> float:
     if source == "real":
         real = Arm("real", arm.percent, arm.seed)
         return load_json(layout.timing("train_baselines", real))["real"]
+    classifier = load_json(layout.timing("train_classifiers", arm)).get(source, 0.0)  # none, of images without labels
     return round(
-        load_json(layout.timing("train_classifiers", arm))[source]
-        + load_json(layout.timing("train_generators", arm))["seconds"],
+        classifier + load_json(layout.timing("train_generators", arm))["seconds"],
         2,
     )
-
-
-def sample_grid(images: np.ndarray, labels: np.ndarray) -> bytes:
-    """PNG: one row per class, its first few images."""
-    members = [np.flatnonzero(labels == label)[:_SHOWN] for label in np.unique(labels)]
-    sheet = np.zeros((len(members), _SHOWN, *images.shape[1:]), np.uint8)
-    for row, chosen in enumerate(members):
-        sheet[row, : len(chosen)] = images[chosen]
-    return png(grid(sheet))
 
 
 def arm_section(layout: Layout, arm: Arm, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -105,12 +94,18 @@ def arm_section(layout: Layout, arm: Arm, metrics: dict[str, Any]) -> dict[str, 
         "arm": arm,
         "unwell": [(name, row["health"]) for name, row in last.items() if row["health"] != "ok"],
         "restarts": [(name, int(row["attempt"])) for name, row in last.items() if row["attempt"] != "0"],
-        "samples": figures.data_uri(sample_grid(*map(np.asarray, load_set(layout.synthetic(arm)))), "png"),
+        "samples": sheets.of(*map(np.asarray, load_set(layout.synthetic(arm))), classes),
         "progress": figures.data_uri((folder / "progress.gif").read_bytes(), "gif"),
         "training_plot": figures.training_plot(training),
-        "confusions": [(row["source"], figures.confusion_plot(row["confusion"], classes)) for row in metrics["rows"]],
-        "recalls": {row["source"]: row["recalls"] for row in metrics["rows"]}
-        | {"GAN-test": metrics["gan_test"]["recalls"]},
+        "confusions": [
+            (row["source"], figures.confusion_plot(row["confusion"], classes))
+            for row in metrics["rows"]
+            if row.get("confusion")
+        ],
+        "attributes": [(row["source"], row["attributes"]) for row in metrics["rows"] if row.get("attributes")],
+        "recalls": {row["source"]: row["recalls"] for row in metrics["rows"] if row.get("recalls")}
+        | ({"GAN-test": metrics["gan_test"]["recalls"]} if metrics["gan_test"] else {}),
         "classes": classes,
-        "gan_test": metrics["gan_test"]["accuracy"],
+        "kind": metrics["minted_labels"],
+        "gan_test": metrics["gan_test"]["accuracy"] if metrics["gan_test"] else None,
     }

@@ -8,7 +8,7 @@ Row = dict[str, Any]
 
 COLUMNS = (
     *("dataset", "generator", "percent", "seed", "source", "n_real", "n_synthetic", "steps"),
-    *("accuracy", "accuracy_low", "accuracy_high", "macro_recall", "worst_class_recall"),
+    *("accuracy", "accuracy_low", "accuracy_high", "macro_recall", "worst_class_recall", "exact_match"),
     *("fid", "kid", "frechet_classifier", "precision", "recall", "density", "coverage", "memorised", "seconds"),
 )
 _SOURCES = ("real", "synthetic", "mixed")
@@ -24,6 +24,8 @@ def to_table(rows: list[Row]) -> list[Row]:
 
 
 def interval(row: Row) -> str:
+    if row["accuracy"] is None:
+        return "no labels"
     return f"{100 * row['accuracy']:.2f} [{100 * row['accuracy_low']:.2f}, {100 * row['accuracy_high']:.2f}]"
 
 
@@ -42,7 +44,7 @@ def to_markdown(rows: list[Row]) -> str:
             row["source"],
             f"{row['n_real']:,} + {row['n_synthetic']:,}",
             interval(row),
-            f"{100 * row['worst_class_recall']:.1f} %",
+            "–" if row["accuracy"] is None else f"{100 * row['worst_class_recall']:.1f} %",
             "–" if distance is None else f"{distance:.2f}",
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
@@ -54,7 +56,8 @@ def to_summary(rows: list[Row]) -> dict[str, dict[str, float]]:
     summary: dict[str, dict[str, float]] = {}
     for row in ordered(rows):
         arm = summary.setdefault(f"{row['generator']}-{row['percent']}-{row['seed']}", {})
-        arm[f"accuracy_{row['source']}"] = round(row["accuracy"], 6)
+        if row["accuracy"] is not None:
+            arm[f"accuracy_{row['source']}"] = round(row["accuracy"], 6)
         if row["source"] == "synthetic":
             arm["frechet_synthetic"] = round(row["frechet_classifier"], 6)
     return summary
@@ -67,16 +70,21 @@ def verdict(rows: list[Row], n_test: int) -> list[str]:
     for generator in sorted({row["generator"] for row in rows}):
         own = [row for row in rows if row["generator"] == generator]
         for percent in sorted({min(row["percent"] for row in own), max(row["percent"] for row in own)}):
+            told = [row for row in own if row["percent"] == percent and row["accuracy"] is not None]
             mean = {
                 source: sum(values) / len(values)
                 for source in _SOURCES
-                if (
-                    values := [
-                        100 * row["accuracy"] for row in own if row["percent"] == percent and row["source"] == source
-                    ]
-                )
+                if (values := [100 * row["accuracy"] for row in told if row["source"] == source])
             }
             n_real = next(row["n_real"] for row in own if row["percent"] == percent and row["source"] == "real")
+            if "synthetic" not in mean:
+                distance = next(row["frechet_classifier"] for row in own if row["percent"] == percent and row["source"] == "synthetic")  # fmt: skip
+                sentences.append(
+                    f"With {percent} % of the real data ({n_real:,} images), the images minted by {generator} bear no labels, so that no classifier "
+                    f"could be trained on them: only how like real images they are was measured (Fréchet distance {distance:.2f}). "
+                    f"A classifier trained on the real images reaches {mean['real']:.1f} % on real test images."
+                )
+                continue
             sentences.append(
                 f"With {percent} % of the real data ({n_real:,} images), a classifier trained only on images minted by {generator} "
                 f"reaches {mean['synthetic']:.1f} % on real test images; one trained on the same real images reaches {mean['real']:.1f} %, "

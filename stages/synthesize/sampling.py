@@ -85,4 +85,5 @@ def mint(
             made, told = network(latents, torch.from_numpy(wished[at : at + _BATCH]))
             images.append(to_uint8(made))
             labels.append(told)
-    return torch.cat(images).contiguous().numpy(), torch.cat(labels).numpy()
+    # A fair generator's outcomes are 0 or 1 but for rounding.
+    return torch.cat(images).contiguous().numpy(), torch.cat(labels).round().numpy()

@@ -25,6 +25,7 @@ def save(folder: Path, jobs: list[Job], fitted: list[Fitted]) -> None:
             "params": asdict(job.params),
             "shape": list(job.pools[0].images.shape[1:]),
             "classes": job.classes,
+            "multi_hot": job.multi_hot,
             **{f"n_{origin}": job.count(origin) for origin in ("real", "synthetic")},
             "steps": job.params.steps,
             "best_step": result.best_step,

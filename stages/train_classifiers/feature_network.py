@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from stages.prepare.files import load_json, save_json
 from stages.prepare.layout import Layout
@@ -21,6 +20,7 @@ from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
 from stages.prepare.weights import load_weights, save_weights
 from stages.train_classifiers import params as P
+from stages.train_classifiers import targets
 from stages.train_classifiers.small_cnn import SmallCNN
 from stages.train_generators.augment import mirror, translate
 from stages.train_generators.engine import threads
@@ -43,14 +43,16 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         network = train(params.feature_network, np.asarray(images), labels, facts["mirror"])
         # In units of their own size, or a distance would tell how large this network's numbers happen to be.
         scale = float(np.sqrt((in_batches(network.features, images) ** 2).mean()))
-        accuracy = float((in_batches(network, images).argmax(1) == labels).mean())
+        accuracy = targets.share_right(targets.decide(in_batches(network, images), labels.ndim > 1), labels)
     save(layout.feature_network, network, params.feature_network, tuple(images.shape[1:]), classes, scale)
     tracker.log_metrics({"training_accuracy": accuracy})
     say(f"feature network: {params.feature_network.steps} steps, {100 * accuracy:.2f} % on its own training images")
 
 
 def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, mirrored: list[bool]) -> SmallCNN:
-    """images: uint8 (N, C, S, S); labels: int64 (N,). mirrored: by class, whether its images may be flipped."""
+    """images: uint8 (N, C, S, S); labels: int64 (N,), or float32 multi-hot (N, A).
+    mirrored: by class or attribute, whether its images may be flipped.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(params.seed, "feature network"))
         network = SmallCNN(tuple(images.shape[1:]), len(mirrored), params.features)
@@ -63,8 +65,8 @@ def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, mirr
         batch = translate(normalize(torch.from_numpy(images[chosen])), _TRANSLATION, stream)
         target = torch.from_numpy(labels[chosen])
         if any(mirrored):
-            batch = mirror(batch, torch.tensor(mirrored)[target], stream)
-        loss = F.cross_entropy(network(batch), target)
+            batch = mirror(batch, targets.may_flip(mirrored, target), stream)
+        loss = targets.loss(network(batch), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

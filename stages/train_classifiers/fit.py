@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from stages.prepare.pixels import normalize
 from stages.prepare.splits import at_most, derive_seed, hold_out
+from stages.train_classifiers import targets
 from stages.train_classifiers.augment import augment
 from stages.train_classifiers.efficientnet import EfficientNetB0
 from stages.train_classifiers.params import Classifier
@@ -24,7 +24,10 @@ _EVALUATION_BATCH = 256
 
 @dataclass(frozen=True)
 class Pool:
-    """Labelled images of one origin, and their share of each batch. images: uint8 (N, C, S, S); labels: int64 (N,)."""
+    """Labelled images of one origin, and their share of each batch.
+
+    images: uint8 (N, C, S, S). labels: int64 (N,), or float32 multi-hot (N, A).
+    """
 
     origin: Literal["real", "synthetic"]
     images: np.ndarray
@@ -34,8 +37,8 @@ class Pool:
 
 @dataclass(frozen=True)
 class Job:
-    """source: real, synthetic or mixed. raw: where weights by name are looked up.
-    mirror: bool by class, whether its images may be flipped; None for no class.
+    """source: real, synthetic or mixed. classes: how many, or how many attributes. raw: where weights by name are looked up.
+    mirror: bool by class or attribute, whether its images may be flipped; None for no class.
     """
 
     source: str
@@ -45,6 +48,10 @@ class Job:
     seed: int
     raw: Path
     mirror: list[bool] | None = None
+
+    @property
+    def multi_hot(self) -> bool:
+        return self.pools[0].labels.ndim > 1
 
     def count(self, origin: str) -> int:
         """How many images of one origin the job is given."""
@@ -85,24 +92,24 @@ def fit(job: Job, device: torch.device) -> Fitted:
         images, labels = _batch(pools, params.batch_size, derive_seed(job.seed, "batch", step), device)
         images = augment(normalize(images), params.augmentation, stream)
         if job.mirror and any(job.mirror):
-            images = mirror(images, torch.tensor(job.mirror, device=device)[labels], stream)
+            images = mirror(images, targets.may_flip(job.mirror, labels), stream)
         images = images.contiguous(memory_format=torch.channels_last)
-        loss = F.cross_entropy(network(images, stream), labels)
+        loss = targets.loss(network(images, stream), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         loss_sum, since = loss_sum + loss.detach(), since + 1
         if step + 1 in marks:
-            logits = torch.from_numpy(predict(network, held_images, device))
-            accuracy = (logits.argmax(1).numpy() == held_labels).mean()
-            holdout_loss = F.cross_entropy(logits, torch.from_numpy(held_labels)).item()
+            logits = predict(network, held_images, device)
+            accuracy = targets.share_right(targets.decide(logits, job.multi_hot), held_labels)
+            holdout_loss = targets.loss(torch.from_numpy(logits), torch.from_numpy(held_labels)).item()
             checks.append(
                 {
                     "step": step + 1,
                     "train_loss": loss_sum.item() / since,
                     "holdout_loss": holdout_loss,
-                    "holdout_accuracy": float(accuracy),
+                    "holdout_accuracy": accuracy,
                 }
             )
             loss_sum, since = torch.zeros((), device=device), 0
@@ -130,7 +137,8 @@ def predict(network: torch.nn.Module, images: np.ndarray, device: torch.device) 
 def _hold_out(job: Job) -> tuple[list[Pool], tuple[np.ndarray, np.ndarray]]:
     """(what is trained on, what the best moment is chosen on): both of the arm's own origin, never the test set."""
     kept, held = [], []
-    most = max(1, job.params.holdout_most // (job.classes * len(job.pools)))
+    groups = 1 if job.multi_hot else job.classes  # multi-hot labels are drawn from as a whole
+    most = max(1, job.params.holdout_most // (groups * len(job.pools)))
     for position, pool in enumerate(job.pools):
         _, out = hold_out(pool.labels, job.params.holdout_percent, job.seed, "holdout", position)
         out = out[at_most(pool.labels[out], most, job.seed, "fewer", position)]
@@ -146,7 +154,7 @@ def _batch(pools: list[Pool], size: int, seed: int, device: torch.device) -> tup
     rng = np.random.default_rng(seed)
     origin = rng.choice(len(pools), size, p=[pool.share for pool in pools])
     images = np.empty((size, *pools[0].images.shape[1:]), np.uint8)
-    labels = np.empty(size, np.int64)
+    labels = np.empty((size, *pools[0].labels.shape[1:]), pools[0].labels.dtype)
     for position, pool in enumerate(pools):
         places = np.flatnonzero(origin == position)
         chosen = rng.integers(len(pool.labels), size=len(places))

@@ -30,6 +30,9 @@ class Params:
 
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     arm = params.arm
+    if load_json(layout.synthetic(arm) / "manifest.json")["labels"] == "none":
+        say(f"{arm.name}: the minted images bear no labels, so that no classifier can be trained on them")
+        return train(params, "train_classifiers", layout, {}, tracker)
     real, synthetic = real_pool(layout, arm), Pool("synthetic", *load_set(layout.synthetic(arm)))
     share = params.classifier.real_share
     mixed = [replace(real, share=share), replace(synthetic, share=1 - share)]
@@ -44,7 +47,7 @@ def real_pool(layout: Layout, arm: Arm) -> Pool:
 
 
 def train(params: Params, stage: str, layout: Layout, sources: dict[str, list[Pool]], tracker: Tracker) -> None:
-    """Fit one classifier per source with the same recipe, and write them to the arm's folder."""
+    """Fit one classifier per source with the same recipe, and write them to the arm's folder; of no source, empty lists."""
     arm, folder = params.arm, layout.classifiers(params.arm)
     facts = load_json(layout.tensors / "dataset.json")
     # One seed for every source of a replicate: they start from the same weights and differ in their data alone.
