@@ -35,9 +35,9 @@ else
 endif
 	@touch $@
 
-repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name pick experiments/name.yaml
+repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name pick experiments/name.yaml, QUICK=1 its quick size
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; \
-	$(if $(EXPERIMENT)$(DATASET),labelmint use $(or $(EXPERIMENT),default) $(DATASET) &&) labelmint check && dvc repro $(TARGET) && labelmint results
+	$(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $(or $(EXPERIMENT),default) $(DATASET) $(if $(QUICK),--quick) &&) labelmint check && dvc repro $(TARGET) && labelmint results
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest $(TESTS)
@@ -55,4 +55,4 @@ lock: ## write requirements.lock anew from pyproject.toml
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev --extra huggingface --python-version 3.11 pyproject.toml -o requirements.lock
 
 clean: ## delete everything that can be made again
-	rm -rf .venv data reports .checkpoints .tracking mlflow.db mlartifacts .dvc/cache .dvc/tmp
+	rm -rf .venv data reports .results .checkpoints .tracking mlflow.db mlartifacts .dvc/cache .dvc/tmp

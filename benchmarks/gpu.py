@@ -237,10 +237,11 @@ def mnist(bench: Bench, folder: Path, deadline: float) -> dict | None:
     """Every stage of experiments/mnist.yaml. None: time ran out; call again. Returns: seconds by stage and the results."""
     from ruamel.yaml import YAML
 
-    from pipeline import params as settings
+    from pipeline import experiments
+from pipeline import params as settings
 
     folder.mkdir(parents=True, exist_ok=True)
-    text = settings.rendered(ROOT, ["mnist"])
+    text = experiments.rendered(ROOT, experiments.Choice(("mnist",)))
     if bench.small:
         text = text.replace("epochs: 40", "epochs: 1").replace("images_per_epoch: 25600", "images_per_epoch: 256")
     (folder / "params.yaml").write_text(text)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline import experiments
 from pipeline import params as settings
 from stages.prepare.errors import InputError
 from stages.prepare.layout import Layout
@@ -21,16 +22,18 @@ app = typer.Typer(
 )
 
 
-@app.command(epilog="Example: labelmint use mnist_quick")
+@app.command(epilog="Example: labelmint use cgan_mnist --quick")
 def use(
     names: Annotated[
         list[str], typer.Argument(help="Experiments, as `labelmint experiments` lists them; a later one overrides.")
     ],
+    quick: Annotated[bool, typer.Option("--quick", help="In a size for a few minutes on two CPU cores.")] = False,
 ) -> None:
     """Write experiments' settings into params.yaml. Earlier results come back from DVC's cache."""
-    kept = settings.apply_experiments(project_root(), names)
+    choice = experiments.Choice(tuple(name for name in names if name != "default"), quick)
+    kept = experiments.use(project_root(), choice)
     typer.echo(
-        f"params.yaml now holds {' + '.join(names)}" + (f"; your own settings are kept in {kept.name}" if kept else ""),
+        f"params.yaml now holds {choice.label}" + (f"; your own settings are kept in {kept.name}" if kept else ""),
         err=True,
     )
 
@@ -58,12 +61,16 @@ def import_(
     typer.echo(f"{describe(name, made)}\nnext: make repro DATASET={name}")
 
 
-@app.command(epilog="Example: labelmint experiments")
-def experiments() -> None:
-    """List the experiments that `use` takes."""
+@app.command("experiments", epilog="Example: labelmint experiments --json")
+def list_experiments(
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """List the experiments that `use` takes: where each comes from, what a full run costs, what came of it last."""
     root = project_root()
-    for name in settings.experiments(root):
-        typer.echo(f"{name:16} {settings.describe(root, name)}")
+    if as_json:
+        typer.echo(experiments.as_json(root))
+    else:
+        typer.echo("\n".join(experiments.lines(root)))
 
 
 @app.command(epilog="Example: labelmint check")
@@ -82,6 +89,7 @@ def results() -> None:
     table = reports / "results.md"
     if not table.exists():
         raise InputError(f"{table} is missing; `make repro` makes it")
+    experiments.record(project_root())
     if sys.stdout.isatty():
         Console().print(Markdown(table.read_text()))
     else:

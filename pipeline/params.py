@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import io
 import json
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from stages.prepare.errors import InputError
-from stages.prepare.files import save_bytes
 from stages.prepare.params import Compute, Dataset
 from stages.synthesize.params import Synthesis
 from stages.train_classifiers.params import Classifier, FeatureNetwork
@@ -49,7 +47,7 @@ class Params:
             raise ValueError(f"seeds: {min(self.seeds)} is below 0")
         for name in self.generators:
             if name not in self.families:
-                raise ValueError(f"generators: '{name}' is not in families{_nearest(name, list(self.families))}")
+                raise ValueError(f"generators: '{name}' is not in families{nearest(name, list(self.families))}")
             self.families[name].generator.start_size(self.dataset.image_size)
             if self.dataset.multi_hot and self.families[name].labels == "per_class":
                 raise ValueError(
@@ -68,7 +66,7 @@ def read(path: Path) -> dict[str, Any]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        content = _parse(path.read_text())
+        content = parse(path.read_text())
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing; run in the project's folder") from error
     except (YAMLError, UnicodeDecodeError) as error:
@@ -78,7 +76,8 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _parse(text: str) -> Any:
+def parse(text: str) -> Any:
+    """YAML as nested dicts and lists."""
     from ruamel.yaml import YAML
 
     return YAML(typ="safe", pure=True).load(text)
@@ -106,64 +105,6 @@ def overlay(base: dict[str, Any], changes: dict[str, Any]) -> None:
             base[name] = value
 
 
-def apply_experiments(root: Path, names: list[str]) -> Path | None:
-    """Write params.yaml: experiments/default.yaml with each experiments/<name>.yaml laid over it in turn, comments kept.
-
-    Returns: where settings that belong to no experiment were kept, if params.yaml held any.
-    Raises: InputError when there is no such experiment or the result would not pass the schema; then nothing is written.
-    """
-    known = experiments(root)
-    for name in names:
-        if name not in known:
-            raise InputError(f"no experiment '{name}'{_nearest(name, known)}; there are {', '.join(known)}")
-    text = rendered(root, names)
-    check(_parse(text), " + ".join(str(root / "experiments" / f"{name}.yaml") for name in names))
-    target, kept = root / PARAMS_FILE, None
-    if target.exists() and _has_own_settings(root, target.read_text()):
-        kept = target.with_suffix(".yaml.kept")
-        save_bytes(kept, target.read_bytes())
-    save_bytes(target, text.encode())
-    return kept
-
-
-_WRITTEN_BY_USE = "# Experiment: "
-
-
-def _has_own_settings(root: Path, text: str) -> bool:
-    """Whether params.yaml holds what no experiment would bring back."""
-    first = text.split("\n", 1)[0]
-    names = first.removeprefix(_WRITTEN_BY_USE).split(" + ") if first.startswith(_WRITTEN_BY_USE) else ["default"]
-    return not set(names) <= set(experiments(root)) or text != rendered(root, names)
-
-
-def rendered(root: Path, names: list[str]) -> str:
-    """The text of params.yaml for experiments laid one over the other."""
-    from ruamel.yaml import YAML
-
-    base = (root / "experiments" / "default.yaml").read_text()
-    names = [name for name in names if name != "default"]
-    if not names:
-        return base
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 200
-    content = yaml.load(base)
-    for name in names:
-        overlay(content, read(root / "experiments" / f"{name}.yaml"))
-    buffer = io.StringIO()
-    yaml.dump(content, buffer)
-    return f"{_WRITTEN_BY_USE}{' + '.join(names)}\n" + buffer.getvalue().split("\n", 1)[1]
-
-
-def describe(root: Path, name: str) -> str:
-    """The first comment line of an experiment."""
-    first = (root / "experiments" / f"{name}.yaml").read_text().split("\n", 1)[0]
-    return first.lstrip("# ")
-
-
-def experiments(root: Path) -> list[str]:
-    return sorted(path.stem for path in (root / "experiments").glob("*.yaml"))
-
-
 def _refuse_unknown(content: Any, kind: Any, where: str, path: str) -> None:
     """pydantic would refuse too, but without naming the setting that was meant."""
     if not is_dataclass(kind) or not isinstance(content, dict):
@@ -171,7 +112,7 @@ def _refuse_unknown(content: Any, kind: Any, where: str, path: str) -> None:
     hints = get_type_hints(kind)
     for name, value in content.items():
         if name not in hints:
-            raise InputError(f"{where}: unknown setting '{path}{name}'{_nearest(str(name), list(hints))}")
+            raise InputError(f"{where}: unknown setting '{path}{name}'{nearest(str(name), list(hints))}")
         if name == "families" and isinstance(value, dict):
             for family, settings in value.items():
                 _refuse_unknown(settings, Family, where, f"{path}families.{family}.")
@@ -182,7 +123,8 @@ def _refuse_unknown(content: Any, kind: Any, where: str, path: str) -> None:
         raise InputError(f"{where}: missing {', '.join(missing)}")
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def nearest(name: str, known: list[str]) -> str:
+    """What to add to a message about a name that is not among those known."""
     found = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean '{found[0]}'?" if found else ""
 

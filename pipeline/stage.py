@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pipeline import experiments
 from pipeline import params as settings
 from pipeline.tracking.spool import SpoolTracker, open_tracker
 from stages.prepare.errors import InputError
@@ -51,6 +52,8 @@ def main(arguments: list[str]) -> int:
         chosen = select(module.Params, everything, arm)
         tracker.log_params(flat(asdict(chosen)))
         module.run(chosen, Layout(root), tracker)
+        if stage == "report":
+            experiments.record(root)
         status = "FINISHED"
         return 0
     except InputError as error:

@@ -54,6 +54,13 @@ def run(layers: nn.Sequential, values: torch.Tensor, labels: torch.Tensor) -> to
     return values
 
 
+def hidden_layers(params: GeneratorNetwork, inputs: int) -> tuple[nn.Sequential, int]:
+    """(layers of `units`, size of what leaves them)."""
+    sizes = [inputs, *params.units]
+    pairs = [(nn.Linear(*pair), activation(params)) for pair in zip(sizes, params.units)]
+    return nn.Sequential(*(layer for pair in pairs for layer in pair)), sizes[-1]
+
+
 class LatentInput(nn.Module):
     """What enters a generator: the latent, and by `condition` the labels with it."""
 
@@ -80,7 +87,8 @@ class Generator(nn.Module):
         start, width, bias = params.start_size(shape[1]), params.dense_filters, not params.batch_norm
         self.start = (start, start, width)
         self.entry = LatentInput(params, latent_size, labels)
-        self.dense = nn.Linear(self.entry.size, prod(self.start), bias=params.dense_norm == "none" or bias)
+        self.before, size = hidden_layers(params, self.entry.size)
+        self.dense = nn.Linear(size, prod(self.start), bias=params.dense_norm == "none" or bias)
         self.condition = params.condition
         first: list[nn.Module] = []
         if params.batch_norm and params.dense_norm == "maps":
@@ -115,7 +123,7 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latents: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        values = self.dense(self.entry(latents, labels))
+        values = self.dense(self.before(self.entry(latents, labels)))
         if self.by_unit:
             values = self.first(values)
         # The dense layer's output is read as height x width x maps, which is channels_last without a copy.
@@ -137,12 +145,8 @@ class MLPGenerator(nn.Module):
     def __init__(self, params: GeneratorNetwork, latent_size: int, shape: Shape, labels: int = 0):
         super().__init__()
         self.entry = LatentInput(params, latent_size, labels)
-        layers: list[nn.Module] = []
-        for inputs, outputs in zip([self.entry.size, *params.units], params.units):
-            layers += [nn.Linear(inputs, outputs), activation(params)]
-        self.layers = nn.Sequential(
-            *layers, nn.Linear(params.units[-1], prod(shape)), nn.Tanh(), nn.Unflatten(1, shape)
-        )
+        hidden, size = hidden_layers(params, self.entry.size)
+        self.layers = nn.Sequential(*hidden, nn.Linear(size, prod(shape)), nn.Tanh(), nn.Unflatten(1, shape))
 
     def forward(self, latents: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.layers(self.entry(latents, labels)), labels

@@ -38,6 +38,7 @@ class GeneratorNetwork:
     """Latent -> dense -> transposed convolutions -> tanh; or an MLP; or residual blocks that upsample.
 
     kind: conv; mlp, of `units` hidden units; resnet, of `filters` maps per block, each of which doubles the size.
+    units: of hidden layers, before the dense layer of a conv; of an mlp the only ones.
     dense_filters: feature maps after the dense layer, whose height is image_size / product of the strides.
     dense_norm: batch normalisation after the dense layer: of each map, of each of its units, or none.
     dense_activation: whether an activation follows it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import json
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import tarfile
 
 import pytest
 
+from pipeline import experiments
 from pipeline import params as settings
 from stages.prepare.files import load_json
 from tests.conftest import ROOT, SHARED
@@ -63,8 +65,11 @@ def test_check_finds_a_typo_that_no_stage_reads(project):
 
 def test_experiments_are_listed_with_what_they_are(project):
     lines = labelmint(project, "experiments").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == settings.experiments(ROOT)
-    assert "two CPU cores" in lines[0]
+    assert [line.split()[0] for line in lines if line[0] != " "] == experiments.names(ROOT)
+    about = lines[[line.split()[0] for line in lines].index("cgan_mnist") + 1]
+    assert "report A, table 3; 12,000 steps" in about
+    rows = json.loads(labelmint(project, "experiments", "--json").stdout)
+    assert [row["name"] for row in rows] == experiments.names(ROOT)
 
 
 @pytest.mark.parametrize("command", ["use", "import", "experiments", "check", "results", "sync"])

@@ -1,9 +1,8 @@
-"""The schema: what it refuses, and how it says so; experiments."""
+"""The schema: what it refuses, and how it says so."""
 
 from __future__ import annotations
 
 import copy
-import shutil
 
 import pytest
 
@@ -83,49 +82,3 @@ def test_refuses_a_file_that_is_no_settings(tmp_path, text, says):
     with pytest.raises(InputError, match=says) as error:
         settings.load(tmp_path / "params.yaml")
     assert "\n" not in str(error.value)
-
-
-@pytest.fixture
-def project(tmp_path):
-    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
-    shutil.copy(ROOT / "experiments" / "default.yaml", tmp_path / "params.yaml")
-    return tmp_path
-
-
-class TestExperiments:
-    @pytest.mark.parametrize("name", settings.experiments(ROOT))
-    def test_each_passes_the_schema_and_says_what_it_is(self, project, name):
-        settings.apply_experiments(project, [name])
-        settings.load(project / "params.yaml")
-        assert len(settings.describe(project, name)) > 20
-
-    def test_comments_are_kept_and_default_brings_everything_back(self, project):
-        before = (project / "params.yaml").read_text()
-        settings.apply_experiments(project, ["mnist_quick"])
-        after = (project / "params.yaml").read_text()
-        assert (
-            "# pixels; the digits are 8x8 and enlarged" in after
-            and settings.load(project / "params.yaml").dataset.name == "mnist"
-        )
-        assert settings.apply_experiments(project, ["default"]) is None
-        assert (project / "params.yaml").read_text() == before
-
-    def test_a_persons_own_settings_are_kept(self, project):
-        own = (project / "params.yaml").read_text().replace("epochs: 7", "epochs: 9")
-        (project / "params.yaml").write_text(own)
-        kept = settings.apply_experiments(project, ["mnist_quick"])
-        assert kept.read_text() == own
-
-    def test_an_unknown_name_changes_nothing(self, project):
-        with pytest.raises(InputError, match="no experiment 'mnist_quik'; did you mean 'mnist_quick'"):
-            settings.apply_experiments(project, ["mnist_quik"])
-
-    def test_a_bad_overlay_changes_nothing(self, project):
-        (project / "experiments" / "bad.yaml").write_text("# x\ntraining: {epochs: 0}\n")
-        before = (project / "params.yaml").read_text()
-        with pytest.raises(InputError, match="bad.yaml: training: epochs must be"):
-            settings.apply_experiments(project, ["bad"])
-        assert (project / "params.yaml").read_text() == before
-
-    def test_the_committed_params_are_the_default(self):
-        assert (ROOT / "params.yaml").read_text() == (ROOT / "experiments" / "default.yaml").read_text()

