@@ -79,8 +79,9 @@ def main() -> None:
         params = settings.check(content, name)
         if params.dataset.name in _IMAGES:
             steps, operations = of_training(params)
+            petaflop = float(f"{operations / 1e15:.2g}")
             print(
-                f"{name}: {steps:,} steps, {float(f'{operations / 1e15:.2g}'):g} PFLOP: about {_time(operations / _TWO_CORES)} on two CPU cores"
+                f"{name}: {steps:,} steps, {petaflop:g} PFLOP: about {_time(operations / _TWO_CORES)} on two CPU cores"
             )
 
 

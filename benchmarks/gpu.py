@@ -238,7 +238,7 @@ def mnist(bench: Bench, folder: Path, deadline: float) -> dict | None:
     from ruamel.yaml import YAML
 
     from pipeline import experiments
-from pipeline import params as settings
+    from pipeline import params as settings
 
     folder.mkdir(parents=True, exist_ok=True)
     text = experiments.rendered(ROOT, experiments.Choice(("mnist",)))
