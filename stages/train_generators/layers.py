@@ -121,7 +121,7 @@ class ConditionalBatchNorm(nn.Module):
 
 
 def batch_deviation(maps: torch.Tensor) -> torch.Tensor:
-    """(N, C, H, W) -> (N, 1, H, W): the mean over places and maps of the standard deviation over the batch (Karras et al. 2018)."""
+    """(N, C, H, W) -> (N, 1, H, W), or (N, C) -> (N, 1): the mean over places and maps of the standard deviation over the batch (Karras et al. 2018)."""
     deviation = (maps.var(0, correction=0) + 1e-8).sqrt().mean()
     return deviation.expand(len(maps), 1, *maps.shape[2:])
 

@@ -257,8 +257,8 @@ class MLPDiscriminator(nn.Module):
             for inputs, outputs in zip([size, *params.units], params.units)
         )
         self.input_noise, self.block_noise = GaussianNoise(params.input_noise), GaussianNoise(params.block_noise)
-        self.block_dropout = Dropout(params.block_dropout)
-        self.head = Head(params, params.units[-1], labels)
+        self.block_dropout, self.minibatch_std = Dropout(params.block_dropout), params.minibatch_std
+        self.head = Head(params, params.units[-1] + params.minibatch_std, labels)
         if params.spectral_norm:
             limit(self)
 
@@ -268,6 +268,8 @@ class MLPDiscriminator(nn.Module):
             values = torch.cat([values, self.embed(labels)], 1)
         for block in self.blocks:
             values = self.block_noise(self.block_dropout(block(values), stream), stream)
+        if self.minibatch_std:
+            values = torch.cat([values, batch_deviation(values)], 1)
         return self.head(values, labels, stream)
 
 

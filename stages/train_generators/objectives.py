@@ -34,10 +34,12 @@ class Objective:
     """The losses of both players.
 
     paired: D compares real with minted images, so it needs both at once. saturates: a D that is always right leaves G no gradient.
+    has_target: D's answers on real images have a target, which can be smoothed.
     """
 
     paired = False
     saturates = False
+    has_target = False
 
     def real(self, judged: Judged) -> torch.Tensor:
         """D's loss on real images, ([R])."""
@@ -69,6 +71,7 @@ class NonSaturating(Objective):
 
     label_smoothing: float = 0.0
     saturates = True
+    has_target = True
 
     def real(self, judged: Judged) -> torch.Tensor:
         # softplus(-x) is the loss for target 1; each unit of smoothing moves the target and adds x.
@@ -138,6 +141,10 @@ class Auxiliary(Objective):
     @property
     def saturates(self) -> bool:
         return self.source.saturates
+
+    @property
+    def has_target(self) -> bool:
+        return self.source.has_target
 
     def told(self, judged: Judged) -> torch.Tensor:
         """Cross-entropy of the labels that D tells."""

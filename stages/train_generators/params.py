@@ -113,11 +113,11 @@ class DiscriminatorNetwork:
     """Convolutions -> flatten -> (dropout, noise) -> logits; or an MLP; or residual blocks that halve the size.
 
     kind: conv; mlp, of `units` hidden units; resnet, of `filters` maps per block.
-    batch_norm: from the second layer on; first_batch_norm: in the first too. spectral_norm: every layer's largest singular
+    batch_norm: of a conv, from the second layer on; first_batch_norm: in the first too. spectral_norm: every layer's largest singular
         value is 1 (Miyato et al. 2018).
     input_noise, block_noise, head_noise: standard deviations, of the images, after each layer and after the flatten.
     block_dropout: after each layer. head_dropout: after the flatten.
-    minibatch_std: one map more before the flatten, the standard deviation over the batch (Karras et al. 2018).
+    minibatch_std: one map (of an mlp one unit) more before the flatten, the standard deviation over the batch (Karras et al. 2018).
     condition: how labels come in. concat: their embedding beside the pixels of an mlp; channel: as maps beside the image
         (embedding 0: one constant map a label); branch: the same, but image and maps pass a layer of their own
         (`embedding` maps each) first; merge: beside the features, before `units` more; projection: inner product with the

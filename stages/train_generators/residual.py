@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stages.train_generators.layers import Convolution, GaussianNoise
+from stages.train_generators.layers import Convolution, Dropout, GaussianNoise, batch_deviation
 from stages.train_generators.networks import Head, LabelMaps, LatentInput, Shape, activation, limit, normalization, run
 from stages.train_generators.params import DiscriminatorNetwork, GeneratorNetwork
 from stages.train_generators.randomness import Stream
@@ -72,7 +72,7 @@ class DownBlock(nn.Module):
 
 
 class ResidualTrunk(nn.Module):
-    """images -> maps: float (N, filters[-1], size, size)."""
+    """images -> maps: float (N, `channels`, size, size), filters[-1] of them and that of the batch's deviation."""
 
     def __init__(self, params: DiscriminatorNetwork, shape: Shape, labels: int):
         super().__init__()
@@ -81,7 +81,8 @@ class ResidualTrunk(nn.Module):
         self.first = nn.Sequential(Convolution(self.entry.channels, widths[0], 3), activation(params))
         self.blocks = nn.ModuleList(DownBlock(params, *pair) for pair in zip(widths, widths[1:]))
         self.input_noise, self.block_noise = GaussianNoise(params.input_noise), GaussianNoise(params.block_noise)
-        self.channels, self.size = widths[-1], self.entry.out_size // 2 ** len(params.filters)
+        self.block_dropout, self.minibatch_std = Dropout(params.block_dropout), params.minibatch_std
+        self.channels, self.size = widths[-1] + params.minibatch_std, self.entry.out_size // 2 ** len(params.filters)
         if self.size < 1:
             raise ValueError(
                 f"discriminator.filters: {len(params.filters)} halvings leave nothing of {shape[1]} pixels"
@@ -90,8 +91,8 @@ class ResidualTrunk(nn.Module):
     def forward(self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None) -> torch.Tensor:
         maps = self.first(self.entry(self.input_noise(images, stream), labels))
         for block in self.blocks:
-            maps = self.block_noise(block(maps), stream)
-        return maps
+            maps = self.block_noise(self.block_dropout(block(maps), stream), stream)
+        return torch.cat([maps, batch_deviation(maps)], 1) if self.minibatch_std else maps
 
 
 class ResidualDiscriminator(nn.Module):

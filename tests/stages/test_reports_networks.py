@@ -48,7 +48,9 @@ def shapes(name: str) -> dict[str, list[tuple[int, ...]]]:
         for player, network in networks.items():
             for layer in network.modules():
                 if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)) and not isinstance(layer, Embedding):
-                    layer.register_forward_hook(lambda _, __, out, kept=seen[player]: kept.append(tuple(out.shape[1:3])))
+                    layer.register_forward_hook(
+                        lambda _, __, out, kept=seen[player]: kept.append(tuple(out.shape[1:3]))
+                    )
         images, told = networks["G"](torch.zeros(2, family.latent_size), torch.zeros(2, labels))
         assert images.shape == (2, *shape)
         networks["D"](images, told)

@@ -31,6 +31,8 @@ def check(name: str, family: Family, dataset_labels: list[str]) -> None:
         objective: Any = module.objective(family)
         if objective.paired and family.update == "sequential":
             raise ValueError("compares real with minted images; it needs update: alternating or simultaneous")
+        if family.label_smoothing and not objective.has_target:
+            raise ValueError("its objective has no target that label_smoothing could soften; set it to 0")
         if hasattr(module, "check"):
             module.check(family, dataset_labels)
     except ValueError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from stages.train_generators.layers import BatchNorm, Convolution, Linear
+from stages.train_generators.layers import BatchNorm, Convolution, Dropout, GaussianNoise, Linear
 from stages.train_generators.networks import Shape, activation, limit
 from stages.train_generators.objectives import Judged, NonSaturating, Objective, binary_cross_entropy
 from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork
@@ -54,6 +54,7 @@ class FairDiscriminator(nn.Module):
         super().__init__()
         self.trunk = ResidualTrunk(params, shape, 0)
         maps, size = self.trunk.channels, self.trunk.size
+        self.dropout, self.noise = Dropout(params.head_dropout), GaussianNoise(params.head_noise)
         features = maps * size * size
 
         def head(inputs: int, depth: int = 1) -> nn.Sequential:
@@ -74,6 +75,7 @@ class FairDiscriminator(nn.Module):
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None) -> torch.Tensor:
         maps = self.trunk(images, labels[:, :0], stream)
+        maps = self.noise(self.dropout(maps, stream), stream)
         features, outcome = maps.permute(0, 2, 3, 1).flatten(1), labels[:, OUTCOME : OUTCOME + 1]
         if self.projected:
             # Centred, so that both outcomes pull.
@@ -94,6 +96,7 @@ class Fair(Objective):
     auxiliary: float
     auxiliary_generator: float
     saturates = True
+    has_target = True
 
     def real(self, judged: Judged) -> torch.Tensor:
         return _both(self.source.real, judged) + self.auxiliary * self._shown(judged)
