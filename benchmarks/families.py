@@ -1,0 +1,198 @@
+"""Does every family learn? Each trained for one small budget on MNIST, and faces for those of attributes.
+
+`python benchmarks/families.py --out DIR [--steps 400] [--only TEXT]` writes DIR/families.json after each arm and goes on where it stopped;
+`--table` prints the results. MNIST's files are looked for in $LABELMINT_MIRROR or data/raw.
+
+The budget is steps of D, of 64 images: `--steps` for each generator of a class, ten times as many for one of all classes. Every arm is
+measured beside itself after one step, which is as good as untrained. Fréchet distance, precision and recall are in the features of a CNN trained on all
+real images; "labels right" is the share of minted images that a classifier of the same real images gives their labels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+
+from benchmarks.arms import Subject, measure_all, prepare, results
+from stages.evaluate.run import predict_with
+from stages.prepare.layout import Arm, Layout
+from stages.prepare.tensors import load_set
+
+_RATE = {"generator_optimizer": {"learning_rate": 1e-3}, "discriminator_optimizer": {"learning_rate": 1e-3}}
+_PER_CLASS = {"generator": {"dense_filters": 48, "filters": [24]}, "discriminator": {"filters": [24, 48]}}
+_OF_ALL = {"generator": {"dense_filters": 96, "filters": [48]}, "discriminator": {"filters": [48, 96]}}
+_UNTRAINED = " after one step"
+
+
+def _told(generator: str, discriminator: str, **more: Any) -> dict[str, Any]:
+    """Networks of all classes with these conditions."""
+    settings = copy.deepcopy(_OF_ALL)
+    settings["generator"] |= {"condition": generator} | more.get("g", {})
+    settings["discriminator"] |= {"condition": discriminator} | more.get("d", {})
+    return settings
+
+
+DIGITS: dict[str, tuple[str, dict[str, Any]]] = {
+    "vanilla, perceptrons, per class": ("vanilla", {}),
+    "vanilla, convolutions, per class": ("vanilla", {**_PER_CLASS, "generator": {"kind": "conv", "units": [], **_PER_CLASS["generator"]}, "discriminator": {"kind": "conv", "block_dropout": 0.0, **_PER_CLASS["discriminator"]}}),
+    "dcgan, per class": ("dcgan", {**_RATE, **_PER_CLASS}),
+    "dcgan, all classes, no labels": ("dcgan", {**_RATE, **_OF_ALL, "labels": "none"}),
+    "wgan, per class": ("wgan", _PER_CLASS),
+    "wgan_gp, per class": ("wgan_gp", {**_RATE, **_PER_CLASS, "generator_optimizer": {"learning_rate": 1e-3, "beta1": 0.0, "beta2": 0.9}, "discriminator_optimizer": {"learning_rate": 1e-3, "beta1": 0.0, "beta2": 0.9}}),
+    "r3gan, per class": ("r3gan", {**_RATE, **_PER_CLASS}),
+    "cgan, beside the latent and as maps": ("cgan", {**_RATE, **_told("concat", "channel")}),
+    "cgan, as one channel each": ("cgan", {**_RATE, **_told("channel", "channel", g={"embedding": 10}, d={"embedding": 10})}),
+    "cgan, trunk and merge": ("cgan", {**_RATE, **_told("concat", "merge", g={"embedding": 10}, d={"embedding": 10, "units": [64, 64]})}),
+    "acgan": ("acgan", {**_RATE, **_told("concat", "auxiliary")}),
+    "projection_cgan": ("projection_cgan", {**_RATE, **_told("batch_norm", "projection")}),
+    "wgan_gp, conditional": ("wgan_gp", {**_RATE, "labels": "conditional", **_told("batch_norm", "projection")}),
+    "r3gan, conditional": ("r3gan", {**_RATE, "labels": "conditional", **_told("concat", "projection")}),
+}  # fmt: skip
+
+_RESNET = {"generator": {"kind": "resnet", "units": [64], "dense_filters": 64, "filters": [64, 48, 32]}, "discriminator": {"kind": "resnet", "filters": [32, 48, 64]}}  # fmt: skip
+
+
+def _fair(kind: str, generator: str, discriminator: str) -> tuple[str, dict[str, Any]]:
+    networks = copy.deepcopy(_RESNET)
+    networks["generator"]["condition"], networks["discriminator"]["condition"] = generator, discriminator
+    return "fairness_gan", {"fairness": kind, **networks}
+
+
+FACES: dict[str, tuple[str, list[str], dict[str, Any]]] = {
+    "attribute_cgan, branches": ("attribute_cgan", ["Black_Hair", "Male", "Oval_Face", "Smiling", "Young"], {
+        **_RATE,
+        "generator": {"dense_filters": 64, "filters": [64, 32], "kernels": [4, 4, 4], "strides": [2, 2, 2], "condition": "branch", "embedding": 32},
+        "discriminator": {"filters": [32, 64, 96], "kernels": [4, 4, 4], "strides": [2, 2, 2], "condition": "channel"},
+    }),
+    "acgan, attributes": ("acgan", ["Black_Hair", "Male", "Oval_Face", "Smiling", "Young"], {
+        **_RATE, "labels": "multi_hot",
+        "generator": {"dense_filters": 64, "filters": [64, 32], "kernels": [4, 4, 4], "strides": [2, 2, 2], "condition": "concat"},
+        "discriminator": {"filters": [32, 64, 96], "kernels": [4, 4, 4], "strides": [2, 2, 2], "condition": "auxiliary"},
+    }),
+}  # fmt: skip
+for title, kind, *conditions in (
+    ("demographic parity, conditional BN and projection", "demographic_parity", "batch_norm", "projection"),
+    ("demographic parity, plain BN and concatenation", "demographic_parity", "product", "channel"),
+    ("equality of opportunity, conditional BN and projection", "equality_of_opportunity", "batch_norm", "projection"),
+):
+    family, changes = _fair(kind, *conditions)
+    FACES[f"fairness_gan, {title}"] = (family, ["Male", "Attractive"], changes)
+
+_MEASURES = {
+    "classifier": {"network": "small_cnn", "steps": 400, "checks": 2, "learning_rate": 2e-3, "augmentation": {"rotation": 10.0, "shift": 0.08, "scale": 0.1, "shear": 0.1, "blur": 0.8, "contrast": 0.2, "noise": 0.1}},
+    "feature_network": {"steps": 1000},
+}  # fmt: skip
+
+
+def of_digits(steps: int) -> tuple[dict[str, Any], list[Subject]]:
+    base = {"dataset": {"name": "mnist", "image_size": 28}, "training": {"epochs": 8, "translation": 0.11}, "synthesis": {"images_per_class": 1000}, **_MEASURES}  # fmt: skip
+    subjects = []
+    for title, (family, changes) in DIGITS.items():
+        count = steps if changes.get("labels", "per_class") == "per_class" and "per class" in title else 10 * steps
+        subjects += _pair(title, family, base, changes, count)
+    return base, subjects
+
+
+def gaps(layout: Layout, arm: Arm) -> dict[str, Any]:
+    """How much the outcome depends on the protected attribute, the second and the first of the labels.
+
+    parity: P(Y = 1 | C = 1) - P(Y = 1 | C = 0), of real and of minted labels. And of the real and the synthetic-only classifier on the
+    test images: parity of what they say, and opportunity, the same among those whose true outcome is 1.
+    """
+
+    def gap(outcome: np.ndarray, protected: np.ndarray) -> float:
+        return float(outcome[protected > 0.5].mean() - outcome[protected <= 0.5].mean())
+
+    images, test = load_set(layout.test_tensors)
+    told = {"real": load_set(layout.tensors)[1], "synthetic": load_set(layout.synthetic(arm))[1]}
+    found = {f"parity_{source}": gap(labels[:, 1], labels[:, 0]) for source, labels in told.items()}
+    good = test[:, 1] > 0.5
+    for source, folder in (("real", layout.baseline(arm)), ("synthetic", layout.classifiers(arm))):
+        said = predict_with(folder, source, images)[:, 1]
+        found[f"classifier_parity_{source}"] = gap(said, test[:, 0])
+        found[f"classifier_opportunity_{source}"] = gap(said[good], test[good, 0])
+    return {"gaps": found}
+
+
+def of_faces(attributes: list[str], steps: int) -> tuple[dict[str, Any], list[Subject]]:
+    data = {"name": "faces", "attributes": attributes, "image_size": 32, "channels": 3, "crop": "center", "mirror": "all"}  # fmt: skip
+    base = {"dataset": data, "training": {"epochs": 8, "translation": 0.0}, "synthesis": {"images_per_class": 1000}, **_MEASURES}  # fmt: skip
+    subjects = []
+    for title, (family, own, changes) in FACES.items():
+        if own == attributes:
+            subjects += _pair(title, family, base, changes, 10 * steps)
+    return base, subjects
+
+
+def _pair(title: str, family: str, base: dict[str, Any], changes: dict[str, Any], steps: int) -> list[Subject]:
+    """A family trained, and as good as untrained."""
+    training = {"training": {"images_per_epoch": 64 * steps // 8}}
+    one_step = {"training": {"epochs": 1, "images_per_epoch": 1, "batch_size": 64, "restarts": 0}, "classifier": {"steps": 4}}  # fmt: skip
+    arm, laid = Arm(family, 100, 0), (base, {"families": {family: changes}})
+    also = gaps if family == "fairness_gan" else None
+    return [Subject(title, arm, (*laid, training), also), Subject(title + _UNTRAINED, arm, (*laid, training, one_step))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=400, help="of D, for each generator of a class")
+    parser.add_argument("--only", default="", help="subjects whose title holds this text")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--table", action="store_true")
+    arguments = parser.parse_args()
+    path = arguments.out / "families.json"
+    if arguments.table:
+        print(table(results(path)))
+        return
+    sets = {"mnist": of_digits(arguments.steps)}
+    sets |= {"faces_" + str(len(names)): of_faces(names, arguments.steps) for names in _attributes()}
+    for name, (base, subjects) in sets.items():
+        if chosen := [subject for subject in subjects if arguments.only in subject.name]:
+            prepare(arguments.out / name, base, [Arm("real", 100, 0)])
+            measure_all(path, arguments.out / name, chosen, arguments.workers)
+
+
+def _attributes() -> list[list[str]]:
+    kinds: list[list[str]] = []
+    for _, names, _ in FACES.values():
+        kinds += [names] if names not in kinds else []
+    return kinds
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown: a row per family."""
+    lines = ["| family | Fréchet | after one step | ratio | precision | recall | labels right, % | synthetic only, % [95 %] | real only, % | processor s |", "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for name, content in results.items():
+        before = results.get(name + _UNTRAINED)
+        if before is None:
+            continue
+        rows, first = ({row["source"]: row for row in each["rows"]} for each in (content, before))
+        made, distance = rows["synthetic"], first["synthetic"]["frechet_classifier"]
+        right, accuracy = "–", "–"
+        if content["gan_test"]:
+            right = f"{100 * content['gan_test']['accuracy']:.1f}"
+            accuracy = f"{100 * made['accuracy']:.2f} [{100 * made['accuracy_low']:.2f}, {100 * made['accuracy_high']:.2f}]"  # fmt: skip
+            if "attributes" in made:
+                right += " (least of an attribute " + f"{100 * min(content['gan_test']['recalls']):.1f})"
+        cells = [name, f"{made['frechet_classifier']:.3f}", f"{distance:.1f}", f"{distance / made['frechet_classifier']:.0f}"]  # fmt: skip
+        cells += [f"{made['precision']:.3f}", f"{made['recall']:.3f}", right, accuracy]
+        cells += [f"{100 * rows['real']['accuracy']:.2f}", f"{content['processor_seconds']:.0f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    for name, content in results.items():
+        if found := content.get("gaps"):
+            told = ", ".join(f"{key.replace('_', ' ')} {value:+.3f}" for key, value in found.items())
+            lines.append(f"\n{name}: {told}.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
