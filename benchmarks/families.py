@@ -124,7 +124,7 @@ def gaps(layout: Layout, arm: Arm) -> dict[str, Any]:
 
 def of_faces(attributes: list[str], steps: int) -> tuple[dict[str, Any], list[Subject]]:
     data = {"name": "faces", "attributes": attributes, "image_size": 32, "channels": 3, "crop": "center", "mirror": "all"}  # fmt: skip
-    base = {"dataset": data, "training": {"epochs": 8, "translation": 0.0}, "synthesis": {"images_per_class": 1000}, **_MEASURES}  # fmt: skip
+    base = {"generators": [], "dataset": data, "training": {"epochs": 8, "translation": 0.0}, "synthesis": {"images_per_class": 1000}, **_MEASURES}  # fmt: skip
     subjects = []
     for title, (family, own, changes) in FACES.items():
         if own == attributes:
