@@ -43,7 +43,7 @@ class FairGenerator(ResidualGenerator):
         entered = self.entry(latents, condition)
         share = torch.sigmoid(self.outcome(torch.cat([entered, condition], 1)))
         # 0 or 1 as real outcomes are, or D would know minted ones by their doubts; the gradient is that of the share.
-        hard = (share > 0.5).float() + share - share.detach()
+        hard = (share > 0.5).float() + (share - share.detach())
         return self.images(entered, condition), torch.cat([labels[:, :1], hard, labels[:, 2:]], 1)
 
 
