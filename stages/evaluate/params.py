@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from stages.prepare.params import within
+
+
+@dataclass(frozen=True)
+class Representation:
+    """`metrics.representation`: how well a linear SVM tells classes by the discriminator's features.
+
+    measured: whether at all. pooling, pool_size: maps are max-pooled to a grid of pool_size x pool_size, or in windows of that
+    size. labels_per_class: besides all labels, numbers of them, in `draws` draws each. c: values of C tried on validation_percent
+    of the training images. iterations: of L-BFGS at most.
+    """
+
+    measured: bool = False
+    pooling: Literal["grid", "window"] = "grid"
+    pool_size: int = 4
+    labels_per_class: list[int] = field(default_factory=lambda: [400])
+    draws: int = 3
+    c: list[float] = field(default_factory=lambda: [0.1, 1.0, 10.0])
+    validation_percent: int = 10
+    iterations: int = 200
+
+    def __post_init__(self) -> None:
+        within("representation", 1, 64, pool_size=self.pool_size)
+        within("representation", 1, 1000, draws=self.draws)
+        within("representation", 1, 90, validation_percent=self.validation_percent)
+        within("representation", 1, 100_000, iterations=self.iterations)
+        if not self.c or min(self.c) <= 0:
+            raise ValueError(f"representation.c must name at least one value above 0, got {self.c}")
+        if self.labels_per_class and min(self.labels_per_class) < 1:
+            raise ValueError(f"representation.labels_per_class must be 1 or more, got {self.labels_per_class}")
 
 
 @dataclass(frozen=True)
@@ -26,6 +56,7 @@ class Metrics:
     bootstrap: int = 1000
     protected: str = ""
     outcome: str = ""
+    representation: Representation = field(default_factory=Representation)
 
     def __post_init__(self) -> None:
         within("metrics", 10, 50_000, points=self.points)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.evaluate import classifiers, diversity, fairness, inception, memorisation
+from stages.evaluate import classifiers, diversity, fairness, inception, memorisation, representation
 from stages.evaluate.likeness import Space, shuffled
 from stages.evaluate.params import Metrics
 from stages.evaluate.protocol import protocol
@@ -78,7 +78,13 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
 
     space = Space(feature_network.load(layout.feature_network), sets.test, len(sets.names), params.metrics)
     likeness, copies, absent = distances(sets, space, params.metrics, layout, device)
-    gaps = fairness_gaps(sets, rows, params.metrics)
+    gaps, represented = fairness_gaps(sets, rows, params.metrics), []
+    if params.metrics.representation.measured:
+        if sets.facts["labels"] == "multi_hot":
+            raise InputError(
+                "metrics.representation tells classes; name one of dataset.attributes, or set measured: false"
+            )
+        represented = representation.measure(layout, layout.generator(arm), sets.real, sets.test, params.metrics.representation, device, arm.seed)  # fmt: skip
     rows = [{**whose, **_without_told(row), **likeness.get(row["source"], {})} for row in rows]
     for row in rows:
         numbers = {name: value for name, value in row.items() if isinstance(value, float)}
@@ -92,6 +98,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         "gan_test": agreement,
         "nearest": copies,
         "fairness": gaps,
+        "representation": represented,
         "absent": absent,
         "protocol": protocol(sets.facts, space, params.metrics, absent),
     }

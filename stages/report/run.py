@@ -118,6 +118,7 @@ def arm_section(layout: Layout, arm: Arm, metrics: dict[str, Any]) -> dict[str, 
             for kind, found in kinds.items()
         ],
         "fairness": metrics["fairness"],
+        "representation": metrics["representation"],
         "classes": classes,
         "kind": metrics["minted_labels"],
         "gan_test": metrics["gan_test"]["accuracy"] if metrics["gan_test"] else None,
