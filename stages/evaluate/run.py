@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.evaluate import classifiers, diversity, fairness, inception, memorisation, representation
+from stages.evaluate import classifiers, diversity, fairness, inception, latent_figures, memorisation, representation
 from stages.evaluate.likeness import Space, shuffled
 from stages.evaluate.params import Metrics
 from stages.evaluate.protocol import protocol
@@ -99,6 +99,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         "nearest": copies,
         "fairness": gaps,
         "representation": represented,
+        "latent_space": latent_figures.draw(layout, arm, sets.facts, device),
         "absent": absent,
         "protocol": protocol(sets.facts, space, params.metrics, absent),
     }

@@ -119,7 +119,21 @@ def arm_section(layout: Layout, arm: Arm, metrics: dict[str, Any]) -> dict[str, 
         ],
         "fairness": metrics["fairness"],
         "representation": metrics["representation"],
+        "latent_space": latent_section(layout, arm, metrics["latent_space"]),
         "classes": classes,
         "kind": metrics["minted_labels"],
         "gan_test": metrics["gan_test"]["accuracy"] if metrics["gan_test"] else None,
+    }
+
+
+def latent_section(layout: Layout, arm: Arm, told: dict[str, Any]) -> dict[str, Any]:
+    """Pictures as data: sheets by name with their rows, and each sum of concepts with what it reached."""
+
+    def picture(name: str) -> str:
+        return figures.data_uri((layout.latent_space(arm) / f"{name}.png").read_bytes(), "png")
+
+    return {
+        "sheets": {name: (picture(name), rows) for name, rows in told["rows"].items()},
+        "sums": [(picture(f"arithmetic-{number}"), each) for number, each in enumerate(told["arithmetic"])],
+        "absent": told["absent"],
     }
