@@ -100,9 +100,12 @@ def plan(
 def write(
     folder: Path, family_name: str, family: Family, wishes: Wishes, trained: list[Trained], tracker: Tracker
 ) -> None:
-    weights = {name: np.stack([each.weights[name] for each in trained]) for name in trained[0].weights}
+    weights, critics = (
+        {name: np.stack([getattr(each, player)[name] for each in trained]) for name in getattr(trained[0], player)}
+        for player in ("weights", "discriminator")
+    )
     shape = trained[0].previews.shape[3:]
-    archive.save(folder, archive.GeneratorArchive(family_name, family, shape, wishes, weights))
+    archive.save(folder, archive.GeneratorArchive(family_name, family, shape, wishes, weights), critics)
 
     columns = ["class", "attempt", "epoch", "images_seen", *_LOGGED, "health", "images_per_second"]
     save_table(
