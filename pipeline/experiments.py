@@ -21,6 +21,10 @@ from stages.prepare.layout import Layout
 _WRITTEN_BY_USE = "# Experiment: "
 _QUICKLY = ", quick"
 _SHOWN_ARMS = 3
+_OF_DEFAULT = {
+    "source": "what `make repro` runs",
+    "cost": "about six minutes on two CPU cores",
+}  # its file is params.yaml itself
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def load(root: Path, name: str) -> Experiment:
         raise InputError(f"no experiment '{name}'{settings.nearest(name, known)}; there are {', '.join(known)}")
     path = root / "experiments" / f"{name}.yaml"
     changes = settings.read(path)
-    about, quick = changes.pop("about", {}), changes.pop("quick", {})
+    about, quick = changes.pop("about", _OF_DEFAULT if name == "default" else {}), changes.pop("quick", {})
     if not isinstance(about, dict) or not isinstance(quick, dict):
         raise InputError(f"{path}: `about` and `quick` must be mappings")
     if odd := set(about) - {"source", "cost"}:
