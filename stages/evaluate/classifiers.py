@@ -21,6 +21,7 @@ from stages.train_classifiers.views import view
 
 GAN_TEST_PER_CLASS = 200
 GAN_TEST_MOST = 2000
+_DIFFERENCE = ("difference", "difference_low", "difference_high")
 _KEPT = ("n_real", "n_synthetic", "steps", "best_step", "view", "holdout_accuracy")
 
 
@@ -38,7 +39,9 @@ def rows(layout: Layout, arm: Arm, test: tuple[np.ndarray, np.ndarray], names: l
             rights[source] = right_share(labels, told)
             row = {"source": source, **{name: made[name] for name in _KEPT}, **measured}
             row["holdout_gap"] = made["holdout_accuracy"] - measured["accuracy"]
-            row |= _compared(rights[source], rights["real"])
+            row |= dict(
+                zip(_DIFFERENCE, (0.0, 0.0, 0.0) if source == "real" else paired(rights[source], rights["real"]))
+            )
             row |= _weak(layout, arm, folder, source, facts, test, device)
             found.append({**row, "told": told})
     return found
@@ -55,11 +58,6 @@ def right_share(labels: np.ndarray, told: np.ndarray) -> np.ndarray:
     """float (N,): whether each image is told right, or what share of its attributes is."""
     right = (labels > 0.5) == (told > 0.5) if labels.ndim > 1 else labels == told
     return right.astype(float) if right.ndim == 1 else right.mean(1)
-
-
-def _compared(right: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    difference, low, high = paired(right, reference)
-    return {"difference": difference, "difference_low": low, "difference_high": high}
 
 
 def _weak(

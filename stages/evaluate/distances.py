@@ -1,6 +1,6 @@
 """Distances between two sets of images, in the features of a frozen network.
 
-All take float arrays (N, d), work in float64, and hold at most a few thousand rows of all pairs at a time.
+All take arrays (N, d), work in float64, and hold all pairs of a thousand rows with as many more as 64 MiB hold at a time.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _CHUNK = 1000
+_CHUNK_BYTES = 64 << 20
 _EXTRAPOLATION_SIZES = 15
 _LEAST_ROWS_PER_FEATURE = 2
 
@@ -93,26 +94,29 @@ def neighbourhoods(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, 
     """
     real_radii, fake_radii = (radii(part, k) for part in (real, fake))
     inside = np.zeros(len(fake), np.int64)  # how many real neighbourhoods hold each minted point
-    reached, covered = [], []
-    for rows, distances in _in_chunks(real, fake):
+    reached, covered = np.zeros((2, len(real)), bool)
+    for rows, columns, distances in _in_blocks(real, fake):
         within_real = distances <= real_radii[rows, None]
-        inside += within_real.sum(0)
-        reached.append((distances <= fake_radii).any(1))
-        covered.append(within_real.any(1))
+        inside[columns] += within_real.sum(0)
+        reached[rows] |= (distances <= fake_radii[columns]).any(1)
+        covered[rows] |= within_real.any(1)
     return {
         "precision": float((inside > 0).mean()),
-        "recall": float(np.concatenate(reached).mean()),
+        "recall": float(reached.mean()),
         "density": float(inside.mean() / k),
-        "coverage": float(np.concatenate(covered).mean()),
+        "coverage": float(covered.mean()),
     }
 
 
 def nearest(queries: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """float64 (N,), int64 (N,): distance of each query to its nearest neighbour among `others`, and that one's place."""
-    distances, places = np.empty(len(queries)), np.empty(len(queries), np.int64)
-    for rows, part in _in_chunks(queries, others):
-        places[rows] = part.argmin(1)
-        distances[rows] = part[np.arange(len(part)), places[rows]]
+    distances, places = np.full(len(queries), np.inf), np.empty(len(queries), np.int64)
+    for rows, columns, part in _in_blocks(queries, others):
+        which = part.argmin(1)
+        least = part[np.arange(len(part)), which]
+        closer = least < distances[rows]
+        places[rows] = np.where(closer, columns.start + which, places[rows])
+        distances[rows] = np.minimum(least, distances[rows])
     return distances, places
 
 
@@ -120,14 +124,19 @@ def radii(points: np.ndarray, k: int, of: np.ndarray | None = None) -> np.ndarra
     """Distance to the k-th neighbour, itself not counted, of each point, or of the points at the places `of`."""
     k = min(k, len(points) - 1)
     asked = points if of is None else points[of]
-    return np.concatenate([np.partition(part, k, axis=1)[:, k] for _, part in _in_chunks(asked, points)])
+    least = np.full((len(asked), k + 1), np.inf)
+    for rows, _, part in _in_blocks(asked, points):
+        least[rows] = np.partition(np.concatenate([least[rows], part], 1), k, axis=1)[:, : k + 1]
+    return least.max(1)
 
 
-def _in_chunks(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """(rows of `first`, their distances to all of `second`), a chunk at a time."""
-    second = second.astype(np.float64)
-    lengths = (second**2).sum(1)
-    for at in range(0, len(first), _CHUNK):
-        part = first[at : at + _CHUNK].astype(np.float64)
-        squares = (part**2).sum(1)[:, None] + lengths - 2 * part @ second.T
-        yield slice(at, at + len(part)), np.sqrt(squares.clip(min=0))
+def _in_blocks(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """(rows of `first`, rows of `second`, their distances), a block at a time."""
+    width = max(_CHUNK, _CHUNK_BYTES // (8 * second.shape[1]))
+    for begin in range(0, len(second), width):
+        others = second[begin : begin + width].astype(np.float64)
+        lengths = (others**2).sum(1)
+        for at in range(0, len(first), _CHUNK):
+            part = first[at : at + _CHUNK].astype(np.float64)
+            squares = (part**2).sum(1)[:, None] + lengths - 2 * part @ others.T
+            yield slice(at, at + len(part)), slice(begin, begin + len(others)), np.sqrt(squares.clip(min=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -134,12 +135,24 @@ class TestNeighbourhoods:
         assert radii(points, 1).tolist() == pytest.approx([1, 1, 2, 4])
         assert radii(points, 2, of=np.array([3, 0])).tolist() == pytest.approx([6, 3])
 
+    def test_memory_is_bounded_by_blocks(self):
+        """20,000 images of 32 x 32 x 3 pixels would be 490 MB as float64, their distances to 2,000 others 320 MB."""
+        others = np.random.default_rng(0).integers(0, 256, (20_000, 3072), dtype=np.uint8)
+        tracemalloc.start()
+        distances, places = nearest(others[:2000], others)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert np.array_equal(places, np.arange(2000)) and distances.max() == 0 and peak < 300 << 20
+
     def test_in_chunks_as_at_once(self, monkeypatch):
         """Memory is bounded by chunks of rows; neither their size nor the order changes anything."""
         real, fake = gaussian(70, 4, 0), gaussian(70, 4, 1, 0.3)
         whole = neighbourhoods(real, fake), kernel_distance(real, fake)
+        near = nearest(real, fake)
         monkeypatch.setattr("stages.evaluate.distances._CHUNK", 13)
+        monkeypatch.setattr("stages.evaluate.distances._CHUNK_BYTES", 1)
         assert neighbourhoods(real, fake) == whole[0]
+        assert np.array_equal(nearest(real, fake)[1], near[1]) and np.allclose(nearest(real, fake)[0], near[0])
         assert kernel_distance(real, fake) == pytest.approx(whole[1], rel=1e-12)
         assert neighbourhoods(real[::-1], fake[::-1]) == pytest.approx(whole[0])
 
