@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -111,6 +113,38 @@ def sync() -> None:
             f"{tracking_uri(root)}: {' '.join(str(error).split())[:200]}; nothing is lost, try again later"
         ) from error
     typer.echo(f"{shipped} of {len(folders)} runs shipped to {tracking_uri(root)}")
+
+
+@app.command(epilog="Example: labelmint sample dcgan-100-0 --class 7 --count 100 --out sevens")
+def sample(
+    generator: Annotated[str, typer.Argument(help="An arm, such as dcgan-100-0, or the folder of a generator.")],
+    count: Annotated[int, typer.Option(help="Images of each class; in all where labels are attributes or none.")],
+    out: Annotated[Path, typer.Option(help="A new folder; or one that an interrupted run of the same command left.")],
+    wished: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="A class, or attributes as Male+Smiling; may be repeated. Left out: all."),
+    ] = None,
+    format: Annotated[
+        Literal["folders", "tensors", "parquet", "webdataset"],
+        typer.Option(help="PNG in class folders, .npy arrays, Parquet, or WebDataset tars."),
+    ] = "folders",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes; left out: one per core.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be minted, and write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """Mint labelled images from a trained generator; no training data are needed. Interrupted, the same command goes on."""
+    from pipeline import sampling
+
+    done = sampling.sample(_root_if_any(), generator, tuple(wished or ()), count, out, format, seed, workers, dry_run)
+    typer.echo(json.dumps(asdict(done), ensure_ascii=False) if as_json else sampling.describe(done, dry_run))
+
+
+def _root_if_any() -> Path | None:
+    try:
+        return project_root()
+    except InputError:
+        return None
 
 
 def project_root() -> Path:
