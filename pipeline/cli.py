@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import traceback
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -113,6 +116,52 @@ def sync() -> None:
     typer.echo(f"{shipped} of {len(folders)} runs shipped to {tracking_uri(root)}")
 
 
+@app.command(epilog="Example: labelmint sample dcgan-100-0 --class 7 --count 100 --out sevens")
+def sample(
+    generator: Annotated[str, typer.Argument(help="An arm, such as dcgan-100-0, or the folder of a generator.")],
+    count: Annotated[int, typer.Option(help="Images of each class; in all where labels are attributes or none.")],
+    out: Annotated[Path, typer.Option(help="A new folder; or one that an interrupted run of the same command left.")],
+    wished: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="A class, or attributes as Male+Smiling; may be repeated. Left out: all."),
+    ] = None,
+    format: Annotated[
+        Literal["folders", "tensors", "parquet", "webdataset"],
+        typer.Option(help="PNG in class folders, .npy arrays, Parquet, or WebDataset tars."),
+    ] = "folders",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes; left out: one per core.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be minted, and write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """Mint labelled images from a trained generator; no training data are needed. Interrupted, the same command goes on."""
+    from pipeline import sampling
+
+    done = sampling.sample(_root_if_any(), generator, tuple(wished or ()), count, out, format, seed, workers, dry_run)
+    typer.echo(json.dumps(asdict(done), ensure_ascii=False) if as_json else sampling.describe(done, dry_run))
+
+
+@app.command(epilog="Example: labelmint doctor --json")
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False) -> None:
+    """Check machine, versions, GPU, disk, data, weights, servers and DVC's state, and say what to do. 1 when something is amiss."""
+    from pipeline import doctor as checks
+
+    found = checks.examine(project_root())
+    if as_json:
+        typer.echo(checks.as_json(found))
+    else:
+        checks.show(found)
+    if any(finding.state == "problem" for finding in found):
+        raise typer.Exit(1)
+
+
+def _root_if_any() -> Path | None:
+    try:
+        return project_root()
+    except InputError:
+        return None
+
+
 def project_root() -> Path:
     """The nearest folder upwards that holds params.yaml and dvc.yaml. Raises: InputError when there is none."""
     for folder in (Path.cwd(), *Path.cwd().parents):
@@ -121,23 +170,55 @@ def project_root() -> Path:
     raise InputError(f"{Path.cwd()} is not within a labelmint project: no params.yaml and dvc.yaml here or above")
 
 
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of a failure; may stand anywhere in the line.")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["LABELMINT_DEBUG"] = "1"
+
+
 def main() -> None:
     """0 on success, 2 on a person's mistake, 1 on a failure, each with one line."""
+    arguments = sys.argv[1:]
+    if "--debug" in arguments:
+        arguments.remove("--debug")
+        arguments.insert(0, "--debug")
     try:
-        app()
+        code = app(args=arguments, standalone_mode=False)
+        if code == 130:
+            _fail("interrupted; run again to go on", 130)
+        sys.exit(code if isinstance(code, int) else 0)
     except InputError as error:
         _fail(str(error), 2)
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
-    except RuntimeError as error:
+        _fail("interrupted; run again to go on", 130)
+    except BrokenPipeError:
+        sys.exit(1)  # whoever read our output wants no more
+    except (RuntimeError, OSError) as error:
         _fail(str(error), 1)
-    except OSError as error:
-        _fail(str(error), 1)
+    except Exception as error:
+        # typer's own kind of error, about the command line; it has no public name.
+        if hasattr(error, "format_message"):
+            _misused(error)
+        _fail(f"{type(error).__name__}: {' '.join(str(error).split())}; --debug shows where", 1)
+
+
+def _misused(error: Any) -> None:
+    context, message = getattr(error, "ctx", None), " ".join(error.format_message().split())
+    if not message or type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        sys.exit(error.exit_code)
+    where = context.command_path if context else "labelmint"
+    print(f"error: {message.rstrip('.')}; `{where} --help` shows what it takes", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 def _fail(message: str, code: int) -> None:
     if os.environ.get("LABELMINT_DEBUG"):
-        raise
+        traceback.print_exc()
     print(f"error: {message}", file=sys.stderr)
     sys.exit(code)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,17 @@ from stages.train_generators.params import DiscriminatorNetwork, Family, Generat
 
 @dataclass(frozen=True)
 class GeneratorArchive:
-    """One generator per class, in the order of wishes.names, or one for all. weights: stacked, (generators, ...) each."""
+    """One generator per class, in the order of wishes.names, or one for all. weights: stacked, (generators, ...) each.
+
+    trained_on: what it saw, for those who are handed the generator without the data; empty where that was not written down.
+    """
 
     family_name: str
     family: Family
     shape: tuple[int, int, int]
     wishes: Wishes
     weights: dict[str, np.ndarray]
+    trained_on: dict[str, Any] = field(default_factory=dict)
 
     def network(self, position: int = 0) -> torch.nn.Module:
         """Generator number `position`, in evaluation mode."""
@@ -57,6 +61,7 @@ def save(folder: Path, archive: GeneratorArchive, discriminators: dict[str, np.n
             "label_vectors": wishes.vectors.astype(int).tolist() if wishes.kind == "multi_hot" else None,
             "label_shares": wishes.shares.tolist() if wishes.kind == "multi_hot" else None,
             "published": "moving average",
+            "trained_on": archive.trained_on,
             "weights_sha256": digest,
             "discriminator_sha256": save_weights(folder / "discriminator.safetensors", discriminators),
         },
@@ -73,7 +78,8 @@ def load(folder: Path) -> GeneratorArchive:
         wishes = Wishes(family.labels, facts["classes"], vectors, np.array(facts["label_shares"]))
     else:
         wishes = Wishes.of(family, facts["classes"], np.empty(0))
-    return GeneratorArchive(facts["family_name"], family, tuple(facts["shape"]), wishes, weights)
+    trained_on = facts.get("trained_on", {})
+    return GeneratorArchive(facts["family_name"], family, tuple(facts["shape"]), wishes, weights, trained_on)
 
 
 def load_discriminators(folder: Path) -> list[torch.nn.Module]:

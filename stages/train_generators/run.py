@@ -66,7 +66,9 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
 
     if not distributed.leads():
         return  # the leading process of torchrun writes what all have trained
-    write(layout.generator(arm), arm.generator, params.family, wishes, trained, tracker)
+    seen = {name: facts[name] for name in ("name", "title", "licence")}
+    seen |= {"percent": arm.percent, "seed": arm.seed, "images": len(chosen), "images_sha256": data}
+    write(layout.generator(arm), arm.generator, params.family, wishes, trained, seen, tracker)
     unwell = [result.name for result in trained if result.epochs[-1]["health"] != health.OK]
     tracker.log_metrics(
         {"unwell_classes": len(unwell), "restarts": sum(result.epochs[-1]["attempt"] for result in trained)}
@@ -98,14 +100,15 @@ def plan(
 
 
 def write(
-    folder: Path, family_name: str, family: Family, wishes: Wishes, trained: list[Trained], tracker: Tracker
-) -> None:
+    folder: Path, family_name: str, family: Family, wishes: Wishes, trained: list[Trained], seen: dict[str, Any], tracker: Tracker
+) -> None:  # fmt: skip
+    """seen: what they were trained on."""
     weights, critics = (
         {name: np.stack([getattr(each, player)[name] for each in trained]) for name in getattr(trained[0], player)}
         for player in ("weights", "discriminator")
     )
     shape = trained[0].previews.shape[3:]
-    archive.save(folder, archive.GeneratorArchive(family_name, family, shape, wishes, weights), critics)
+    archive.save(folder, archive.GeneratorArchive(family_name, family, shape, wishes, weights, seen), critics)
 
     columns = ["class", "attempt", "epoch", "images_seen", *_LOGGED, "health", "images_per_second"]
     save_table(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_experiments_are_listed_with_what_they_are(project):
     assert [row["name"] for row in rows] == experiments.names(ROOT)
 
 
-@pytest.mark.parametrize("command", ["use", "import", "experiments", "check", "results", "sync"])
+@pytest.mark.parametrize("command", ["use", "import", "experiments", "check", "results", "sync", "sample", "doctor"])
 def test_help_has_an_example(project, command):
     done = labelmint(project, command, "--help")
     assert done.returncode == 0 and "Example:" in done.stdout and f"labelmint {command}" in done.stdout
@@ -174,3 +175,44 @@ class TestImport:
 
 def test_an_unknown_command_is_a_mistake(project):
     assert labelmint(project, "mint").returncode == 2
+
+
+class TestManners:
+    """What every command has in common."""
+
+    def test_a_mistyped_command_is_told_the_right_one(self, project):
+        done = labelmint(project, "experimens")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+        assert "No such command 'experimens'" in done.stderr and "Did you mean 'experiments'" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["sample", "dcgan"], "`labelmint sample --help` shows what it takes"),
+            (["use", "--quik", "mnist"], "--quick"),
+            (["sample", "x", "--count", "many", "--out", "y"], "'many' is not a valid int"),
+            (["sample", "x", "--count", "1", "--out", "y", "--format", "gif"], "'gif' is not one of"),
+        ],
+    )
+    def test_a_misused_command_says_so_in_one_line(self, project, arguments, says):
+        done = labelmint(project, *arguments)
+        assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+        assert says in done.stderr
+
+    def test_traceback_only_when_asked(self, project):
+        assert "Traceback" not in labelmint(project, "use", "nothing").stderr
+        for arguments in (["--debug", "use", "nothing"], ["use", "nothing", "--debug"]):
+            done = labelmint(project, *arguments)
+            assert done.returncode == 2 and "Traceback" in done.stderr and "error: no experiment" in done.stderr
+
+    def test_what_nobody_foresaw_is_one_line_too(self, project):
+        code = "import sys; sys.argv = ['labelmint', 'check']\nfrom pipeline import cli, params\nparams.load = lambda _: {}['gone']\ncli.main()"
+        done = subprocess.run([sys.executable, "-c", code], cwd=project, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
+        assert done.returncode == 1 and done.stderr == "error: KeyError: 'gone'; --debug shows where\n"
+
+    def test_completion_knows_the_commands(self, project):
+        script = Path(sys.executable).parent / "labelmint"
+        asked = {"_LABELMINT_COMPLETE": "complete_bash", "COMP_WORDS": "labelmint ex", "COMP_CWORD": "1"}
+        done = subprocess.run([script], cwd=project, env={**os.environ, **asked}, capture_output=True, text=True)
+        assert done.stdout.split() == ["experiments"]
+        assert "--install-completion" in labelmint(project, "--help").stdout
