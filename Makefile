@@ -52,7 +52,7 @@ bench: $(READY) ## run the benchmarks of this machine's CPU; benchmarks/gpu.py i
 	@for name in layers classifier decoding engine; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lock: ## write requirements.lock anew from pyproject.toml
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev --extra huggingface --python-version 3.11 pyproject.toml -o requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev --extra huggingface --extra postgresql --extra s3 --python-version 3.11 pyproject.toml -o requirements.lock
 
 clean: ## delete everything that can be made again
 	rm -rf .venv data reports .checkpoints .tracking mlflow.db mlartifacts .dvc/cache .dvc/tmp
