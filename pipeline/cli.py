@@ -156,6 +156,26 @@ def ui(
     serve_pages(project_root(), prefect_port, mlflow_port, typer.echo)
 
 
+@app.command(epilog="Example: labelmint compare --plot fractions.png")
+def compare(
+    dataset: Annotated[str, typer.Option(help="Whose results; none: that of params.yaml.")] = "",
+    plot: Annotated[Path, typer.Option(help="Where the plot goes, a PNG.")] = Path("compare.png"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print all measures as JSON, and plot nothing.")] = False,
+) -> None:
+    """Compare the shares of real data: accuracies with intervals, from MLflow alone."""
+    import json
+
+    from pipeline import compare as comparison
+
+    root = project_root()
+    name = dataset or settings.load(root / settings.PARAMS_FILE).dataset.name
+    rows = comparison.collect(root, name)
+    if as_json:
+        return typer.echo(json.dumps(rows, indent=1))
+    comparison.plot(rows, plot, name)
+    typer.echo(f"{comparison.to_text(rows)}\nplot: {plot.resolve()}")
+
+
 @app.command(epilog="Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 labelmint sync")
 def sync() -> None:
     """Ship what could not reach MLflow while stages ran. As often as you like: nothing arrives twice."""

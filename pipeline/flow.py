@@ -28,7 +28,7 @@ from pipeline.artifacts import Progress, publish_results
 from pipeline.dag import Stage
 from pipeline.project import project_root
 from pipeline.settings_override import overridden
-from pipeline.stage_task import GPU_LIMIT, Job, close_dvc, dvc_of, reproduce
+from pipeline.stage_task import GPU_LIMIT, WOULD_RUN, Job, close_dvc, dvc_of, reproduce
 from pipeline.tracked_run import TrackedRun, experiments_in_use
 from pipeline.tracking.spool import PARENT_RUN
 from stages.prepare.errors import InputError
@@ -145,8 +145,15 @@ class Scheduler:
             job = Job(job.root, {}, job.lease, skip_because=why)
         elif not self.lease.exists():
             job = Job(job.root, {}, job.lease, skip_because="the run was stopped")
+        elif changed := [name for name in stage.needs if self.states[name].name == WOULD_RUN]:
+            job = Job(job.root, {}, job.lease, assume_changed=changed[0])
         needs = [self.futures[name] for name in stage.needs]
-        wait_for = [each if each.state.is_completed() else allow_failure(each) for each in needs]
+        # Prefect takes what failed as done only where it is told so, and what was cancelled never.
+        wait_for = [
+            each if self.states[name].is_completed() else allow_failure(each)
+            for name, each in zip(stage.needs, needs)
+            if not self.states[name].is_cancelled()
+        ]
         future = self.pool.submit(reproduce, {"stage": stage.name, "job": job}, wait_for=wait_for)
         self.futures[stage.name] = future
         future.add_done_callback(lambda _, name=stage.name: self._finished.put(name))

@@ -44,7 +44,10 @@ class Transient(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """How a stage is to be run. All of it is data, so that any process can do it. skip_because: or not at all."""
+    """How a stage is to be run. All of it is data, so that any process can do it.
+
+    skip_because: it is not run at all. assume_changed: in a dry run, a stage that it needs and that would run.
+    """
 
     root: str
     environment: dict[str, str]
@@ -53,6 +56,7 @@ class Job:
     dry: bool = False
     gate: bool = False
     skip_because: str = ""
+    assume_changed: str = ""
 
 
 def _is_transient(_task: Any, _run: Any, state: State) -> bool:
@@ -78,6 +82,8 @@ def reproduce(stage: str, job: Job) -> State:
     """Reproduce one stage, whose needs are met. The state's name says whether it ran, was restored or had not changed."""
     if job.skip_because:
         return Cancelled(name=SKIPPED, message=job.skip_because)
+    if job.assume_changed:
+        return Completed(name=WOULD_RUN, message=f"unless {job.assume_changed} gives the same again")
     logger, lease = get_run_logger(), Path(job.lease)
     dvc = dvc_of(Path(job.root))
     found, errors = RAN, []
