@@ -120,7 +120,10 @@ def run(
 
     parameters = dict(experiment=experiment, targets=targets or [], percents=parse_percents(percents), workers=workers, force=force)  # fmt: skip
     parameters |= dict(keep_going=keep_going, dry=dry, runner=runner, dask_address=dask_address)
-    typer.echo(run_once(project_root(), parameters))
+    try:
+        typer.echo(run_once(project_root(), parameters))
+    except KeyboardInterrupt:  # which typer would end without a word
+        _fail("interrupted; run again to go on", 130)
 
 
 @app.command(epilog='Example: labelmint serve --cron "0 2 * * *"')

@@ -83,6 +83,8 @@ class MlflowServer:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def wait(self) -> None:
         from pipeline.surroundings import answers
 
         until(lambda: answers(f"{self.address}/health"), 180)
