@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 class Clone:
     """A copy of the project's tracked files, with the settings shrunk."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, shrink: bool = True):
         self.folder = folder
         files = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
@@ -28,6 +28,8 @@ class Clone:
                 shutil.copy(ROOT / name, folder / name)
         (folder / "dvc.lock").unlink(missing_ok=True)
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+        if not shrink:
+            return
         self.change(
             dataset={"images_per_class": 12},
             percents=[100],
@@ -47,7 +49,7 @@ class Clone:
                 content[name] = values
         yaml.dump(content, path)
 
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
+    def run(self, *command: str, timeout: float = 900, **environment: str) -> subprocess.CompletedProcess:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         surroundings = {
             **os.environ,
@@ -56,7 +58,9 @@ class Clone:
             "DVC_NO_ANALYTICS": "1",
             **environment,
         }
-        return subprocess.run(command, cwd=self.folder, env=surroundings, capture_output=True, text=True, timeout=900)
+        return subprocess.run(
+            command, cwd=self.folder, env=surroundings, capture_output=True, text=True, timeout=timeout
+        )
 
     def repro(self, *arguments: str, **environment: str) -> list[str]:
         """The stages that ran."""

@@ -93,6 +93,10 @@ def test_metrics_and_plots_are_understood_by_dvc(clone):
     assert "train_generators@dcgan-100-0" in clone.repro()
     changed = json.loads(clone.run("dvc", "metrics", "diff", "--json").stdout)
     assert any("frechet_synthetic" in name for name in changed["reports/summary.json"])
+    difference = clone.run("dvc", "plots", "diff", "HEAD", "--out", "difference")
+    assert difference.returncode == 0, difference.stderr
+    page = (clone.folder / "difference" / "index.html").read_text()
+    assert "results.csv" in page and '"workspace"' in page and '"HEAD"' in page
     plots = clone.run("dvc", "plots", "show", "--out", "plots")
     assert plots.returncode == 0, plots.stderr
     page = (clone.folder / "plots" / "index.html").read_text()

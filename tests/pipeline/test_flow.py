@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -18,62 +17,6 @@ from tests.pipeline.tiny_project import TinyProject, alive
 from tests.servers import until
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="session")
-def prefect(pages):
-    """Prefect's client, and everything that is started in this process uses the same server."""
-    os.environ.update(PREFECT_API_URL=f"{pages.prefect}/api", PREFECT_HOME=str(pages.root / "client"), DO_NOT_TRACK="1")
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        yield client
-
-
-@pytest.fixture
-def tiny(tmp_path, monkeypatch, prefect, pages) -> TinyProject:
-    from pipeline import stage_task
-
-    project = TinyProject(tmp_path / "tiny")
-    monkeypatch.chdir(project.root)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PREFECT_API_URL", f"{pages.prefect}/api")
-    monkeypatch.setenv("LABELMINT_TRACKING", "off")
-    monkeypatch.setattr(stage_task.reproduce, "retry_delay_seconds", [0.1, 0.1])
-    return project
-
-
-class Ended:
-    """A flow run that is over, as Prefect's server tells of it."""
-
-    def __init__(self, client, flow_run_id):
-        from prefect.client.schemas.filters import FlowRunFilter, LogFilter
-
-        self.run = client.read_flow_run(flow_run_id)
-        only = FlowRunFilter(id={"any_": [flow_run_id]})
-        self.tasks = {run.name: run for run in client.read_task_runs(flow_run_filter=only)}
-        self.names = {name: run.state.name for name, run in self.tasks.items()}
-        self.logs = client.read_logs(LogFilter(flow_run_id={"any_": [flow_run_id]}), limit=200)
-
-    def needs(self, name: str) -> set[str]:
-        by_id = {run.id: run.name for run in self.tasks.values()}
-        return {by_id[each.id] for each in self.tasks[name].task_inputs.get("wait_for", [])}
-
-
-@pytest.fixture
-def run(tiny, prefect):
-    def go(**parameters) -> Ended:
-        from pipeline.flow import pipeline
-
-        state = pipeline(**parameters, return_state=True)
-        return until(lambda: _complete(Ended(prefect, state.state_details.flow_run_id)))
-
-    return go
-
-
-def _complete(ended: Ended) -> Ended | None:
-    """Task states arrive at the server a moment after the flow has ended."""
-    return ended if all(run.state.is_final() for run in ended.tasks.values()) else None
 
 
 ALL = ["prepare", "train@40", "train@60", "evaluate@40", "evaluate@60", "report"]
@@ -214,15 +157,8 @@ class TestStopping:
 
     def start(self, tiny, pages, *arguments: str, **environment: str) -> subprocess.Popen:
         tiny.tell("train-40", "slow")
-        surroundings = tiny.environment(PREFECT_API_URL=f"{pages.prefect}/api", LABELMINT_TRACKING="off", **environment)
-        return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "run", *arguments],
-            cwd=tiny.root,
-            env=surroundings,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        outside = {"PREFECT_API_URL": f"{pages.prefect}/api", "LABELMINT_TRACKING": "off"}
+        return tiny.start("run", *arguments, **outside, **environment)
 
     def check_gone_and_resumable(self, tiny, run, stage: str = "train-40"):
         until(lambda: not any(alive(pid) for pid in tiny.pids(stage)), 30)

@@ -34,7 +34,7 @@ stages:
     outs: [data/report]
 """
 
-# control/<stage> says how it behaves: "fail", "busy" (could not reach, once), "slow".
+# control/<stage> says how it behaves: fail, busy (could not reach, once), slow, deaf to signals, sleep N, track.
 WORK = """\
 import os, subprocess, sys, time
 from pathlib import Path
@@ -51,6 +51,12 @@ if told == "busy":
     control.unlink()
     print(f"error: {name}: nothing answers", file=sys.stderr)
     sys.exit(75)
+if told == "track":
+    from pipeline.tracking.spool import open_tracker
+    tracker = open_tracker(Path.cwd(), name, None, "digits")
+    for step in range(50):
+        tracker.log_metrics({"loss": step}, step=step)
+    tracker.close("FINISHED")
 if told == "slow":
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     (control.parent / f"{name}.pids").write_text(f"{os.getpid()} {worker.pid}")
@@ -109,15 +115,20 @@ class TinyProject:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1", **more}
 
-    def labelmint(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
+        return subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", *arguments],
             cwd=self.root,
             env=self.environment(**environment),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=300,
         )
+
+    def labelmint(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        process = self.start(*arguments, **environment)
+        out, err = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
 def alive(pid: int) -> bool:
