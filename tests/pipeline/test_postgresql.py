@@ -6,12 +6,13 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.pipeline.tiny_project import TinyProject
-from tests.servers import Pages, free_port, until
+from tests.servers import Pages, free_port, surroundings, until
 
 pytestmark = pytest.mark.slow
 STAGES = ("prepare", "train-40", "train-60", "evaluate-40", "evaluate-60", "report")
@@ -47,7 +48,7 @@ def postgresql(tmp_path_factory):
     connected = until(connection, 60)
     connected.autocommit = True
     with connected.cursor() as cursor:
-        for name in ("prefect", "mlflow"):
+        for name in ("prefect", "mlflow", "moved"):
             cursor.execute(f"CREATE DATABASE {name}")
     connected.close()
     yield f"labelmint@127.0.0.1:{port}"
@@ -111,3 +112,34 @@ def test_two_pipelines_at_once(pages, postgresql, tmp_path):
     for name in ("prefect", "mlflow"):
         log = (pages.root / f".servers/{name}.log").read_text().lower()
         assert "locked" not in log and "deadlock" not in log
+
+
+def test_records_move_from_sqlite(postgresql, tmp_path):
+    """All of them, with their types; and what is told afterwards comes on top."""
+    from mlflow.tracking import MlflowClient
+
+    origin, target = f"sqlite:///{tmp_path}/mlflow.db", f"postgresql://{postgresql}/moved"
+    client = MlflowClient(origin)
+    experiment = client.create_experiment("labelmint-digits")
+    run = client.create_run(experiment, tags={"stage": "evaluate"})
+    for step in (0, 500, 1000):
+        client.log_metric(run.info.run_id, "loss", 1.0 / (step + 1), step=step)
+    client.log_metric(run.info.run_id, "odd", float("nan"))
+    client.create_registered_model("labelmint-digits")
+    client.set_terminated(run.info.run_id)
+    command = [sys.executable, "-m", "pipeline.tracking.move", origin, target]
+    environment = surroundings()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("copied 1 runs, 4 metrics"), done.stderr[-2000:]
+
+    moved = MlflowClient(target)
+    (found,) = moved.search_runs(
+        [moved.get_experiment_by_name("labelmint-digits").experiment_id], "tags.stage = 'evaluate'"
+    )
+    assert found.info.status == "FINISHED" and found.info.run_id == run.info.run_id
+    told = [(point.step, point.value) for point in moved.get_metric_history(run.info.run_id, "loss")]
+    assert told == [(0, 1.0), (500, 1 / 501), (1000, 1 / 1001)]
+    assert moved.get_registered_model("labelmint-digits").name == "labelmint-digits"
+    assert moved.create_experiment("another") != experiment
+    again = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert again.returncode == 1 and "the target holds runs already" in again.stderr
