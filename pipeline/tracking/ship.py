@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.tracking.models import register
 from pipeline.tracking.spool import ERROR, SPOOL, tracking_uri
 
 if TYPE_CHECKING:
@@ -41,15 +42,19 @@ def ship(store: Store, folder: Path) -> bool:
         shipped = int(cursor_file.read_text()) if cursor_file.exists() else 0
         content = (folder / "events.jsonl").read_bytes()
         complete = content.rfind(b"\n") + 1
-        events = [json.loads(line) for line in content[shipped:complete].splitlines()]
+        everything = [json.loads(line) for line in content[:complete].splitlines()]
+        new = everything[content[:shipped].count(b"\n") :]
         run_id = store.run(folder.name, header)
-        store.send(run_id, folder, header, events)  # all of it can be sent twice and is there once
+        store.send(run_id, folder, header, new)  # all of it can be sent twice and is there once
         cursor_file.write_text(str(complete))
-        ends = [json.loads(line) for line in content[:complete].splitlines()[-1:]]
-        ended = next((event["end"] for event in ends if "end" in event), None if alive else "KILLED")
+        last = everything[-1] if everything else {}
+        ended = last.get("end", None if alive else "KILLED")
         if ended is None or _has_parts(folder):
             return False
-        store.finish(run_id, folder.name, header, ended, ends[0]["time"] if ends else None)
+        store.finish(run_id, folder.name, header, ended, last.get("time"))
+        for event in everything:
+            if "model" in event:  # at last, since it takes longer than all else
+                register(store, run_id, folder / "files" / event["file"], event["model"])
     shutil.rmtree(folder, ignore_errors=True)
     return True
 

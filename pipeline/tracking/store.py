@@ -95,10 +95,6 @@ class Store:
                 self._input(run_id, event["data"])
             elif "reused" in event:
                 self._tag(run_id, self._reused(header["experiment"], event["reused"]))
-            elif "model" in event:
-                from pipeline.tracking.models import register
-
-                register(self, run_id, folder / "files" / event["file"], event["model"])
         if any("figure" in event for event in events):
             self.client.set_tag(run_id, "mlflow.loggedImages", True)
 

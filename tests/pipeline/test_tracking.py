@@ -178,6 +178,18 @@ def test_running_stages_are_left_to_go_on(root, monkeypatch):
     assert runs_of(root)["prepare"].info.status == "RUNNING"
 
 
+def test_more_than_mlflow_takes_at_once(root):
+    """It takes 1,000 metrics and 100 params a request, and 6,000 characters a param."""
+    tracker = open_tracker(root, "prepare", None, "digits")
+    tracker.log_params({f"setting.{number}": number for number in range(250)} | {"long": "x" * 7000})
+    tracker.log_metrics({f"metric_{number}": number for number in range(2500)})
+    tracker.close("FINISHED")
+    sync_all(root)
+    data = runs_of(root)["prepare"].data
+    assert data.params["setting.249"] == "249" and len(data.params) == 251 and data.params["long"] == "x" * 6000
+    assert data.metrics["metric_2499"] == 2499
+
+
 def test_a_large_file_is_named_but_not_copied(root, monkeypatch):
     monkeypatch.setattr(spool, "_LARGEST_BYTES", 10)
     (root / "weights.bin").write_bytes(bytes(11))
