@@ -142,7 +142,7 @@ def _guard(asking: socket.socket, out: int) -> NoReturn:
     """Run one command in a group of its own, and see that the group ends."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with asking.makefile("rb") as file:
+    with asking.makefile("rb", buffering=0) as file:  # a stop may follow at once, and is not to be read here
         request = json.loads(file.readline())
     group = os.fork()
     if group == 0:

@@ -6,36 +6,31 @@ Import this after `pipeline.surroundings.prepare`, since Prefect reads its setti
 from __future__ import annotations
 
 import fcntl
-import queue
 import signal
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
-from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed, State
-from prefect.utilities.annotations import allow_failure
 from pydantic import Field
 
 from pipeline import dag, surroundings
-from pipeline.artifacts import Progress, publish_results
+from pipeline.artifacts import publish_results
 from pipeline.dag import Stage
 from pipeline.project import project_root
+from pipeline.scheduler import Scheduler
 from pipeline.settings_override import overridden
-from pipeline.stage_task import GPU_LIMIT, WOULD_RUN, Job, close_dvc, dvc_of, reproduce
+from pipeline.stage_task import GPU_LIMIT, Job, close_dvc, dvc_of
 from pipeline.tracked_run import TrackedRun, experiments_in_use
 from pipeline.tracking.spool import PARENT_RUN
 from stages.prepare.errors import InputError
 
 NAME = "labelmint"
-_TICK_SECONDS = 1.0
-_CANCEL_POLL_SECONDS = 3.0
 
 
 def _run_name() -> str:
@@ -59,8 +54,8 @@ def pipeline(
     try:
         with _alone(root), overridden(root, experiment.split(), percents, restore=dry) as settings:
             stages = dag.read(root, targets)
-            with _gate_open(settings.compute.device) as gate:
-                return _run(root, stages, settings, runner, dask_address, workers, keep_going, dict(force=force, dry=dry), gate)  # fmt: skip
+            gate, how = _takes_turns(settings.compute.device), dict(force=force, dry=dry)
+            return _run(root, stages, settings, runner, dask_address, workers, keep_going, how, gate)
     except InputError as error:
         get_run_logger().error("%s", error)
         return Failed(message=str(error))
@@ -73,109 +68,22 @@ def _run(root: Path, stages: list[Stage], settings: Any, runner: str, address: s
     status, lease = "KILLED", root / ".dvc" / "tmp" / f"{flow_run.id}.lease"
     lease.touch()
     dvc_of(root)  # imports DVC meanwhile
+    jobs = {stage.name: Job(str(root), environment, str(lease), **how, gate=gate and stage.gpu) for stage in stages}
+    scheduler = Scheduler(stages, jobs, workers, keep_going, lease)
     try:
         with ExitStack() as stack:
             pool = stack.enter_context(_runner(runner, address, workers))
-            jobs = {
-                stage.name: Job(str(root), environment, str(lease), **how, gate=gate and stage.gpu) for stage in stages
-            }
             # Before the pool ends, and whatever happens: it waits for its tasks, which wait for their stages.
             stack.callback(_stop, root, lease)
-            outcome = Scheduler(stages, jobs, pool, workers, keep_going, lease).run()
+            outcome = scheduler.run(pool)
         status = "FINISHED" if all(state.is_completed() for state in outcome.values()) else "FAILED"
     finally:
         _stop(root, lease)
         close_dvc(root)
-        tracked.close(status, locals().get("outcome", {}))
+        tracked.close(status, scheduler.states)
     if not how["dry"]:
         publish_results(root, tracked, outcome)
     return _ended(outcome)
-
-
-class Scheduler:
-    """Submits each stage once all that it needs is done, `workers` at a time, those on the GPU one at a time."""
-
-    def __init__(self, stages: list[Stage], jobs: dict[str, Job], pool: Any, workers: int, keep_going: bool, lease: Path):  # fmt: skip
-        self.stages, self.jobs, self.pool, self.workers = stages, jobs, pool, workers
-        self.keep_going, self.lease = keep_going, lease
-        self.futures: dict[str, PrefectFuture] = {}
-        self.states: dict[str, State] = {}
-        self._finished: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._asked = time.monotonic()
-
-    def run(self) -> dict[str, State]:
-        """Returns: the final state of every stage. A stop from Prefect's UI ends with the rest cancelled."""
-        progress = Progress(len(self.stages))
-        while len(self.states) < len(self.stages):
-            for stage in self._ready():
-                self._submit(stage)
-            try:
-                name = self._finished.get(timeout=_TICK_SECONDS)
-            except queue.Empty:
-                self._tick()
-                continue
-            self.futures[name].wait()
-            self.states[name] = self.futures[name].state
-            progress.set(len(self.states))
-            get_run_logger().info("%s: %s", name, told(self.states[name]))
-        return self.states
-
-    def _ready(self) -> Iterator[Stage]:
-        for stage in self.stages:
-            under_way = [name for name in self.futures if name not in self.states]
-            if stage.name in self.futures or not set(stage.needs) <= self.states.keys():
-                continue
-            if self._hindrance(stage):
-                yield stage  # takes no worker
-            elif len(under_way) < self.workers and not (
-                self.jobs[stage.name].gate and any(self.jobs[name].gate for name in under_way)
-            ):
-                yield stage
-
-    def _hindrance(self, stage: Stage) -> str:
-        bad = [name for name in stage.needs if not self.states[name].is_completed()]
-        if bad:
-            return f"{bad[0]} did not succeed"
-        failed = [name for name, state in self.states.items() if not state.is_completed()]
-        return f"{failed[0]} did not succeed, and keep_going is off" if failed and not self.keep_going else ""
-
-    def _submit(self, stage: Stage) -> None:
-        job = self.jobs[stage.name]
-        if why := self._hindrance(stage):
-            job = Job(job.root, {}, job.lease, skip_because=why)
-        elif not self.lease.exists():
-            job = Job(job.root, {}, job.lease, skip_because="the run was stopped")
-        elif changed := [name for name in stage.needs if self.states[name].name == WOULD_RUN]:
-            job = Job(job.root, {}, job.lease, assume_changed=changed[0])
-        needs = [self.futures[name] for name in stage.needs]
-        # Prefect takes what failed as done only where it is told so, and what was cancelled never.
-        wait_for = [
-            each if self.states[name].is_completed() else allow_failure(each)
-            for name, each in zip(stage.needs, needs)
-            if not self.states[name].is_cancelled()
-        ]
-        future = self.pool.submit(reproduce, {"stage": stage.name, "job": job}, wait_for=wait_for)
-        self.futures[stage.name] = future
-        future.add_done_callback(lambda _, name=stage.name: self._finished.put(name))
-
-    def _tick(self) -> None:
-        """A sign of life for stages elsewhere; and is this run still wanted?"""
-        with suppress(FileNotFoundError):
-            if self.lease.exists():
-                self.lease.touch()
-        if not surroundings.has_server() or time.monotonic() - self._asked < _CANCEL_POLL_SECONDS:
-            return
-        self._asked = time.monotonic()
-        with suppress(Exception):  # a server that does not answer has cancelled nothing
-            with get_client(sync_client=True) as client:
-                state = client.read_flow_run(flow_run.id).state
-            if state.is_cancelling() or state.is_cancelled():
-                get_run_logger().info("cancelled: stopping the stages")
-                self.lease.unlink(missing_ok=True)
-
-
-def told(state: State) -> str:
-    return f"{state.name.lower()} ({state.message})" if state.message else state.name.lower()
 
 
 def _ended(outcome: dict[str, State]) -> State:
@@ -221,18 +129,16 @@ def _alone(root: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _gate_open(device: str) -> Iterator[bool]:
-    """Whether stages must take turns on a GPU. The limit can be raised in Prefect's UI (Concurrency)."""
+def _takes_turns(device: str) -> bool:
+    """Whether there is a GPU. Then its limit is made at the server, where a person may raise it for several runs at once."""
     if not _has_gpu(device):
-        yield False
-        return
+        return False
     with get_client(sync_client=True) as client:
         try:
             client.read_global_concurrency_limit_by_name(GPU_LIMIT)
         except ObjectNotFound:
             client.upsert_global_concurrency_limit_by_name(GPU_LIMIT, 1)
-    yield True
+    return True
 
 
 def _has_gpu(device: str) -> bool:

@@ -45,8 +45,13 @@ class Pages:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.said = [self.process.stdout.readline() for _ in range(3)]
-        assert "Ctrl-C" in self.said[2], self.said
+        try:
+            self.said = [self.process.stdout.readline() for _ in range(3)]
+            assert "Ctrl-C" in self.said[2], self.said
+        except BaseException:  # a person's Ctrl-C while they come up, too
+            self.process.terminate()
+            self.process.wait()
+            raise
 
     def stop(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)

@@ -117,6 +117,7 @@ def _serve(root: Path) -> None:
                 (root / SPOOL / ERROR).unlink(missing_ok=True)
             pause = _POLL_SECONDS
         except Exception as error:  # whatever MLflow raises, the stages go on and the spools stay
+            store = None  # what it remembers of runs may no longer hold
             (root / SPOOL / ERROR).write_text(f"{tracking_uri(root)}: {' '.join(str(error).split())[:200]}")
             if not any(_alive(json.loads((folder / "run.json").read_text())) for folder in _own(root)):
                 return

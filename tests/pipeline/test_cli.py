@@ -67,7 +67,9 @@ def test_experiments_are_listed_with_what_they_are(project):
     assert "two CPU cores" in lines[0]
 
 
-@pytest.mark.parametrize("command", ["use", "import", "experiments", "check", "results", "sync"])
+@pytest.mark.parametrize(
+    "command", ["use", "import", "experiments", "check", "results", "run", "serve", "ui", "compare", "sync"]
+)
 def test_help_has_an_example(project, command):
     done = labelmint(project, command, "--help")
     assert done.returncode == 0 and "Example:" in done.stdout and f"labelmint {command}" in done.stdout
