@@ -61,8 +61,9 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
             say(
                 f"class {result.name}: {result.epochs[-1]['images_seen']:,} images seen, {result.epochs[-1]['health']}, {sum(result is not None for result in trained)} of {len(replicas)} generators done"
             )
+            of_class = tracker.child(f"class {result.name}")
             for row in result.epochs:
-                tracker.log_metrics({f"{name}/{result.name}": row[name] for name in _LOGGED}, step=row["images_seen"])
+                of_class.log_metrics({name: row[name] for name in _LOGGED}, step=row["images_seen"])
 
     if not distributed.leads():
         return  # the leading process of torchrun writes what all have trained
