@@ -261,7 +261,7 @@ def main() -> None:
         arguments.remove("--debug")
         arguments.insert(0, "--debug")
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="labelmint", standalone_mode=False)
         if code == 130:
             _fail("interrupted; run again to go on", 130)
         sys.exit(code if isinstance(code, int) else 0)
