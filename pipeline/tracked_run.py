@@ -29,6 +29,8 @@ class TrackedRun:
     def __init__(self, root: Path, settings: Any, flow_run_id: str, dry: bool):
         self.root, self.settings = root, settings
         self.started = time.time()
+        groups = asdict(settings)
+        groups["families"] = {name: groups["families"][name] for name in settings.generators}  # those that are used
         tags = {
             "stage": NAME,
             "stage_name": NAME,
@@ -36,11 +38,11 @@ class TrackedRun:
             "experiments": experiments.in_use(root).label,
             "prefect.flow_run": flow_run_id,
             "git.dirty": _dirty(root),
-            "params": json.dumps(flat(asdict(settings))),
+            **{f"params.{name}": json.dumps(group) for name, group in groups.items()},
         }
         self.tracker = SpoolTracker(None) if dry else open_spool(root, NAME, tags, settings.dataset.name)
         self.key = self.tracker.folder.name if self.tracker.folder else ""
-        self.tracker.log_params(flat(asdict(settings)))
+        self.tracker.log_params(flat(groups))
 
     def close(self, status: str, outcome: Mapping[str, Any]) -> None:
         """outcome: {stage: its final Prefect state}. Never raises: a record is not worth a run."""

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import urllib.request
 
+from pipeline.tracking.ship import waiting
 from tests.e2e.clone import Clone
-from tests.servers import surroundings
+from tests.servers import surroundings, until
 
 PERCENTS = [50, 100]
 STAGES = 3 + 5 * len(PERCENTS)
@@ -31,7 +32,7 @@ class Real:
         )
         self.first = self.labelmint("run", "--workers", "2")
         assert self.first.returncode == 0, self.first.stderr[-4000:]
-        assert self.labelmint("sync").returncode == 0
+        self.all_told()
         with (self.folder / "reports/results.csv").open() as file:
             self.results = list(csv.DictReader(file))
 
@@ -46,6 +47,10 @@ class Real:
             text=True,
             timeout=900,
         )
+
+    def all_told(self) -> None:
+        """The shipper may still be at work on the classifier."""
+        until(lambda: self.labelmint("sync").returncode == 0 and not waiting(self.folder), 600)
 
     def prefect(self, path: str, **body):
         request = urllib.request.Request(

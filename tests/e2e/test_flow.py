@@ -50,7 +50,8 @@ def test_mlflow_has_parent_children_and_grandchildren(real):
 
     # Params as such and as tags, the commit, the lock and the data.
     assert parent.data.params["training.epochs"] == "2" and parent.data.metrics["stages/ran"] == STAGES
-    assert json.loads(parent.data.tags["params"])["percents"] == PERCENTS
+    assert json.loads(parent.data.tags["params.percents"]) == PERCENTS
+    assert json.loads(parent.data.tags["params.families"])["dcgan"]["latent_size"] == 64
     assert len(parent.data.tags["dvc.lock"]) == 64 and parent.data.tags["prefect.flow_run"]
     for run in (parent, trained):
         (data,) = run.inputs.dataset_inputs
@@ -90,7 +91,7 @@ def test_the_best_classifier_is_registered_and_can_be_used(real):
 def test_a_second_run_says_what_it_reused(real):
     done = real.labelmint("run")
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == f"{STAGES} unchanged", done.stderr[-2000:]
-    real.labelmint("sync")
+    real.all_told()
     client, runs = real.runs()
     first, second = [run for run in runs if run.info.run_name == "pipeline"]
     ids = {
