@@ -45,14 +45,14 @@ test: $(READY) ## run all tests
 lint: $(READY) ## check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-ui: $(READY) ## serve MLflow's pages at http://127.0.0.1:5000 until Ctrl-C
-	@$(BIN)/mlflow server --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --artifacts-destination $(CURDIR)/mlartifacts --host 127.0.0.1 --port 5000 --workers 1
+ui: $(READY) ## serve Prefect's pages at http://127.0.0.1:4200 and MLflow's at http://127.0.0.1:5000 until Ctrl-C
+	@$(BIN)/labelmint ui $(UI)
 
 bench: $(READY) ## run the benchmarks of this machine's CPU; benchmarks/gpu.py is for a GPU
-	@for name in layers classifier decoding engine; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in layers classifier decoding engine overhead; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lock: ## write requirements.lock anew from pyproject.toml
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev --extra huggingface --python-version 3.11 pyproject.toml -o requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev --extra huggingface --extra postgresql --extra s3 --python-version 3.11 pyproject.toml -o requirements.lock
 
 clean: ## delete everything that can be made again
-	rm -rf .venv data reports .results .checkpoints .tracking mlflow.db mlartifacts .dvc/cache .dvc/tmp
+	rm -rf .venv data reports .results .checkpoints .tracking .servers mlflow.db mlartifacts .dvc/cache .dvc/tmp

@@ -14,6 +14,7 @@ import typer
 
 from pipeline import experiments
 from pipeline import params as settings
+from pipeline.project import project_root
 from stages.prepare.errors import InputError
 from stages.prepare.layout import Layout
 
@@ -33,7 +34,7 @@ def use(
     quick: Annotated[bool, typer.Option("--quick", help="In a size for a few minutes on two CPU cores.")] = False,
 ) -> None:
     """Write experiments' settings into params.yaml. Earlier results come back from DVC's cache."""
-    choice = experiments.Choice(tuple(name for name in names if name != "default"), quick)
+    choice = experiments.Choice.named(names, quick)
     kept = experiments.use(project_root(), choice)
     typer.echo(
         f"params.yaml now holds {choice.label}" + (f"; your own settings are kept in {kept.name}" if kept else ""),
@@ -100,20 +101,101 @@ def results() -> None:
     typer.echo(f"report: {reports / 'index.html'}")
 
 
-@app.command(epilog="Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 labelmint sync")
-def sync() -> None:
-    """Ship what could not reach MLflow while stages ran."""
-    from pipeline.tracking.ship import ship, tracking_uri, waiting
+Experiment = Annotated[str, typer.Option(help="Experiments to use first, as `use` takes them: 'default photos'.")]
+Percents = Annotated[str, typer.Option(help="Shares of the real data, in place of those in params.yaml: 40,60.")]
+KeepGoing = Annotated[bool, typer.Option(help="When a stage fails, run all that does not need it.")]
+Workers = Annotated[int, typer.Option(min=1, help="Stages at once; one of them at most on the GPU.")]
+Force = Annotated[bool, typer.Option("--force", help="Run every stage, changed or not.")]
+Runner = Annotated[Literal["threads", "dask"], typer.Option(help="Where stages are started.")]
+DaskAddress = Annotated[
+    str, typer.Option(help="Of a Dask scheduler whose workers share this folder; else a local one.")
+]
+
+
+@app.command(epilog="Example: labelmint run --workers 2")
+def run(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Stages or groups, with what they need; none: all.")
+    ] = None,
+    experiment: Experiment = "",
+    percents: Percents = "",
+    workers: Workers = 1,
+    force: Force = False,
+    keep_going: KeepGoing = True,
+    dry: Annotated[bool, typer.Option("--dry", help="Only say what would run.")] = False,
+    runner: Runner = "threads",
+    dask_address: DaskAddress = "",
+) -> None:
+    """Run the DAG once as a Prefect flow: with the server of `make ui` or $PREFECT_API_URL where there is one, or without."""
+    from pipeline.running import parse_percents, run_once
+
+    parameters = dict(experiment=experiment, targets=targets or [], percents=parse_percents(percents), workers=workers, force=force)  # fmt: skip
+    parameters |= dict(keep_going=keep_going, dry=dry, runner=runner, dask_address=dask_address)
+    try:
+        typer.echo(run_once(project_root(), parameters))
+    except KeyboardInterrupt:  # which typer would end without a word
+        _fail("interrupted; run again to go on", 130)
+
+
+@app.command(epilog='Example: labelmint serve --cron "0 2 * * *"')
+def serve(
+    cron: Annotated[str, typer.Option(help="When, as cron writes it; none: only when asked from Prefect's UI.")] = "",
+    timezone: Annotated[str, typer.Option(help="Of the schedule, such as Europe/Vienna.")] = "UTC",
+    name: Annotated[str, typer.Option(help="Of the deployment in Prefect.")] = "scheduled",
+    experiment: Experiment = "",
+    percents: Percents = "",
+    workers: Workers = 1,
+    force: Force = False,
+    keep_going: KeepGoing = True,
+    runner: Runner = "threads",
+    dask_address: DaskAddress = "",
+) -> None:
+    """Run the same flow by schedule, or by the button in Prefect's UI, until Ctrl-C. One run at a time."""
+    from pipeline.running import parse_percents
+    from pipeline.running import serve as serve_flow
+
+    parameters = dict(experiment=experiment, percents=parse_percents(percents), workers=workers, force=force)
+    parameters |= dict(keep_going=keep_going, runner=runner, dask_address=dask_address)
+    serve_flow(project_root(), name, cron or None, timezone, parameters)
+
+
+@app.command(epilog="Example: labelmint ui --prefect-port 4201")
+def ui(
+    prefect_port: Annotated[int, typer.Option(help="Of Prefect's pages.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Of MLflow's pages.")] = 5000,
+) -> None:
+    """Serve Prefect's and MLflow's pages on this machine only, until Ctrl-C."""
+    from pipeline.servers import serve as serve_pages
+
+    serve_pages(project_root(), prefect_port, mlflow_port, typer.echo)
+
+
+@app.command(epilog="Example: labelmint compare --plot fractions.png")
+def compare(
+    dataset: Annotated[str, typer.Option(help="Whose results; none: that of params.yaml.")] = "",
+    plot: Annotated[Path, typer.Option(help="Where the plot goes, a PNG.")] = Path("compare.png"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print all measures as JSON, and plot nothing.")] = False,
+) -> None:
+    """Compare the shares of real data: accuracies with intervals, from MLflow alone."""
+    import json
+
+    from pipeline import compare as comparison
 
     root = project_root()
-    folders = waiting(root)
-    try:
-        shipped = sum(ship(root, folder) for folder in folders)
-    except Exception as error:  # MLflow's clients raise many kinds
-        raise ConnectionError(
-            f"{tracking_uri(root)}: {' '.join(str(error).split())[:200]}; nothing is lost, try again later"
-        ) from error
-    typer.echo(f"{shipped} of {len(folders)} runs shipped to {tracking_uri(root)}")
+    name = dataset or settings.load(root / settings.PARAMS_FILE).dataset.name
+    rows = comparison.collect(root, name)
+    if as_json:
+        return typer.echo(json.dumps(rows, indent=1))
+    comparison.plot(rows, plot, name)
+    typer.echo(f"{comparison.to_text(rows)}\nplot: {plot.resolve()}")
+
+
+@app.command(epilog="Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 labelmint sync")
+def sync() -> None:
+    """Ship what could not reach MLflow while stages ran. As often as you like: nothing arrives twice."""
+    from pipeline.tracking.sync import sync_all
+
+    typer.echo(sync_all(project_root()))
 
 
 @app.command(epilog="Example: labelmint sample dcgan-100-0 --class 7 --count 100 --out sevens")
@@ -160,14 +242,6 @@ def _root_if_any() -> Path | None:
         return project_root()
     except InputError:
         return None
-
-
-def project_root() -> Path:
-    """The nearest folder upwards that holds params.yaml and dvc.yaml. Raises: InputError when there is none."""
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        if (folder / settings.PARAMS_FILE).exists() and (folder / "dvc.yaml").exists():
-            return folder
-    raise InputError(f"{Path.cwd()} is not within a labelmint project: no params.yaml and dvc.yaml here or above")
 
 
 @app.callback()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ from stages.prepare.layout import Layout
 _WRITTEN_BY_USE = "# Experiment: "
 _QUICKLY = ", quick"
 _SHOWN_ARMS = 3
+_OF_DEFAULT = {
+    "source": "what `make repro` runs",
+    "cost": "about six minutes on two CPU cores",
+}  # its file is params.yaml itself
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,23 @@ class Choice:
         return "+".join(self.names or ("default",)) + (".quick" if self.quick else "")
 
     @classmethod
+    def named(cls, names: Iterable[str], quick: bool = False) -> Choice:
+        """`default`, which is what all others are laid over, is no layer of its own."""
+        return cls(tuple(name for name in names if name != "default"), quick)
+
+    @classmethod
     def of(cls, text: str) -> Choice:
         """text: of params.yaml."""
         first = text.split("\n", 1)[0]
         if not first.startswith(_WRITTEN_BY_USE):
             return cls(())
         label = first.removeprefix(_WRITTEN_BY_USE)
-        names = label.removesuffix(_QUICKLY).split(" + ")
-        return cls(tuple(name for name in names if name != "default"), label.endswith(_QUICKLY))
+        return cls.named(label.removesuffix(_QUICKLY).split(" + "), label.endswith(_QUICKLY))
+
+
+def in_use(root: Path) -> Choice:
+    """What `use` wrote into params.yaml last."""
+    return Choice.of((root / settings.PARAMS_FILE).read_text())
 
 
 def names(root: Path) -> list[str]:
@@ -76,7 +90,7 @@ def load(root: Path, name: str) -> Experiment:
         raise InputError(f"no experiment '{name}'{settings.nearest(name, known)}; there are {', '.join(known)}")
     path = root / "experiments" / f"{name}.yaml"
     changes = settings.read(path)
-    about, quick = changes.pop("about", {}), changes.pop("quick", {})
+    about, quick = changes.pop("about", _OF_DEFAULT if name == "default" else {}), changes.pop("quick", {})
     if not isinstance(about, dict) or not isinstance(quick, dict):
         raise InputError(f"{path}: `about` and `quick` must be mappings")
     if odd := set(about) - {"source", "cost"}:
@@ -205,5 +219,4 @@ def as_json(root: Path) -> str:
 
 
 def sizes(name: str) -> dict[str, Choice]:
-    own = () if name == "default" else (name,)
-    return {"full run": Choice(own), "quick run": Choice(own, True)}
+    return {"full run": Choice.named([name]), "quick run": Choice.named([name], True)}

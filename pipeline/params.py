@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from stages.evaluate.params import Metrics
 from stages.prepare.errors import InputError
 from stages.prepare.params import Compute, Dataset
 from stages.synthesize.params import Synthesis
@@ -30,6 +31,7 @@ class Params:
     synthesis: Synthesis
     classifier: Classifier
     feature_network: FeatureNetwork
+    metrics: Metrics
     compute: Compute
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """The one entry of every stage: `python -m pipeline.stage STAGE [ARM]`.
 
 Loads and checks params, starts tracking, runs, and turns an error into one line and an exit code:
-0 done, 2 a person's mistake, 1 a failure, 130 interrupted, 143 terminated.
+0 done, 2 a person's mistake, 1 a failure, 75 something elsewhere could not be reached, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from pipeline import experiments
 from pipeline import params as settings
 from pipeline.tracking.spool import SpoolTracker, open_tracker
-from stages.prepare.errors import InputError
+from stages.prepare.errors import InputError, Unreachable
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.params import flat
 
@@ -28,6 +28,8 @@ _ENTRIES = {
     "train_baselines": "stages.train_classifiers.baselines",
     "train_feature_network": "stages.train_classifiers.feature_network",
 }
+
+UNREACHABLE = 75  # EX_TEMPFAIL of sysexits.h: trying again may help
 
 
 class Terminated(BaseException):
@@ -47,15 +49,21 @@ def main(arguments: list[str]) -> int:
         root = Path.cwd()
         everything = settings.load(root / settings.PARAMS_FILE)
         arm = Arm.parse(arm_name) if arm_name else None
-        tracker = open_tracker(root, stage, arm)  # first, so that MLflow is imported while torch is
+        tracker = open_tracker(root, stage, arm, everything.dataset.name)
         module = entry(stage)
         chosen = select(module.Params, everything, arm)
         tracker.log_params(flat(asdict(chosen)))
+        manifest = Layout(root).tensors / "manifest.json"
+        before = manifest.stat().st_mtime_ns if manifest.exists() else None
         module.run(chosen, Layout(root), tracker)
+        made = manifest.exists() and manifest.stat().st_mtime_ns != before
+        tracker.log_data(manifest, everything.dataset.name, "made" if made else "used")
         if stage == "report":
             experiments.record(root)
         status = "FINISHED"
         return 0
+    except Unreachable as error:
+        return _fail(label, str(error), UNREACHABLE)
     except InputError as error:
         return _fail(label, str(error), 2)
     except KeyboardInterrupt:

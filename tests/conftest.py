@@ -35,7 +35,10 @@ def no_surroundings(monkeypatch):
         "LABELMINT_MIRROR",
         "MLFLOW_TRACKING_URI",
         "LABELMINT_TRACKING",
-        "LABELMINT_PARENT_RUN_ID",
+        "LABELMINT_PARENT_RUN",
+        "MLFLOW_EXPERIMENT_NAME",
+        "MLFLOW_RUN_ID",
+        "PREFECT_API_URL",
         "LABELMINT_DEBUG",
     ):
         monkeypatch.delenv(name, raising=False)
@@ -143,7 +146,7 @@ def refused(project, run_stage) -> Callable[..., str]:
     def refuse(**dataset: object) -> str:
         code, said = run_stage("prepare", **dataset)
         last = said.splitlines()[-1]
-        assert code == 2 and last.startswith("error: prepare: ") and "Traceback" not in said, said
+        assert code in (2, stage.UNREACHABLE) and last.startswith("error: prepare: ") and "Traceback" not in said, said
         assert not list((project / "data").glob("tensors/*")) and not (project / "data" / ".prepare").exists()
         assert len(last) < 800
         return last.removeprefix("error: prepare: ")
@@ -155,3 +158,14 @@ def refused(project, run_stage) -> Callable[..., str]:
 def noise() -> np.ndarray:
     """uint8 (40, 1, 16, 16)."""
     return np.random.default_rng(0).integers(0, 256, (40, 1, 16, 16), dtype=np.uint8)
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory):
+    """Prefect's and MLflow's servers, as `labelmint ui` starts them, in a copy of the project with shrunk settings."""
+    from tests.e2e.clone import Clone
+    from tests.servers import Pages
+
+    pages = Pages(Clone(tmp_path_factory.mktemp("pages")).folder)
+    yield pages
+    pages.stop()

@@ -1,27 +1,64 @@
-"""Distances between two sets of images, in the features of the frozen network.
+"""Distances between two sets of images, in the features of a frozen network.
 
-All take float arrays (N, d) and work in float64.
+All take arrays (N, d), work in float64, and hold all pairs of a thousand rows with as many more as 64 MiB hold at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
 _CHUNK = 1000
+_CHUNK_BYTES = 64 << 20
+_EXTRAPOLATION_SIZES = 15
+_LEAST_ROWS_PER_FEATURE = 2
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """mean: (d,). root: (d, d), of the covariance."""
+
+    mean: np.ndarray
+    root: np.ndarray
+
+    @classmethod
+    def of(cls, points: np.ndarray) -> Gaussian:
+        points = points.astype(np.float64)
+        return cls(points.mean(0), _root(np.atleast_2d(np.cov(points, rowvar=False))))
+
+    def distance(self, other: Gaussian) -> float:
+        """Fréchet distance (Dowson and Landau 1982): |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
+
+        The trace of the root is the sum of the singular values of R1 R2 with Ci = Ri Ri, all of them real and not negative, so
+        that no complex matrix root is needed.
+        """
+        difference = self.mean - other.mean
+        cross = np.linalg.svd(self.root @ other.root, compute_uv=False).sum()
+        traces = (self.root * self.root).sum() + (other.root * other.root).sum()
+        return max(0.0, float(difference @ difference + traces - 2 * cross))
 
 
 def frechet(first: np.ndarray, second: np.ndarray) -> float:
-    """Fréchet distance between Gaussians fitted to both sets (Heusel et al. 2017; Dowson and Landau 1982).
+    """Fréchet distance between Gaussians fitted to both sets (Heusel et al. 2017)."""
+    return Gaussian.of(first).distance(Gaussian.of(second))
 
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)). The trace of the root is the sum of the singular values of
-    R1 R2 with Ci = Ri Ri, all of them real and not negative, so that no complex matrix root is needed.
+
+def frechet_infinity(points: np.ndarray, reference: np.ndarray) -> float | None:
+    """Fréchet distance to `reference` that infinitely many points would have (Chong and Forsyth 2020).
+
+    It is linear in 1/N, so that a line through its values at 15 sizes is followed to 1/N = 0. Points should be in random order.
+    None where they are too few: the smallest size is a fifth of them, and twice as many as there are features. The bias of
+    the reference's own size remains, and the value may fall below 0.
     """
-    first, second = first.astype(np.float64), second.astype(np.float64)
-    difference = first.mean(0) - second.mean(0)
-    roots = [_root(np.atleast_2d(np.cov(part, rowvar=False))) for part in (first, second)]
-    cross = np.linalg.svd(roots[0] @ roots[1], compute_uv=False).sum()
-    traces = sum((root * root).sum() for root in roots)
-    return max(0.0, float(difference @ difference + traces - 2 * cross))
+    least = max(len(points) // 5, _LEAST_ROWS_PER_FEATURE * points.shape[1])
+    if 2 * least > len(points):
+        return None
+    fixed = Gaussian.of(reference)
+    sizes = np.linspace(least, len(points), _EXTRAPOLATION_SIZES).astype(int)
+    values = [Gaussian.of(points[:size]).distance(fixed) for size in sizes]
+    return float(np.polyfit(1 / sizes, values, 1)[1])
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
@@ -32,7 +69,7 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
     """Unbiased squared maximum mean discrepancy, kernel (x.y / d + 1)^3, over all pairs (Bińkowski et al. 2018, KID).
 
-    It may fall below 0 when both sets are alike. Memory is bounded by chunks of rows.
+    It may fall below 0 when both sets are alike.
     """
     first, second = first.astype(np.float64), second.astype(np.float64)
 
@@ -55,31 +92,51 @@ def neighbourhoods(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, 
 
     k: neighbours whose distance makes a point's radius. Both sets should have the same size.
     """
-    real_radii, fake_radii = (_radii(part, k) for part in (real, fake))
-    between = _distances(real, fake)
-    within_real = between <= real_radii[:, None]
-    within_fake = between <= fake_radii[None, :]
+    real_radii, fake_radii = (radii(part, k) for part in (real, fake))
+    inside = np.zeros(len(fake), np.int64)  # how many real neighbourhoods hold each minted point
+    reached, covered = np.zeros((2, len(real)), bool)
+    for rows, columns, distances in _in_blocks(real, fake):
+        within_real = distances <= real_radii[rows, None]
+        inside[columns] += within_real.sum(0)
+        reached[rows] |= (distances <= fake_radii[columns]).any(1)
+        covered[rows] |= within_real.any(1)
     return {
-        "precision": float(within_real.any(0).mean()),
-        "recall": float(within_fake.any(1).mean()),
-        "density": float(within_real.sum(0).mean() / k),
-        "coverage": float((between.min(1) <= real_radii).mean()),
+        "precision": float((inside > 0).mean()),
+        "recall": float(reached.mean()),
+        "density": float(inside.mean() / k),
+        "coverage": float(covered.mean()),
     }
 
 
-def nearest_distances(queries: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """float64 (N,): distance of each query to its nearest neighbour among `others`, in bounded memory."""
-    return np.concatenate(
-        [_distances(queries[at : at + _CHUNK], others).min(1) for at in range(0, len(queries), _CHUNK)]
-    )
+def nearest(queries: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """float64 (N,), int64 (N,): distance of each query to its nearest neighbour among `others`, and that one's place."""
+    distances, places = np.full(len(queries), np.inf), np.empty(len(queries), np.int64)
+    for rows, columns, part in _in_blocks(queries, others):
+        which = part.argmin(1)
+        least = part[np.arange(len(part)), which]
+        closer = least < distances[rows]
+        places[rows] = np.where(closer, columns.start + which, places[rows])
+        distances[rows] = np.minimum(least, distances[rows])
+    return distances, places
 
 
-def _radii(points: np.ndarray, k: int) -> np.ndarray:
-    """Distance of each point to its k-th neighbour, itself not counted."""
-    return np.partition(_distances(points, points), min(k, len(points) - 1), axis=1)[:, min(k, len(points) - 1)]
+def radii(points: np.ndarray, k: int, of: np.ndarray | None = None) -> np.ndarray:
+    """Distance to the k-th neighbour, itself not counted, of each point, or of the points at the places `of`."""
+    k = min(k, len(points) - 1)
+    asked = points if of is None else points[of]
+    least = np.full((len(asked), k + 1), np.inf)
+    for rows, _, part in _in_blocks(asked, points):
+        least[rows] = np.partition(np.concatenate([least[rows], part], 1), k, axis=1)[:, : k + 1]
+    return least.max(1)
 
 
-def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    first, second = first.astype(np.float64), second.astype(np.float64)
-    squares = (first**2).sum(1)[:, None] + (second**2).sum(1) - 2 * first @ second.T
-    return np.sqrt(squares.clip(min=0))
+def _in_blocks(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """(rows of `first`, rows of `second`, their distances), a block at a time."""
+    width = max(_CHUNK, _CHUNK_BYTES // (8 * second.shape[1]))
+    for begin in range(0, len(second), width):
+        others = second[begin : begin + width].astype(np.float64)
+        lengths = (others**2).sum(1)
+        for at in range(0, len(first), _CHUNK):
+            part = first[at : at + _CHUNK].astype(np.float64)
+            squares = (part**2).sum(1)[:, None] + lengths - 2 * part @ others.T
+            yield slice(at, at + len(part)), slice(begin, begin + len(others)), np.sqrt(squares.clip(min=0))

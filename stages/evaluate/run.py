@@ -4,76 +4,104 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from stages.evaluate import accuracy, attributes
-from stages.evaluate.distances import frechet, kernel_distance, nearest_distances, neighbourhoods
+from stages.evaluate import classifiers, diversity, fairness, inception, latent_figures, memorisation, representation
+from stages.evaluate.likeness import Space, shuffled
+from stages.evaluate.params import Metrics
+from stages.evaluate.protocol import protocol
+from stages.prepare.errors import InputError
 from stages.prepare.files import load_json, save_json
 from stages.prepare.layout import Arm, Layout
-from stages.prepare.splits import at_most, subset
+from stages.prepare.params import Compute
+from stages.prepare.splits import subset
 from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
-from stages.train_classifiers import archive, feature_network, targets
-from stages.train_classifiers.fit import predict
+from stages.train_classifiers import feature_network
+from stages.train_generators.engine import pick_device
 
-_NEIGHBOURS = 5
-_MOST_POINTS = 5000
-_NEAR_QUANTILE = 0.01
-_GAN_TEST_PER_CLASS = 200
-_GAN_TEST_MOST = 2000
 # Of images without labels there is nothing to be told.
 _UNTOLD = dict.fromkeys(
     ["steps", "best_step", "accuracy", "accuracy_low", "accuracy_high", "macro_recall", "worst_class_recall"]
 )
+Set = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Params:
     arm: Arm
+    metrics: Metrics
+    compute: Compute
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Images and labels: the test set, the minted ones, and the real ones that the generator had, with their places."""
+
+    facts: dict[str, Any]
+    test: Set
+    minted: Set
+    real: Set
+    real_places: np.ndarray
+    minted_kind: str
+
+    @classmethod
+    def load(cls, layout: Layout, arm: Arm) -> Sets:
+        images, labels = load_set(layout.tensors)
+        chosen = subset(labels, arm.percent, arm.seed)
+        kind = load_json(layout.synthetic(arm) / "manifest.json")["labels"]
+        minted, test = load_set(layout.synthetic(arm)), load_set(layout.test_tensors)
+        facts = load_json(layout.tensors / "dataset.json")
+        return cls(facts, test, minted, (np.asarray(images[chosen]), labels[chosen]), chosen, kind)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the classes, or of the attributes."""
+        return self.facts["classes"]
 
 
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
-    started, arm = time.perf_counter(), params.arm
-    facts = load_json(layout.tensors / "dataset.json")
-    test = load_set(layout.test_tensors)
-    synthetic = load_set(layout.synthetic(arm))
-    images, labels = load_set(layout.tensors)
-    real = np.asarray(images[subset(labels, arm.percent, arm.seed)])
-
-    space = Space(feature_network.load(layout.feature_network), np.asarray(test[0]))
-    likeness = {
-        "real": space.likeness(real),
-        "synthetic": space.likeness(np.asarray(synthetic[0])) | {"memorised": space.memorised(synthetic[0], real)},
-    }
-    names, minted_kind = facts["classes"], load_json(layout.synthetic(arm) / "manifest.json")["labels"]
-    rows = []
-    for folder in (layout.baseline(arm), layout.classifiers(arm)):
-        for source, made in archive.load(folder).items():
-            measured = measure(test[1], predict_with(folder, source, test[0]), names)
-            say(f"{arm.name} {source}: accuracy {_shown(measured)}")
-            sizes = {name: made[name] for name in ("n_real", "n_synthetic", "steps", "best_step")}
-            rows.append({"source": source, **sizes, **measured, **likeness.get(source, {})})
-    if minted_kind == "none":
+    started, arm, device = time.perf_counter(), params.arm, pick_device(params.compute)
+    sets = Sets.load(layout, arm)
+    whose = {"dataset": sets.facts["name"], "generator": arm.generator, "percent": arm.percent, "seed": arm.seed}
+    rows = classifiers.rows(layout, arm, sets.test, sets.names, device)
+    for row in rows:
+        say(f"{arm.name} {row['source']}: accuracy {_shown(row)}")
+    agreement = None
+    if sets.minted_kind == "none":
         say(f"{arm.name} synthetic: no labels, so no classifier; how like the test images they are is measured")
-        rows.append({"source": "synthetic", "n_real": 0, "n_synthetic": len(synthetic[0]), **_UNTOLD, **likeness["synthetic"]})  # fmt: skip
+        rows.append({"source": "synthetic", "n_real": 0, "n_synthetic": len(sets.minted[0]), **_UNTOLD})
+    else:
+        agreement = classifiers.gan_test(layout.baseline(arm), sets.minted, sets.names, device)
 
-    whose = {"dataset": facts["name"], "generator": arm.generator, "percent": arm.percent, "seed": arm.seed}
-    rows = [{**whose, **row} for row in rows]
+    space = Space(feature_network.load(layout.feature_network), sets.test, len(sets.names), params.metrics)
+    likeness, copies, absent = distances(sets, space, params.metrics, layout, device)
+    gaps, represented = fairness_gaps(sets, rows, params.metrics), []
+    if params.metrics.representation.measured:
+        if sets.facts["labels"] == "multi_hot":
+            raise InputError(
+                "metrics.representation tells classes; name one of dataset.attributes, or set measured: false"
+            )
+        represented = representation.measure(layout, layout.generator(arm), sets.real, sets.test, params.metrics.representation, device, arm.seed)  # fmt: skip
+    rows = [{**whose, **_without_told(row), **likeness.get(row["source"], {})} for row in rows]
     for row in rows:
         numbers = {name: value for name, value in row.items() if isinstance(value, float)}
         tracker.log_metrics({f"{name}/{row['source']}": value for name, value in numbers.items()})
-    agreement = None if minted_kind == "none" else gan_test(layout.baseline(arm), synthetic, names)
+
     content = {
-        "classes": names,
-        "labels": facts["labels"],
-        "minted_labels": minted_kind,
+        "classes": sets.names,
+        "labels": sets.facts["labels"],
+        "minted_labels": sets.minted_kind,
         "rows": rows,
         "gan_test": agreement,
-        "protocol": protocol(facts, space),
+        "nearest": copies,
+        "fairness": gaps,
+        "representation": represented,
+        "latent_space": latent_figures.draw(layout, arm, sets.facts, device),
+        "absent": absent,
+        "protocol": protocol(sets.facts, space, params.metrics, absent),
     }
     save_json(layout.metrics(arm), content)
     save_json(layout.timing("evaluate", arm), {"seconds": round(time.perf_counter() - started, 2)})
@@ -82,91 +110,87 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     tracker.log_file(layout.metrics(arm))
 
 
-def protocol(facts: dict[str, Any], space: Space) -> dict[str, str]:
-    """How each number was measured: a metric without its n, its reference and its network is not a number."""
-    several = facts["labels"] == "multi_hot"
-    told = {
-        "accuracy": f"mean over {len(facts['classes'])} attributes of the share of {facts['n_test']} real test images told right; interval: "
-        "Wilson, 95 %, of the effective number of answers, since those about one image hang together (Korn and Graubard 1998)",
-        "macro_recall": "mean over attributes of the balanced accuracy, the mean of the recalls of its images with and without it; "
-        "worst_class_recall: the least of the attributes",
-        "exact_match": "share of test images of which every attribute is told right",
-        "majority": "what always saying the commoner value would reach",
+def distances(sets: Sets, space: Space, params: Metrics, layout: Layout, device: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:  # fmt: skip
+    """(by source: how like the test images the real and the minted ones are; their nearest training images; what is absent, and why)."""
+    size, features = sets.facts["shape"][1], {}
+    found: dict[str, Any] = {}
+    for source, (images, labels) in (("real", sets.real), ("synthetic", sets.minted)):
+        features[source] = space.network.features(np.asarray(images))
+        found[source] = space.likeness(features[source], labels)
+        found[source]["measured"] = space.protocol(len(images), size)
+
+    rows = shuffled(np.arange(len(sets.minted[0])))[: params.points]
+    few_test = shuffled(np.arange(len(sets.test[0])))[: params.points]
+    near = memorisation.neighbours(features["synthetic"][rows], space.test[few_test], features["real"])
+    flat = [_flat(images) for images in (sets.minted[0][rows], sets.test[0][few_test], sets.real[0])]
+    near_pixels = memorisation.neighbours(*flat)
+    found["synthetic"] |= {
+        "memorised": memorisation.share_near(near),
+        "memorised_pixels": memorisation.share_near(near_pixels),
+        "exact_copies": memorisation.exact_copies(sets.minted[0], sets.real[0]),
+        **memorisation.authenticity(near, features["real"]),
+        **memorisation.copying(features["synthetic"][rows], space.test[few_test], features["real"], near),
     }
-    return {
-        **(told if several else {"accuracy": f"{facts['n_test']} real test images; interval: Wilson, 95 %"}),
-        "features": f"frozen small CNN trained on all {facts['n_train']} real training images, "
-        f"in units of their root mean square, sha256 {space.network.sha256}",
-        "frechet_classifier": f"each source against the {facts['n_test']} test images; mixed has none of its own",
-        "kid": "unbiased, cubic kernel, all pairs of n_points of each side, the first of a fixed shuffle",
-        "precision_recall_density_coverage": f"k = {_NEIGHBOURS}, the same points",
-        "memorised": f"share of (at most {_MOST_POINTS}) synthetic images nearer, in features, to a training image of this arm "
-        "than 99 % of the test images are; 0.01 is what new real images would give",
-        "gan_test": "accuracy of the real-only classifier of the same images on synthetic ones, at most "
-        + (f"{_GAN_TEST_MOST}" if several else f"{_GAN_TEST_PER_CLASS} a class"),
+    copies = {
+        "features": memorisation.pairs(near, rows, sets.real_places),
+        "pixels": memorisation.pairs(near_pixels, rows, sets.real_places),
     }
+    if sets.minted[1].ndim == 1 and sets.minted_kind != "none":
+        apart = [
+            (features[source], labels) for source, (_, labels) in (("synthetic", sets.minted), ("real", sets.real))
+        ]
+        spread = diversity.per_class(*apart, len(sets.names), params.points)
+        known = [value for value in spread if value is not None]
+        found["synthetic"] |= {"diversity_per_class": spread, "diversity": float(np.mean(known)) if known else None}
+
+    network, why = inception.load(params.inception, layout.raw, device)
+    if network is None:
+        return found, copies, {"fid, kid_inception, inception_score": why}
+    most = params.inception_images
+    reference = network.features(shuffled(np.asarray(sets.test[0]))[:most])
+    for source, (images, _) in (("real", sets.real), ("synthetic", sets.minted)):
+        own = network.features(shuffled(np.asarray(images))[:most])
+        found[source] |= inception.metrics(own, reference)
+        found[source]["measured"] |= inception.protocol(network, len(own.pool), len(reference.pool))
+    return found, copies, {}
 
 
-def measure(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> dict[str, Any]:
-    """accuracy and its kin of one classifier, of classes or of attributes as the labels have it."""
-    if labels.ndim > 1:
-        return attributes.summary(labels, predicted, names)
-    return accuracy.summary(labels, predicted, len(names))
+def fairness_gaps(sets: Sets, rows: list[dict[str, Any]], params: Metrics) -> dict[str, Any] | None:
+    """Of the real and of the minted labels, and of what each classifier says of the test images; None unless params ask.
 
-
-def gan_test(baseline: Path, synthetic: tuple[np.ndarray, np.ndarray], names: list[str]) -> dict[str, Any]:
-    """Does the classifier that had the real images agree with the minted labels (Shmelkov et al. 2018)?
-
-    recalls: by class; by attribute the share of images on which both agree.
+    Raises: InputError when an attribute is not of the data set.
     """
-    images, labels = synthetic
-    several = labels.ndim > 1
-    seen = at_most(labels, _GAN_TEST_MOST if several else _GAN_TEST_PER_CLASS, "gan_test")
-    measured = measure(labels[seen], predict_with(baseline, "real", images[seen]), names)
-    recalls = [each["accuracy"] for each in measured["attributes"]] if several else measured["recalls"]
-    return {"accuracy": measured["accuracy"], "recalls": recalls}
+    if not params.protected:
+        return None
+    for name in (params.protected, params.outcome):
+        if sets.facts["labels"] != "multi_hot" or name not in sets.names:
+            raise InputError(
+                f"metrics: '{name}' is not among dataset.attributes, {', '.join(sets.names)}; name it there with others, or leave metrics.protected and metrics.outcome empty"
+            )
+    group, outcome = (sets.names.index(name) for name in (params.protected, params.outcome))
+    data = {"real": sets.real[1]} | ({"synthetic": sets.minted[1]} if sets.minted_kind != "none" else {})
+    test = sets.test[1]
+    return {
+        "protected": params.protected,
+        "outcome": params.outcome,
+        "data": {name: fairness.data_gaps(labels[:, group], labels[:, outcome], params.bootstrap) for name, labels in data.items()},
+        "classifiers": {
+            row["source"]: fairness.classifier_gaps(test[:, group], test[:, outcome], row["told"][:, outcome], params.bootstrap)
+            for row in rows
+            if "told" in row
+        },
+    }  # fmt: skip
 
 
-def predict_with(folder: Path, source: str, images: np.ndarray) -> np.ndarray:
-    """What one stored classifier sees: classes, int64 (N,), or attributes, int64 (N, A) of 0 and 1."""
-    logits = predict(archive.network(folder, source), images, torch.device("cpu"))
-    return targets.decide(logits, archive.load(folder)[source]["multi_hot"])
+def _flat(images: np.ndarray) -> np.ndarray:
+    """uint8 (N, C * S * S), without a copy."""
+    return np.asarray(images).reshape(len(images), -1)
+
+
+def _without_told(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "told"}
 
 
 def _shown(measured: dict[str, Any]) -> str:
     low, high = (100 * measured[name] for name in ("accuracy_low", "accuracy_high"))
     return f"{100 * measured['accuracy']:.2f} % [{low:.2f}, {high:.2f}]"
-
-
-class Space:
-    """Distances to the test images in the features of the frozen network."""
-
-    def __init__(self, network: feature_network.FrozenNetwork, test_images: np.ndarray):
-        self.network = network
-        self.test = network.features(test_images)
-
-    def points(self, images: np.ndarray) -> int:
-        """Size of both sides where a metric wants them equal and memory bounded."""
-        return min(_MOST_POINTS, len(self.test), len(images))
-
-    def likeness(self, images: np.ndarray) -> dict[str, Any]:
-        """How like the test images `images`, uint8 (N, C, S, S), are."""
-        features, count = self.network.features(images), self.points(images)
-        few, few_test = _shuffled(features)[:count], _shuffled(self.test)[:count]
-        return {
-            "frechet_classifier": frechet(features, self.test),
-            "kid": kernel_distance(few, few_test),
-            **neighbourhoods(few_test, few, _NEIGHBOURS),
-            "n_points": count,
-        }
-
-    def memorised(self, images: np.ndarray, training: np.ndarray) -> float:
-        """Share of `images` that lie nearer to a training image than nearly all test images do."""
-        known = self.network.features(training)
-        seen = self.network.features(_shuffled(images)[:_MOST_POINTS])
-        near = np.quantile(nearest_distances(_shuffled(self.test)[:_MOST_POINTS], known), _NEAR_QUANTILE)
-        return float((nearest_distances(seen, known) < near).mean())
-
-
-def _shuffled(points: np.ndarray) -> np.ndarray:
-    return points[np.random.default_rng(0).permutation(len(points))]

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.prepare.errors import InputError
+from stages.prepare.errors import InputError, Unreachable
 from stages.prepare.tracker import say
 
 MIRROR = "LABELMINT_MIRROR"
@@ -24,7 +24,7 @@ def locate(names: Sequence[str], raw: Path, addresses: Sequence[str]) -> Path:
     names: relative paths under which the file may lie, the preferred first ("MNIST/raw/x.gz", "x.gz", "x").
     raw: the folder for raw data, looked in first; a download is put there under the preferred name.
     addresses: full URLs tried last, after $LABELMINT_MIRROR (a folder or a base URL).
-    Raises: InputError, naming every place that was tried.
+    Raises: InputError, naming every place that was tried; Unreachable where an address gave no answer or a server failed.
     """
     mirror = os.environ.get(MIRROR, "")
     is_address = "://" in mirror
@@ -34,15 +34,17 @@ def locate(names: Sequence[str], raw: Path, addresses: Sequence[str]) -> Path:
             if (path := folder / name).is_file():
                 return path
     urls = ([f"{mirror.rstrip('/')}/{name}" for name in names] if is_address else []) + list(addresses)
-    failures = []
+    failures, error_kind = [], InputError
     for url in urls:
         try:
             return download(url, raw / names[0])
         except OSError as error:
+            if not isinstance(error, urllib.error.HTTPError) or error.code >= 500:
+                error_kind = Unreachable
             reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
             failures.append(f"{url} ({reason})")
     tried = "; ".join([str(folder / names[0]) for folder in folders] + failures)
-    raise InputError(
+    raise error_kind(
         f"{Path(names[0]).name} not found: tried {tried}. Put the file into {raw}, or set {MIRROR} to a folder or URL that has it"
     )
 

@@ -6,3 +6,7 @@ class InputError(Exception):
 
     Everything else that is raised counts as a failure of the program or the machine.
     """
+
+
+class Unreachable(InputError):
+    """Something elsewhere could not be reached: the same try may succeed later."""

@@ -78,6 +78,10 @@ class Layout:
     def metrics(self, arm: Arm) -> Path:
         return self.root / "data" / "metrics" / f"{arm.name}.json"
 
+    def latent_space(self, arm: Arm) -> Path:
+        """Pictures of what lies between an arm's latents."""
+        return self.root / "data" / "latent_space" / arm.name
+
     def timing(self, stage: str, arm: Arm) -> Path:
         """Seconds spent. Apart from all else, since a duration must never change what comes after it."""
         return self.root / "data" / "timings" / stage / f"{arm.name}.json"

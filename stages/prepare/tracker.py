@@ -18,6 +18,10 @@ class Tracker(Protocol):
 
     def log_file(self, path: Path, folder: str = "") -> None: ...
 
+    def child(self, name: str) -> Tracker:
+        """For the numbers of one part of the work, such as one class."""
+        return self
+
 
 class NullTracker(Tracker):
     """Listens to nothing: for tests and for callers that keep no record."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from stages.report.replicates import by_source, estimate
+
 _COLOURS = {"real": "#3b6fb6", "synthetic": "#d1642e", "mixed": "#3f8f5f"}
 _MARKERS = {"real": "o", "synthetic": "s", "mixed": "^"}
 _LABELS = {"real": "real images only", "synthetic": "minted images only", "mixed": "real + minted"}
@@ -40,23 +42,25 @@ def _svg(figure) -> str:
 
 
 def accuracy_plot(rows: list[dict[str, Any]]) -> str:
-    """Accuracy against percent, one line per generator and source; bars are 95 % intervals of single runs."""
+    """Accuracy against percent, one line per generator and source; bars are 95 % intervals, over seeds where there are several."""
     figure, (axes,) = _figure(7.2, 4.2)
     generators = sorted({row["generator"] for row in rows})
     series = [("real", generators[0])] + [
         (source, generator) for generator in generators for source in ("synthetic", "mixed")
     ]
+    groups = by_source(rows)
     for offset, (source, generator) in enumerate(series):
-        groups = defaultdict(list)
-        for row in rows:
-            if row["source"] == source and row["generator"] == generator and row["accuracy"] is not None:
-                groups[row["percent"]].append(row)
-        if not groups:
-            continue  # a generator whose images bear no labels
-        percents = sorted(groups)
-        middle = np.array([np.mean([row["accuracy"] for row in groups[percent]]) for percent in percents])
-        low = np.array([np.mean([row["accuracy_low"] for row in groups[percent]]) for percent in percents])
-        high = np.array([np.mean([row["accuracy_high"] for row in groups[percent]]) for percent in percents])
+        found = {
+            percent: estimate(own, "accuracy")
+            for (name, percent, kind), own in groups.items()
+            if (name, kind) == (generator, source)
+        }
+        if not found:
+            continue  # a generator whose images bear no labels, or a source that was not asked for
+        percents = sorted(found)
+        middle = np.array([found[percent].value for percent in percents])
+        low = np.array([found[percent].low for percent in percents])
+        high = np.array([found[percent].high for percent in percents])
         shifted = np.array(percents) + 0.7 * (offset - (len(series) - 1) / 2)  # so that bars do not hide each other
         label = _LABELS[source] + (f", {generator}" if source != "real" and len(generators) > 1 else "")
         errors = 100 * np.stack([middle - low, high - middle]).clip(0)
@@ -73,6 +77,37 @@ def accuracy_plot(rows: list[dict[str, Any]]) -> str:
     axes.set_xlabel("share of the real training data, %")
     axes.set_ylabel("accuracy on real test images, %")
     axes.set_xticks(sorted({row["percent"] for row in rows}))
+    axes.grid(axis="y", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def sweep_plot(rows: list[dict[str, Any]]) -> str:
+    """Accuracy of classifiers trained on minted images only against how many, a line per generator and percent; "" of no sweep."""
+    sweep = {
+        key: own
+        for key, own in by_source(rows).items()
+        if key[2] == "synthetic" or key[2].removeprefix("synthetic_").isdigit()
+    }
+    if len(sweep) == len({key[:2] for key in sweep}):
+        return ""
+    figure, (axes,) = _figure(7.2, 3.6)
+    for generator, percent in sorted({key[:2] for key in sweep}):
+        found = {
+            own[0]["n_synthetic"]: estimate(own, "accuracy")
+            for key, own in sweep.items()
+            if key[:2] == (generator, percent)
+        }
+        counts = sorted(found)
+        middle = np.array([found[count].value for count in counts])
+        errors = np.array([[found[count].value - found[count].low, found[count].high - found[count].value] for count in counts])  # fmt: skip
+        axes.errorbar(
+            counts, 100 * middle, 100 * errors.T.clip(0), marker="s", capsize=3, label=f"{generator}, {percent} %"
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("minted images trained on")
+    axes.set_ylabel("accuracy on real test images, %")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

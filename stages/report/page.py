@@ -21,7 +21,9 @@ class Page:
     manifest: dict[str, Any]
     verdict: list[str]
     rows: list[dict[str, Any]]
+    replicates: list[dict[str, Any]]
     accuracy_plot: str
+    sweep_plot: str
     real_samples: Sheet
     arms: list[dict[str, Any]]
     protocol: dict[str, str]
@@ -39,6 +41,7 @@ def render(page: Page) -> str:
     environment.filters["number"] = lambda value: (
         "–" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     )
+    environment.filters["signed"] = lambda share: "–" if share is None else f"{100 * share:+.2f}"
     template = environment.from_string(_TEMPLATE.read_text())
     return template.render(page=page, settings=json.dumps(page.settings, indent=1))
 

@@ -45,3 +45,13 @@ def kinds(labels: np.ndarray, names: list[str]) -> list[tuple[str, np.ndarray]]:
         plain = np.arange(min(len(labels), _PLAIN_ROWS * _COLUMNS))
         return [("", plain[at : at + _COLUMNS]) for at in range(0, len(plain), _COLUMNS)]
     return [(names[label], np.flatnonzero(labels == label)[:_COLUMNS]) for label in np.unique(labels)]
+
+
+def pairs(minted: np.ndarray, training: np.ndarray, found: list[list[float]]) -> str:
+    """A PNG as data: minted images above the training images nearest to them.
+
+    found: [place of a minted image, place of a training image, distance] each.
+    """
+    places = np.array(found)[:, :2].astype(int)
+    sheet = np.stack([np.asarray(images[which]) for images, which in zip((minted, training), places.T)])
+    return data_uri(png(grid(sheet)), "png")

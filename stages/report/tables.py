@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from stages.train_classifiers.params import MINTED_SOURCES, REAL_SOURCES
+
 Row = dict[str, Any]
 
 COLUMNS = (
     *("dataset", "generator", "percent", "seed", "source", "n_real", "n_synthetic", "steps"),
     *("accuracy", "accuracy_low", "accuracy_high", "macro_recall", "worst_class_recall", "exact_match"),
-    *("fid", "kid", "frechet_classifier", "precision", "recall", "density", "coverage", "memorised", "seconds"),
+    *("difference", "difference_low", "difference_high", "holdout_accuracy", "holdout_gap"),
+    *("accuracy_linear", "accuracy_nearest_neighbour"),
+    *("fid", "fid_infinity", "kid_inception", "inception_score"),
+    *("kid", "frechet_classifier", "frechet_infinity", "frechet_intra_class"),
+    *("precision", "recall", "density", "coverage", "diversity"),
+    *("memorised", "memorised_pixels", "exact_copies", "authentic", "copying", "seconds"),
 )
-_SOURCES = ("real", "synthetic", "mixed")
+_ORDER = (*REAL_SOURCES[:1], *MINTED_SOURCES[:2], *REAL_SOURCES[1:], *MINTED_SOURCES[2:])
+
+
+def _place(source: str) -> tuple[int, int]:
+    """The three of every run first, then what params may name, then numbers of images."""
+    return (_ORDER.index(source), 0) if source in _ORDER else (len(_ORDER), int(source.split("_")[-1]))
 
 
 def ordered(rows: list[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row["generator"], row["seed"], row["percent"], _SOURCES.index(row["source"])))
+    return sorted(rows, key=lambda row: (row["generator"], row["seed"], row["percent"], _place(row["source"])))
 
 
 def to_table(rows: list[Row]) -> list[Row]:
@@ -29,21 +41,29 @@ def interval(row: Row) -> str:
     return f"{100 * row['accuracy']:.2f} [{100 * row['accuracy_low']:.2f}, {100 * row['accuracy_high']:.2f}]"
 
 
+def difference(row: Row) -> str:
+    if row["accuracy"] is None or row["source"] == "real":
+        return "–"
+    half = (row["difference_high"] - row["difference_low"]) / 2
+    return f"{100 * row['difference']:+.2f} ± {100 * half:.2f}"
+
+
 def to_markdown(rows: list[Row]) -> str:
     """The headline numbers, for a README."""
     lines = [
-        "| generator | real data | seed | trained on | images (real + minted) | accuracy %, 95 % interval | worst class | Fréchet |",
-        "|---|---|---|---|---|---|---|---|",
+        "| generator | real data | seed | trained on | images (real + minted) | accuracy %, 95 % interval | minus real, points | worst class | Fréchet |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in ordered(rows):
         distance = row.get("frechet_classifier")
         cells = [
-            row["generator"] if row["source"] != "real" else "–",
+            "–" if row["source"] in REAL_SOURCES else row["generator"],
             f"{row['percent']} %",
             row["seed"],
             row["source"],
             f"{row['n_real']:,} + {row['n_synthetic']:,}",
             interval(row),
+            difference(row),
             "–" if row["accuracy"] is None else f"{100 * row['worst_class_recall']:.1f} %",
             "–" if distance is None else f"{distance:.2f}",
         ]
@@ -61,52 +81,3 @@ def to_summary(rows: list[Row]) -> dict[str, dict[str, float]]:
         if row["source"] == "synthetic":
             arm["frechet_synthetic"] = round(row["frechet_classifier"], 6)
     return summary
-
-
-def verdict(rows: list[Row], n_test: int) -> list[str]:
-    """What the numbers say, in sentences, one per generator, and what they cannot say."""
-    sentences = []
-    seeds = {row["seed"] for row in rows}
-    for generator in sorted({row["generator"] for row in rows}):
-        own = [row for row in rows if row["generator"] == generator]
-        for percent in sorted({min(row["percent"] for row in own), max(row["percent"] for row in own)}):
-            told = [row for row in own if row["percent"] == percent and row["accuracy"] is not None]
-            mean = {
-                source: sum(values) / len(values)
-                for source in _SOURCES
-                if (values := [100 * row["accuracy"] for row in told if row["source"] == source])
-            }
-            n_real = next(row["n_real"] for row in own if row["percent"] == percent and row["source"] == "real")
-            if "synthetic" not in mean:
-                distance = next(row["frechet_classifier"] for row in own if row["percent"] == percent and row["source"] == "synthetic")  # fmt: skip
-                sentences.append(
-                    f"With {percent} % of the real data ({n_real:,} images), the images minted by {generator} bear no labels, so that no classifier "
-                    f"could be trained on them: only how like real images they are was measured (Fréchet distance {distance:.2f}). "
-                    f"A classifier trained on the real images reaches {mean['real']:.1f} % on real test images."
-                )
-                continue
-            sentences.append(
-                f"With {percent} % of the real data ({n_real:,} images), a classifier trained only on images minted by {generator} "
-                f"reaches {mean['synthetic']:.1f} % on real test images; one trained on the same real images reaches {mean['real']:.1f} %, "
-                f"and on both together {mean['mixed']:.1f} %. {_cost(mean)}"
-            )
-    spread = "One replicate" if len(seeds) == 1 else f"{len(seeds)} replicates"
-    sentences.append(
-        f"{spread}: the intervals below cover the draw of the {n_test:,} test images"
-        + (
-            ", not the luck of a training run; add seeds to params.yaml to measure that."
-            if len(seeds) == 1
-            else "; the spread between seeds is the rest."
-        )
-    )
-    return sentences
-
-
-def _cost(mean: dict[str, float]) -> str:
-    return f"Replacing the real images {_points(mean['synthetic'] - mean['real'])}; adding minted ones to them {_points(mean['mixed'] - mean['real'])}."
-
-
-def _points(gain: float) -> str:
-    if abs(gain) < 0.05:
-        return "changes nothing"
-    return f"{'gains' if gain > 0 else 'costs'} {abs(gain):.1f} points"

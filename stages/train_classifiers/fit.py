@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Optional, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from stages.prepare.splits import at_most, derive_seed, hold_out
 from stages.train_classifiers import targets
 from stages.train_classifiers.augment import augment
 from stages.train_classifiers.efficientnet import EfficientNetB0
+from stages.train_classifiers.linear import Linear
 from stages.train_classifiers.params import Classifier
 from stages.train_classifiers.small_cnn import SmallCNN
 from stages.train_generators.augment import mirror
@@ -22,23 +23,33 @@ from stages.train_generators.randomness import Stream
 _EVALUATION_BATCH = 256
 
 
+class Renewal(Protocol):
+    """Where a pool's images of a further epoch come from."""
+
+    def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Images and labels; epoch counts from 1, the pool's own images being those of epoch 0."""
+        ...
+
+
 @dataclass(frozen=True)
 class Pool:
     """Labelled images of one origin, and their share of each batch.
 
-    images: uint8 (N, C, S, S). labels: int64 (N,), or float32 multi-hot (N, A).
+    images: uint8 (N, C, S, S). labels: int64 (N,), or float32 multi-hot (N, A). renewal: None keeps them for all epochs.
     """
 
     origin: Literal["real", "synthetic"]
     images: np.ndarray
     labels: np.ndarray
     share: float = 1.0
+    renewal: Optional[Renewal] = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """source: real, synthetic or mixed. classes: how many, or how many attributes. raw: where weights by name are looked up.
+    """source: real, synthetic, mixed, ... classes: how many, or how many attributes. raw: where weights by name are looked up.
     mirror: bool by class or attribute, whether its images may be flipped; None for no class.
+    view: what of the images the pools show, of views.VIEWS; None for all. checks: the source that this is only a weak check of.
     """
 
     source: str
@@ -48,6 +59,18 @@ class Job:
     seed: int
     raw: Path
     mirror: list[bool] | None = None
+    view: str | None = None
+    checks: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.checks}-{self.params.network}" if self.checks else self.source
+
+    @property
+    def steps(self) -> int:
+        if self.params.epochs is None:
+            return self.params.steps
+        return max(1, -(-self.params.epochs * sum(len(pool.labels) for pool in self.pools) // self.params.batch_size))
 
     @property
     def multi_hot(self) -> bool:
@@ -71,23 +94,32 @@ def build(params: Classifier, shape: tuple[int, int, int], classes: int, raw: Pa
     """shape: (C, S, S). raw: where pretrained weights are looked up; None leaves them out, for a caller who has better."""
     if params.network == "small_cnn":
         return SmallCNN(shape, classes)
+    if params.network == "linear":
+        return Linear(shape, classes)
     return EfficientNetB0(params, shape, classes, raw)
 
 
 def fit(job: Job, device: torch.device) -> Fitted:
     """Raises: InputError when weights cannot be had."""
-    params = job.params
+    params, steps = job.params, job.steps
     shape = tuple(job.pools[0].images.shape[1:])
     with torch.random.fork_rng(devices=[]):  # modules initialise themselves from the global generator
         torch.manual_seed(derive_seed(job.seed, "initial weights"))
         network = build(params, shape, job.classes, job.raw).to(device=device, memory_format=torch.channels_last)
     pools, (held_images, held_labels) = _hold_out(job)
-    optimizer, schedule = _optimizer(network, params)
-    marks = {round(params.steps * check / params.checks) for check in range(1, params.checks + 1)}
+    optimizer, schedule = _optimizer(network, params, steps)
+    looks = min(params.checks, steps)
+    marks = {round(steps * look / looks) for look in range(1, looks + 1)}
     checks, best, weights, loss_sum, since = [], (-1.0, 0.0), {}, torch.zeros((), device=device), 0
 
     network.train()
-    for step in range(params.steps):
+    epochs = [0] * len(pools)
+    for step in range(steps):
+        for place, pool in enumerate(pools):
+            epoch = int(step * params.batch_size * pool.share) // len(pool.labels)
+            if pool.renewal and epoch > epochs[place]:
+                epochs[place], (images, labels) = epoch, pool.renewal.draw(epoch)
+                pools[place] = replace(pool, images=images, labels=labels)
         stream = Stream(derive_seed(job.seed, "step", step), device)
         images, labels = _batch(pools, params.batch_size, derive_seed(job.seed, "batch", step), device)
         images = augment(normalize(images), params.augmentation, stream)
@@ -162,7 +194,7 @@ def _batch(pools: list[Pool], size: int, seed: int, device: torch.device) -> tup
     return torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
 
 
-def _optimizer(network: torch.nn.Module, params: Classifier):
+def _optimizer(network: torch.nn.Module, params: Classifier, steps: int):
     if params.optimizer == "adamw":
         optimizer = torch.optim.AdamW(
             network.parameters(), params.learning_rate, weight_decay=params.weight_decay, fused=True
@@ -174,5 +206,5 @@ def _optimizer(network: torch.nn.Module, params: Classifier):
     if params.learning_rate_schedule == "constant":
         return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, params.learning_rate, total_steps=params.steps, pct_start=0.2, cycle_momentum=False
+        optimizer, params.learning_rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
     )

@@ -1,4 +1,4 @@
-"""A trained generator on disk: generator.safetensors and architecture.json."""
+"""A trained generator on disk: generator.safetensors, architecture.json, and the discriminator beside them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class GeneratorArchive:
         return network.eval()
 
 
-def save(folder: Path, archive: GeneratorArchive) -> None:
+def save(folder: Path, archive: GeneratorArchive, discriminators: dict[str, np.ndarray]) -> None:
+    """discriminators: weights, stacked as the generators'."""
     digest = save_weights(folder / "generator.safetensors", archive.weights)
     wishes = archive.wishes
     save_json(
@@ -62,6 +63,7 @@ def save(folder: Path, archive: GeneratorArchive) -> None:
             "published": "moving average",
             "trained_on": archive.trained_on,
             "weights_sha256": digest,
+            "discriminator_sha256": save_weights(folder / "discriminator.safetensors", discriminators),
         },
     )
 
@@ -78,6 +80,19 @@ def load(folder: Path) -> GeneratorArchive:
         wishes = Wishes.of(family, facts["classes"], np.empty(0))
     trained_on = facts.get("trained_on", {})
     return GeneratorArchive(facts["family_name"], family, tuple(facts["shape"]), wishes, weights, trained_on)
+
+
+def load_discriminators(folder: Path) -> list[torch.nn.Module]:
+    """In the order of the generators; batch normalisation knows no statistics yet. Raises: InputError as `load` does."""
+    archive, facts = load(folder), load_json(folder / "architecture.json")
+    weights = load_weights(folder / "discriminator.safetensors", facts["discriminator_sha256"])
+    build, networks = families.load(archive.family_name).build_discriminator, []
+    for position in range(len(next(iter(weights.values())))):
+        network = build(archive.family, archive.shape, archive.wishes.vectors.shape[1])
+        state = {name: torch.from_numpy(values[position].copy()) for name, values in weights.items()}
+        network.load_state_dict(state, strict=False)  # num_batches_tracked is not kept
+        networks.append(network)
+    return networks
 
 
 def family_from(fields: dict[str, Any]) -> Family:

@@ -61,8 +61,9 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
             say(
                 f"class {result.name}: {result.epochs[-1]['images_seen']:,} images seen, {result.epochs[-1]['health']}, {sum(result is not None for result in trained)} of {len(replicas)} generators done"
             )
+            of_class = tracker.child(f"class {result.name}")
             for row in result.epochs:
-                tracker.log_metrics({f"{name}/{result.name}": row[name] for name in _LOGGED}, step=row["images_seen"])
+                of_class.log_metrics({name: row[name] for name in _LOGGED}, step=row["images_seen"])
 
     if not distributed.leads():
         return  # the leading process of torchrun writes what all have trained
@@ -103,9 +104,12 @@ def write(
     folder: Path, family_name: str, family: Family, wishes: Wishes, trained: list[Trained], seen: dict[str, Any], tracker: Tracker
 ) -> None:  # fmt: skip
     """seen: what they were trained on."""
-    weights = {name: np.stack([each.weights[name] for each in trained]) for name in trained[0].weights}
+    weights, critics = (
+        {name: np.stack([getattr(each, player)[name] for each in trained]) for name in getattr(trained[0], player)}
+        for player in ("weights", "discriminator")
+    )
     shape = trained[0].previews.shape[3:]
-    archive.save(folder, archive.GeneratorArchive(family_name, family, shape, wishes, weights, seen))
+    archive.save(folder, archive.GeneratorArchive(family_name, family, shape, wishes, weights, seen), critics)
 
     columns = ["class", "attempt", "epoch", "images_seen", *_LOGGED, "health", "images_per_second"]
     save_table(

@@ -186,6 +186,17 @@ class Single(Team):
 
 
 @torch.no_grad()
+def discriminator_of(team: Single, position: int) -> nn.Module:
+    """The discriminator as it stands, for its features: without statistics of batch normalisation, which training does not gather."""
+    state = team.state(position)
+    network = team.module.build_discriminator(team.family, team.shape, team.labels)
+    own = [*network.parameters(), *(layer.direction for layer in limited(network))]
+    for tensor, value in zip(own, [*state[D], *state[f"{D}_directions"]], strict=True):
+        tensor.copy_(value)
+    return network
+
+
+@torch.no_grad()
 def published(
     network: nn.Module, average: list[torch.Tensor], batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
 ) -> nn.Module:

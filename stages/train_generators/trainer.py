@@ -26,7 +26,7 @@ from stages.train_generators.params import Family, Training
 from stages.train_generators.randomness import Stream
 from stages.train_generators.stacked import Stacked
 from stages.train_generators.stopping import Request, heeded
-from stages.train_generators.team import Batch, Single
+from stages.train_generators.team import Batch, Single, discriminator_of
 from stages.train_generators.updates import TRACKED
 
 _STATISTICS_BATCHES = 20
@@ -90,12 +90,14 @@ class Trained:
     for each of the labels shown.
     epochs: one row per epoch: attempt, epoch, images_seen, the TRACKED means, diversity, health, images_per_second. An
     attempt that was given up keeps its rows.
+    discriminator: weights of the last one, not averaged.
     """
 
     name: str
     weights: dict[str, np.ndarray]
     previews: np.ndarray
     epochs: list[dict[str, Any]]
+    discriminator: dict[str, np.ndarray]
 
 
 class _Run:
@@ -192,12 +194,16 @@ class _Run:
 
     def finished(self, team: Single | Stacked, position: int, device: torch.device) -> Trained:
         network = team.published(position, self.inputs("statistics", _STATISTICS_BATCHES, device))
-        weights = {
-            name: value.float().cpu().contiguous().numpy()
-            for name, value in network.state_dict().items()
-            if not name.endswith("num_batches_tracked")
-        }
-        return Trained(self.replica.name, weights, torch.stack(self.previews).numpy(), self.rows)
+        previews = torch.stack(self.previews).numpy()
+        return Trained(self.replica.name, _arrays(network), previews, self.rows, _arrays(discriminator_of(team, position)))  # fmt: skip
+
+
+def _arrays(network: torch.nn.Module) -> dict[str, np.ndarray]:
+    return {
+        name: value.float().cpu().contiguous().numpy()
+        for name, value in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
 
 
 @dataclass(frozen=True)

@@ -2,75 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import ROOT
+from tests.e2e.clone import Clone
 
 pytestmark = pytest.mark.slow
-
-
-class Clone:
-    """A copy of the project's tracked files, with the settings shrunk."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        files = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
-        ).stdout.split(b"\0")
-        for name in (file.decode() for file in files if file):
-            if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, folder / name)
-        (folder / "dvc.lock").unlink(missing_ok=True)
-        subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-        self.change(
-            dataset={"images_per_class": 12},
-            percents=[100],
-            training={"epochs": 2, "images_per_epoch": 48, "batch_size": 16},
-            synthesis={"images_per_class": 20},
-            classifier={"steps": 8, "checks": 2, "batch_size": 16, "stem_stride": 2},
-            feature_network={"steps": 40},
-        )
-
-    def change(self, **groups) -> None:
-        yaml, path = YAML(), self.folder / "params.yaml"
-        content = yaml.load(path.read_text())
-        for name, values in groups.items():
-            if isinstance(values, dict):
-                content[name].update(values)
-            else:
-                content[name] = values
-        yaml.dump(content, path)
-
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        surroundings = {
-            **os.environ,
-            "PATH": path,
-            "PYTHONPATH": str(self.folder),
-            "DVC_NO_ANALYTICS": "1",
-            **environment,
-        }
-        return subprocess.run(command, cwd=self.folder, env=surroundings, capture_output=True, text=True, timeout=900)
-
-    def repro(self, *arguments: str, **environment: str) -> list[str]:
-        """The stages that ran."""
-        done = self.run("dvc", "repro", *arguments, **environment)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
-
-    def results(self) -> list[dict[str, str]]:
-        with (self.folder / "reports" / "results.csv").open() as file:
-            return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +35,9 @@ def test_one_command_goes_from_digits_to_a_report(clone):
 def test_every_stage_is_a_run_in_mlflow(clone):
     from mlflow.tracking import MlflowClient
 
+    assert clone.run("labelmint", "sync").returncode == 0
     client = MlflowClient(f"sqlite:///{clone.folder}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("labelmint").experiment_id])
+    runs = client.search_runs([client.get_experiment_by_name("labelmint-digits").experiment_id])
     assert {run.data.tags["stage"] for run in runs} >= {name.split("@")[0] for name in clone.ran}
     assert {run.info.status for run in runs} == {"FINISHED"}
     evaluated = next(run for run in runs if run.data.tags["stage"] == "evaluate")
@@ -152,6 +93,10 @@ def test_metrics_and_plots_are_understood_by_dvc(clone):
     assert "train_generators@dcgan-100-0" in clone.repro()
     changed = json.loads(clone.run("dvc", "metrics", "diff", "--json").stdout)
     assert any("frechet_synthetic" in name for name in changed["reports/summary.json"])
+    difference = clone.run("dvc", "plots", "diff", "HEAD", "--out", "difference")
+    assert difference.returncode == 0, difference.stderr
+    page = (clone.folder / "difference" / "index.html").read_text()
+    assert "results.csv" in page and '"workspace"' in page and '"HEAD"' in page
     plots = clone.run("dvc", "plots", "show", "--out", "plots")
     assert plots.returncode == 0, plots.stderr
     page = (clone.folder / "plots" / "index.html").read_text()

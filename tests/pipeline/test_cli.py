@@ -73,7 +73,10 @@ def test_experiments_are_listed_with_what_they_are(project):
     assert [row["name"] for row in rows] == experiments.names(ROOT)
 
 
-@pytest.mark.parametrize("command", ["use", "import", "experiments", "check", "results", "sync", "sample", "doctor"])
+_COMMANDS = "use import experiments check results run serve ui compare sync sample doctor"
+
+
+@pytest.mark.parametrize("command", _COMMANDS.split())
 def test_help_has_an_example(project, command):
     done = labelmint(project, command, "--help")
     assert done.returncode == 0 and "Example:" in done.stdout and f"labelmint {command}" in done.stdout

@@ -16,7 +16,7 @@ from stages.prepare.tensors import load_set
 from stages.train_classifiers import archive, efficientnet, feature_network, fit
 from stages.train_classifiers.augment import augment
 from stages.train_classifiers.params import Augmentation, Classifier
-from stages.train_classifiers.run import real_pool
+from stages.train_classifiers.sources import real_pool
 from stages.train_generators.randomness import Stream
 
 CPU = torch.device("cpu")
@@ -171,10 +171,10 @@ class TestStages:
     def test_every_source_had_equal_steps_and_its_own_images(self, workspace):
         arm = Arm("dcgan", 100, 0)
         facts = archive.load(workspace.baseline(arm)) | archive.load(workspace.classifiers(arm))
-        assert {source: (made["n_real"], made["n_synthetic"]) for source, made in facts.items()} == {
-            "real": (120, 0),
-            "synthetic": (0, 150),
-            "mixed": (120, 150),
+        assert {name: (made["n_real"], made["n_synthetic"]) for name, made in facts.items()} == {
+            **dict.fromkeys(("real", "real-linear"), (120, 0)),
+            **dict.fromkeys(("synthetic", "synthetic-linear"), (0, 150)),
+            **dict.fromkeys(("mixed", "mixed-linear"), (120, 150)),
         }
         assert {made["steps"] for made in facts.values()} == {30}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
 from stages.evaluate.accuracy import confusion_matrix, summary, wilson
-from stages.evaluate.distances import frechet, kernel_distance, nearest_distances, neighbourhoods
+from stages.evaluate.distances import frechet, frechet_infinity, kernel_distance, nearest, neighbourhoods, radii
 from stages.prepare.files import load_json
 from stages.prepare.layout import Arm
 
@@ -74,6 +75,21 @@ class TestFrechet:
         assert frechet(first[::-1], second[::-1]) == pytest.approx(frechet(first, second), rel=1e-9)
 
 
+class TestFrechetInfinity:
+    def test_takes_away_the_bias_of_few_points(self):
+        """Of two draws from one Gaussian the distance is all bias: 0 in truth."""
+        reference = gaussian(50_000, 8, 0)
+        values = [frechet_infinity(gaussian(600, 8, seed), reference) for seed in range(1, 13)]
+        plain = np.mean([frechet(gaussian(600, 8, seed), reference) for seed in range(1, 13)])
+        assert plain > 0.03 and abs(np.mean(values)) < plain / 4
+
+    def test_finds_a_true_distance(self):
+        assert frechet_infinity(gaussian(4000, 4, 1, 0.5), gaussian(50_000, 4, 0)) == pytest.approx(1.0, abs=0.08)
+
+    def test_is_not_claimed_of_too_few(self):
+        assert frechet_infinity(gaussian(100, 64, 0), gaussian(500, 64, 1)) is None
+
+
 class TestKernelDistance:
     def test_agrees_with_the_sum_over_all_pairs(self):
         first, second = gaussian(30, 5, 0), gaussian(40, 5, 1, 0.5)
@@ -110,10 +126,35 @@ class TestNeighbourhoods:
     def test_far_away_is_worth_nothing(self):
         assert set(neighbourhoods(gaussian(100, 4, 0), gaussian(100, 4, 1, 50.0)).values()) == {0.0}
 
-    def test_nearest_distances(self):
-        assert nearest_distances(np.array([[0.0, 0], [5, 5]]), np.array([[3.0, 4], [5, 6]])).tolist() == pytest.approx(
-            [5, 1]
-        )
+    def test_nearest(self):
+        distances, places = nearest(np.array([[0.0, 0], [5, 5]]), np.array([[3.0, 4], [5, 6]]))
+        assert distances.tolist() == pytest.approx([5, 1]) and places.tolist() == [0, 1]
+
+    def test_radii(self):
+        points = np.array([[0.0], [1], [3], [7]])
+        assert radii(points, 1).tolist() == pytest.approx([1, 1, 2, 4])
+        assert radii(points, 2, of=np.array([3, 0])).tolist() == pytest.approx([6, 3])
+
+    def test_memory_is_bounded_by_blocks(self):
+        """20,000 images of 32 x 32 x 3 pixels would be 490 MB as float64, their distances to 2,000 others 320 MB."""
+        others = np.random.default_rng(0).integers(0, 256, (20_000, 3072), dtype=np.uint8)
+        tracemalloc.start()
+        distances, places = nearest(others[:2000], others)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert np.array_equal(places, np.arange(2000)) and distances.max() == 0 and peak < 300 << 20
+
+    def test_in_chunks_as_at_once(self, monkeypatch):
+        """Memory is bounded by chunks of rows; neither their size nor the order changes anything."""
+        real, fake = gaussian(70, 4, 0), gaussian(70, 4, 1, 0.3)
+        whole = neighbourhoods(real, fake), kernel_distance(real, fake)
+        near = nearest(real, fake)
+        monkeypatch.setattr("stages.evaluate.distances._CHUNK", 13)
+        monkeypatch.setattr("stages.evaluate.distances._CHUNK_BYTES", 1)
+        assert neighbourhoods(real, fake) == whole[0]
+        assert np.array_equal(nearest(real, fake)[1], near[1]) and np.allclose(nearest(real, fake)[0], near[0])
+        assert kernel_distance(real, fake) == pytest.approx(whole[1], rel=1e-12)
+        assert neighbourhoods(real[::-1], fake[::-1]) == pytest.approx(whole[0])
 
 
 class TestStage:

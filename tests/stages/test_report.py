@@ -6,11 +6,15 @@ import csv
 import re
 from dataclasses import replace
 
+import numpy as np
+import pytest
+
 from pipeline.stage import entry, select
 from stages.prepare.files import load_json, save_json
 from stages.prepare.layout import Layout
 from stages.prepare.tracker import NullTracker
-from stages.report import figures, tables
+from stages.report import figures, replicates, tables
+from stages.report.verdict import verdict
 
 
 def row(source: str, accuracy: float, percent: int = 40, **more) -> dict:
@@ -31,6 +35,9 @@ def row(source: str, accuracy: float, percent: int = 40, **more) -> dict:
             "accuracy_high": accuracy + 0.01,
             "macro_recall": accuracy,
             "worst_class_recall": 0.5,
+            "difference": (difference := more.pop("difference", 0.0)),
+            "difference_low": difference - 0.01,
+            "difference_high": difference + 0.01,
         },
         **{"frechet_classifier": 1.5, "fid": None, "seconds": 3.25},
         **more,
@@ -59,14 +66,45 @@ def test_rows_are_ordered_by_arm_whatever_came_first():
     ]
 
 
-def test_verdict_says_which_way_it_went_and_how_much_is_luck():
-    worse = tables.verdict([row("real", 0.98), row("synthetic", 0.955), row("mixed", 0.985)], 359)
-    assert "Replacing the real images costs 2.5 points; adding minted ones to them gains 0.5 points." in worse[0]
+def test_verdict_says_which_way_it_went_and_whether_that_is_evidence():
+    worse = verdict(
+        [row("real", 0.98), row("synthetic", 0.955, difference=-0.025), row("mixed", 0.985, difference=0.005)], 359
+    )
     assert "reaches 95.5 % on real test images; one trained on the same real images reaches 98.0 %" in worse[0]
+    assert (
+        "the minted set costs 2.5 ± 1.0 points. Adding it to the real images gains 0.5 ± 1.0 points: no evidence of a gain."
+        in worse[0]
+    )
     assert "not the luck of a training run" in worse[-1]
-    assert "changes nothing" in tables.verdict([row("real", 0.95), row("synthetic", 0.95), row("mixed", 0.94)], 359)[0]
-    better = tables.verdict([row("real", 0.95), row("synthetic", 0.96), row("mixed", 0.94)], 359)
-    assert "gains 1.0 points; adding minted ones to them costs 1.0 points." in better[0]
+    same = verdict([row("real", 0.95), row("synthetic", 0.95), row("mixed", 0.94, difference=-0.004)], 359)[0]
+    assert "changes nothing (0.0 ± 1.0 points)" in same and "costs 0.4 ± 1.0 points: no evidence of a loss." in same
+
+
+def test_several_seeds_have_an_interval_over_seeds():
+    """Student's t by hand: mean -0.02, deviation 0.01, t(0.975, 2) = 4.3027."""
+    rows = [
+        {**row(source, accuracy, difference=difference), "seed": seed}
+        for seed, change in enumerate((-0.01, -0.02, -0.03))
+        for source, accuracy, difference in (("real", 0.98, 0.0), ("synthetic", 0.98 + change, change))
+    ]
+    line = next(line for line in replicates.table(rows) if line["source"] == "synthetic")
+    found = line["difference"]
+    assert (found.value, found.seeds) == (pytest.approx(-0.02), 3)
+    assert found.half == pytest.approx(4.302653 * 0.01 / np.sqrt(3), rel=1e-6) and not found.beyond_doubt
+    assert line["accuracy"].value == pytest.approx(0.96)
+    said = verdict(rows, 359)
+    assert "costs 2.0 ± 2.5 points: no evidence of a loss" in said[0] and said[-1].startswith("3 replicates")
+
+
+def test_a_sweep_is_drawn_by_the_number_of_images():
+    one = [row("real", 0.98), row("synthetic", 0.95, n_synthetic=1000)]
+    assert figures.sweep_plot(one) == ""
+    assert "minted images trained on" in figures.sweep_plot([*one, row("synthetic_10", 0.8, n_synthetic=100)])
+    order = [
+        each["source"]
+        for each in tables.ordered([row("synthetic_100", 0.9), row("untrained", 0.1), row("synthetic_20", 0.9), *one])
+    ]
+    assert order == ["real", "synthetic", "untrained", "synthetic_20", "synthetic_100"]
 
 
 def test_page_needs_no_network_and_shows_every_part(workspace):
@@ -80,6 +118,8 @@ def test_page_needs_no_network_and_shows_every_part(workspace):
         "data:image/gif",
         "Recall per class",
         "Wilson, 95 %",
+        "the twelve closest pairs",
+        "Fréchet ∞",
         "images_seen" not in page and "images seen",
     ):
         assert part in page

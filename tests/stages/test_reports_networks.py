@@ -25,7 +25,7 @@ from stages.train_generators import families
 from stages.train_generators.layers import Embedding
 from tests.conftest import ROOT, SHARED
 
-OF_REPORTS = [name for name in experiments.names(ROOT) if experiments.load(ROOT, name).source]
+OF_REPORTS = [name for name in experiments.names(ROOT) if experiments.load(ROOT, name).source.startswith("report ")]
 
 
 def params_of(name: str, quick: bool = False, dataset: dict[str, object] | None = None) -> settings.Params:

@@ -1,0 +1,106 @@
+"""What the flow costs over plain `dvc repro`, and what an idle schedule holds in memory.
+
+    python benchmarks/overhead.py [--repeats 1] [--tiny]
+
+Each run starts from a fresh copy of the project without results, on the default experiment (or, with --tiny, on a few images),
+both ways in turn: `dvc repro`; `labelmint run` without a server; `labelmint run` with the servers of `labelmint ui`, whose start
+is not counted, since they stay. Times are from the command to its end. Then `labelmint serve` waits for a minute, and the
+resident memory of its process is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+LIMIT_SECONDS, LIMIT_BYTES = 30.0, 300e6
+
+
+def main() -> None:
+    import psutil
+
+    from tests.e2e.clone import Clone
+    from tests.servers import Pages
+
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--tiny", action="store_true", help="a few images and steps, to see that it works")
+    parser.add_argument("--idle-seconds", type=float, default=60.0)
+    options = parser.parse_args()
+    seconds: dict[str, list[float]] = {"dvc repro": [], "without a server": [], "with a server": []}
+    memory = 0
+    for _ in range(options.repeats):
+        for way, taken in seconds.items():
+            with tempfile.TemporaryDirectory() as folder:
+                clone = Clone(Path(folder), shrink=options.tiny)
+                pages = Pages(clone.folder) if way == "with a server" else None
+                try:
+                    command = ["dvc", "repro"] if way == "dvc repro" else ["labelmint", "run"]
+                    taken.append(timed(clone, command))
+                    print(f"{way:18} {taken[-1]:7.1f} s", flush=True)
+                    if pages:
+                        memory = max(memory, idle_memory(clone.folder, options.idle_seconds))
+                finally:
+                    if pages:
+                        pages.stop()
+                    wait_for_shipper(clone.folder, psutil)
+    plain = min(seconds["dvc repro"])
+    told = {
+        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        "experiment": "tiny" if options.tiny else "default",
+        "seconds": seconds,
+        "overhead_seconds": {way: round(min(taken) - plain, 1) for way, taken in seconds.items() if way != "dvc repro"},
+        "overhead_limit_seconds": LIMIT_SECONDS,
+        "idle_schedule_megabytes": round(memory / 1e6, 1),
+        "idle_schedule_limit_megabytes": LIMIT_BYTES / 1e6,
+    }
+    print(json.dumps(told, indent=1))
+
+
+def timed(clone, command: list[str]) -> float:
+    started = time.perf_counter()
+    done = clone.run(*command, timeout=7200)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return time.perf_counter() - started
+
+
+def idle_memory(root: Path, seconds: float) -> int:
+    """Bytes that `labelmint serve` holds once it has waited for `seconds`."""
+    import psutil
+
+    from tests.servers import surroundings
+
+    command = [sys.executable, "-m", "pipeline.cli", "serve", "--cron", "0 2 1 1 *"]
+    process = subprocess.Popen(
+        command, cwd=root, env=surroundings(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        time.sleep(seconds)
+        own = psutil.Process(process.pid)
+        return own.memory_info().rss + sum(child.memory_info().rss for child in own.children(recursive=True))
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def wait_for_shipper(root: Path, psutil) -> None:
+    """Tracking goes on for a while after the last stage, and would burden the next run's time."""
+    while any(
+        "pipeline.tracking.ship" in (each.info["cmdline"] or []) and each.info["cwd"] == str(root)
+        for each in psutil.process_iter(["cmdline", "cwd"])
+    ):
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main()

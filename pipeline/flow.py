@@ -1,0 +1,158 @@
+"""The DAG as a Prefect flow: one task a stage, named as DVC names it.
+
+Import this after `pipeline.surroundings.prepare`, since Prefect reads its settings when it is imported.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from prefect import flow, get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed, State
+from pydantic import Field
+
+from pipeline import dag, experiments, surroundings
+from pipeline.artifacts import publish_results
+from pipeline.dag import Stage
+from pipeline.project import project_root
+from pipeline.scheduler import Scheduler
+from pipeline.settings_override import overridden
+from pipeline.stage_task import GPU_LIMIT, Job, close_dvc, dvc_of
+from pipeline.tracked_run import TrackedRun
+from pipeline.tracking.spool import PARENT_RUN
+from stages.prepare.errors import InputError
+
+NAME = "labelmint"
+
+
+def _run_name() -> str:
+    return (flow_run.parameters or {}).get("experiment") or experiments.in_use(project_root()).label
+
+
+@flow(name=NAME, flow_run_name=_run_name, persist_result=False)
+def pipeline(
+    experiment: Annotated[str, Field(description="Experiments, one laid over the other, such as 'mnist_quick' or 'default photos'. Empty: params.yaml as it is.")] = "",
+    targets: Annotated[list[str], Field(description="Stages or groups, such as evaluate or train_generators@dcgan-40-0, with what they need. Empty: all.")] = [],  # noqa: B006
+    percents: Annotated[list[int], Field(description="Shares of the real data, in place of those in params.yaml. Empty: as it is.")] = [],  # noqa: B006
+    force: Annotated[bool, Field(description="Run every stage, changed or not.")] = False,
+    keep_going: Annotated[bool, Field(description="When a stage fails, run all that does not need it.")] = True,
+    workers: Annotated[int, Field(ge=1, le=256, description="Stages at once; one of them at most on the GPU.")] = 1,
+    dry: Annotated[bool, Field(description="Only say what would run.")] = False,
+    runner: Annotated[Literal["threads", "dask"], Field(description="Where stages are started: here, or on Dask workers that share this folder.")] = "threads",
+    dask_address: Annotated[str, Field(description="Of a Dask scheduler, such as tcp://host:8786. Empty: a local cluster of `workers`.")] = "",
+) -> State:  # fmt: skip
+    """From raw data to the report, each stage by DVC: what has not changed is not run again."""
+    root = project_root()
+    try:
+        with _alone(root), overridden(root, experiment.split(), percents, restore=dry) as settings:
+            stages = dag.read(root, targets)
+            gate, how = _takes_turns(settings.compute.device), dict(force=force, dry=dry)
+            return _run(root, stages, settings, runner, dask_address, workers, keep_going, how, gate)
+    except InputError as error:
+        get_run_logger().error("%s", error)
+        return Failed(message=str(error))
+
+
+def _run(root: Path, stages: list[Stage], settings: Any, runner: str, address: str, workers: int, keep_going: bool, how: dict[str, bool], gate: bool) -> State:  # fmt: skip
+    """Reproduce all stages, tell MLflow and the artifacts, and say how it ended."""
+    tracked = TrackedRun(root, settings, flow_run.id or "", dry=how["dry"])
+    environment = surroundings.for_stages(root, **({PARENT_RUN: tracked.key} if tracked.key else {}))
+    status, lease = "KILLED", root / ".dvc" / "tmp" / f"{flow_run.id}.lease"
+    lease.touch()
+    dvc_of(root)  # imports DVC meanwhile
+    jobs = {stage.name: Job(str(root), environment, str(lease), **how, gate=gate and stage.gpu) for stage in stages}
+    scheduler = Scheduler(stages, jobs, workers, keep_going, lease)
+    try:
+        with ExitStack() as stack:
+            pool = stack.enter_context(_runner(runner, address, workers))
+            # Before the pool ends, and whatever happens: it waits for its tasks, which wait for their stages.
+            stack.callback(_stop, root, lease)
+            outcome = scheduler.run(pool)
+        status = "FINISHED" if all(state.is_completed() for state in outcome.values()) else "FAILED"
+    finally:
+        _stop(root, lease)
+        close_dvc(root)
+        tracked.close(status, scheduler.states)
+    if not how["dry"]:
+        publish_results(root, tracked, outcome)
+    return _ended(outcome)
+
+
+def _ended(outcome: dict[str, State]) -> State:
+    kinds = [state.name for state in outcome.values()]
+    counted = ", ".join(f"{kinds.count(kind)} {kind.lower()}" for kind in dict.fromkeys(kinds))
+    failed = [(name, state) for name, state in outcome.items() if state.is_failed()]
+    if failed:
+        return Failed(message=f"{counted}. " + "; ".join(f"{name}: {state.message}" for name, state in failed))
+    if any(state.is_cancelled() for state in outcome.values()):
+        return Cancelled(message=counted)
+    return Completed(message=counted)
+
+
+def _stop(root: Path, lease: Path) -> None:
+    """All that still runs is asked to end; what has ended is not disturbed."""
+    lease.unlink(missing_ok=True)
+    dvc_of(root).stop()
+
+
+def _runner(kind: str, address: str, workers: int) -> Any:
+    if kind == "threads":
+        from prefect.task_runners import ThreadPoolTaskRunner
+
+        return ThreadPoolTaskRunner(max_workers=workers + 1)  # one more, for tasks that only say why they do not run
+    from prefect_dask import DaskTaskRunner
+
+    if address:
+        return DaskTaskRunner(address=address)
+    cluster = {"n_workers": workers, "threads_per_worker": 2, "dashboard_address": None, "host": "127.0.0.1"}
+    return DaskTaskRunner(cluster_kwargs=cluster)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One flow run a workspace. Raises: InputError when there is another."""
+    path = root / ".dvc" / "tmp" / "labelmint.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another run is at work in {root}; wait for it, or stop it") from None
+        yield
+
+
+def _takes_turns(device: str) -> bool:
+    """Whether there is a GPU. Then its limit is made at the server, where a person may raise it for several runs at once."""
+    if not _has_gpu(device):
+        return False
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_global_concurrency_limit_by_name(GPU_LIMIT)
+        except ObjectNotFound:
+            client.upsert_global_concurrency_limit_by_name(GPU_LIMIT, 1)
+    return True
+
+
+def _has_gpu(device: str) -> bool:
+    if device != "auto":
+        return device != "cpu"
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return pynvml.nvmlDeviceGetCount() > 0
+    except Exception:  # no library, no driver or no card: all the same here
+        return False
+
+
+def terminate_like_ctrl_c() -> None:
+    """SIGTERM stops stages and tells Prefect, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

@@ -1,0 +1,30 @@
+"""`labelmint sync`: everything that waits, now, to the MLflow that is set now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.tracking.ship import ship, waiting
+from pipeline.tracking.spool import ERROR, SPOOL, tracking_uri
+
+
+def sync_all(root: Path) -> str:
+    """Returns: what was done, in a sentence. Raises: ConnectionError in one line when MLflow cannot take it."""
+    from pipeline.tracking.store import Store
+
+    before, uri = waiting(root), tracking_uri(root)
+    try:
+        store = Store(root) if before else None
+        # Until a pass ships nothing more: a pipeline's own run ends only after those of its stages.
+        while any([ship(store, folder) for folder in waiting(root)]):
+            pass
+    except Exception as error:  # MLflow's clients raise many kinds
+        raise ConnectionError(
+            f"{uri}: {' '.join(str(error).split())[:200]}; nothing is lost, try again later"
+        ) from error
+    left = len(waiting(root))
+    if before:
+        (root / SPOOL / ERROR).unlink(missing_ok=True)
+    return f"{max(0, len(before) - left)} of {len(before)} runs shipped to {uri}" + (
+        f"; {left} are still running or being shipped" if left else ""
+    )

@@ -1,0 +1,99 @@
+"""How well each classifier of an arm and of its baseline does on the test images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from stages.evaluate import accuracy, attributes, nearest_neighbour
+from stages.evaluate.differences import paired
+from stages.prepare.layout import Arm, Layout
+from stages.prepare.splits import at_most
+from stages.train_classifiers import archive, targets
+from stages.train_classifiers.fit import predict
+from stages.train_classifiers.minted_sources import minted_source
+from stages.train_classifiers.params import REAL_SOURCES
+from stages.train_classifiers.sources import real_source
+from stages.train_classifiers.views import view
+
+GAN_TEST_PER_CLASS = 200
+GAN_TEST_MOST = 2000
+_DIFFERENCE = ("difference", "difference_low", "difference_high")
+_KEPT = ("n_real", "n_synthetic", "steps", "best_step", "view", "holdout_accuracy")
+
+
+def rows(layout: Layout, arm: Arm, test: tuple[np.ndarray, np.ndarray], names: list[str], device: torch.device) -> list[dict[str, Any]]:  # fmt: skip
+    """One row for each source, the baseline's first. names: of the classes, or of the attributes."""
+    found, rights = [], {}
+    images, labels = test
+    for folder in (layout.baseline(arm), layout.classifiers(arm)):
+        facts = archive.load(folder)
+        for source, made in facts.items():
+            if made["weak_check"]:
+                continue
+            told = predict_with(folder, source, images, device)
+            measured = measure(labels, told, names)
+            rights[source] = right_share(labels, told)
+            row = {"source": source, **{name: made[name] for name in _KEPT}, **measured}
+            row["holdout_gap"] = made["holdout_accuracy"] - measured["accuracy"]
+            row |= dict(
+                zip(_DIFFERENCE, (0.0, 0.0, 0.0) if source == "real" else paired(rights[source], rights["real"]))
+            )
+            row |= _weak(layout, arm, folder, source, facts, test, device)
+            found.append({**row, "told": told})
+    return found
+
+
+def measure(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> dict[str, Any]:
+    """accuracy and its kin of one classifier, of classes or of attributes as the labels have it."""
+    if labels.ndim > 1:
+        return attributes.summary(labels, predicted, names)
+    return accuracy.summary(labels, predicted, len(names))
+
+
+def right_share(labels: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """float (N,): whether each image is told right, or what share of its attributes is."""
+    right = (labels > 0.5) == (told > 0.5) if labels.ndim > 1 else labels == told
+    return right.astype(float) if right.ndim == 1 else right.mean(1)
+
+
+def _weak(
+    layout: Layout, arm: Arm, folder: Path, source: str, facts: dict[str, Any], test: tuple[np.ndarray, np.ndarray], device: torch.device
+) -> dict[str, float]:  # fmt: skip
+    """Accuracy of the weak checks that were asked for."""
+    params, found = archive.params_of(facts[source]), {}
+    images, labels = test
+    if (name := f"{source}-linear") in facts:
+        found["accuracy_linear"] = float(right_share(labels, predict_with(folder, name, images, device)).mean())
+    if "nearest_neighbour" in params.weak_checks:
+        make = real_source if source in REAL_SOURCES else minted_source
+        pools = make(source, layout, arm, params).pools
+        known = np.concatenate([pool.images for pool in pools])
+        told = nearest_neighbour.classify(
+            view(facts[source]["view"], images), known, np.concatenate([pool.labels for pool in pools])
+        )
+        found["accuracy_nearest_neighbour"] = float(right_share(labels, told).mean())
+    return found
+
+
+def gan_test(baseline: Path, synthetic: tuple[np.ndarray, np.ndarray], names: list[str], device: torch.device) -> dict[str, Any]:  # fmt: skip
+    """Does the classifier that had the real images agree with the minted labels (Shmelkov et al. 2018)?
+
+    recalls: by class; by attribute the share of images on which both agree.
+    """
+    images, labels = synthetic
+    several = labels.ndim > 1
+    seen = at_most(labels, GAN_TEST_MOST if several else GAN_TEST_PER_CLASS, "gan_test")
+    measured = measure(labels[seen], predict_with(baseline, "real", images[seen], device), names)
+    recalls = [each["accuracy"] for each in measured["attributes"]] if several else measured["recalls"]
+    return {"accuracy": measured["accuracy"], "recalls": recalls}
+
+
+def predict_with(folder: Path, name: str, images: np.ndarray, device: torch.device) -> np.ndarray:
+    """What one stored classifier sees: classes, int64 (N,), or attributes, int64 (N, A) of 0 and 1."""
+    facts = archive.load(folder)[name]
+    network = archive.network(folder, name).to(device)
+    return targets.decide(predict(network, view(facts["view"], images), device), facts["multi_hot"])

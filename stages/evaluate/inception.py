@@ -1,0 +1,119 @@
+"""FID, KID and IS as commonly reported: in Inception's features (Szegedy et al. 2016), by torch-fidelity.
+
+On digits they compare runs with one another, not images with the world: Inception knows photographs. Inception Score means
+little away from its own classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from stages.evaluate.distances import frechet, frechet_infinity
+from stages.evaluate.likeness import shuffled
+from stages.prepare.download import locate
+from stages.prepare.errors import InputError
+
+_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"  # by convention the name carries the start of its SHA-256
+_ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{_WEIGHTS}"
+_BATCH = 50  # fixed: in single precision the last digits depend on it
+_KID_SUBSETS, _KID_SUBSET = 100, 1000
+_SPLITS = 10
+
+
+@dataclass(frozen=True)
+class Features:
+    """pool: float32 (N, 2048), before the logits. logits: float32 (N, 1008)."""
+
+    pool: np.ndarray
+    logits: np.ndarray
+
+
+class Inception:
+    """The network with weights of known hash."""
+
+    def __init__(self, path: Path, sha256: str, device: torch.device):
+        from torch_fidelity import FeatureExtractorInceptionV3
+
+        self.sha256, self.device = sha256, device
+        self.network = FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
+        ).to(device)
+
+    @torch.no_grad()
+    def features(self, images: np.ndarray) -> Features:
+        """images: uint8 (N, C, S, S); grey ones are tripled. The network enlarges them itself, as TensorFlow 1 did."""
+        parts = []
+        for at in range(0, len(images), _BATCH):
+            batch = torch.from_numpy(np.array(images[at : at + _BATCH])).to(self.device)
+            parts.append([part.cpu().numpy() for part in self.network(batch.expand(-1, 3, -1, -1))])
+        return Features(*(np.concatenate(part) for part in zip(*parts)))
+
+
+def load(weights: str, raw: Path, device: torch.device) -> tuple[Inception | None, str]:
+    """(network, "") or (None, why there is none): its absence fails nothing. weights: none, fetch, or a path."""
+    if weights == "none":
+        return None, "metrics.inception is none: no weights were asked for"
+    try:
+        path = locate([_WEIGHTS], raw, [_ADDRESS]) if weights == "fetch" else Path(weights)
+        digest = _checked(path, _WEIGHTS.split("-")[-1].split(".")[0] if weights == "fetch" else "")
+        return Inception(path, digest, device), ""
+    except InputError as error:
+        return None, str(error)
+
+
+def _checked(path: Path, start: str) -> str:
+    """SHA-256 of the file. Raises: InputError when it cannot be read, has another hash, or is no plain state dict."""
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(
+            f"metrics.inception: {path} cannot be read ({error.strerror}); give none, fetch or a path"
+        ) from error
+    if not digest.startswith(start):
+        raise InputError(f"{path}: its SHA-256 does not start with {start}; delete the file and run again")
+    try:  # torch-fidelity would run any code in it
+        torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(
+            f"metrics.inception: {path} is not a state dict of tensors ({str(error).splitlines()[0]})"
+        ) from error
+    return digest
+
+
+def metrics(own: Features, test: Features) -> dict[str, Any]:
+    """fid, fid_infinity, kid_inception and its standard deviation over subsets, inception_score and its standard deviation over splits."""
+    from torch_fidelity.metric_isc import isc_features_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    size = min(_KID_SUBSET, len(own.pool), len(test.pool))
+    kid = kid_features_to_metric(
+        torch.from_numpy(own.pool), torch.from_numpy(test.pool), kid_subsets=_KID_SUBSETS, kid_subset_size=size, verbose=False
+    )  # fmt: skip
+    score = isc_features_to_metric(torch.from_numpy(own.logits), splits=min(_SPLITS, len(own.logits)))
+    return {
+        "fid": frechet(own.pool, test.pool),
+        "fid_infinity": frechet_infinity(shuffled(own.pool), test.pool),
+        "kid_inception": kid["kernel_inception_distance_mean"],
+        "kid_inception_deviation": kid["kernel_inception_distance_std"],
+        "inception_score": score["inception_score_mean"],
+        "inception_score_deviation": score["inception_score_std"],
+    }
+
+
+def protocol(network: Inception, n: int, n_reference: int) -> dict[str, Any]:
+    whole = {
+        "n": n,
+        "n_reference": n_reference,
+        "reference": "test",
+        "resize": "to 299 x 299, bilinear as in TensorFlow 1; grey tripled",
+        "network": f"Inception v3 of torch-fidelity, sha256 {network.sha256}",
+    }
+    subsets = {"n": f"{_KID_SUBSETS} subsets of {min(_KID_SUBSET, n, n_reference)}"}
+    score = {"n": f"{n} in {_SPLITS} splits", "reference": "none"}
+    return {"fid": whole, "kid_inception": whole | subsets, "inception_score": whole | score}

@@ -1,0 +1,73 @@
+"""A copy of the project in which everything runs for real, on few digits."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT
+
+
+class Clone:
+    """A copy of the project's tracked files, with the settings shrunk."""
+
+    def __init__(self, folder: Path, shrink: bool = True):
+        self.folder = folder
+        files = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+        ).stdout.split(b"\0")
+        for name in (file.decode() for file in files if file):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        (folder / "dvc.lock").unlink(missing_ok=True)
+        subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+        if not shrink:
+            return
+        self.change(
+            dataset={"images_per_class": 12},
+            percents=[100],
+            training={"epochs": 2, "images_per_epoch": 48, "batch_size": 16},
+            synthesis={"images_per_class": 20},
+            classifier={"steps": 8, "checks": 2, "batch_size": 16, "stem_stride": 2},
+            feature_network={"steps": 40},
+        )
+
+    def change(self, **groups) -> None:
+        yaml, path = YAML(), self.folder / "params.yaml"
+        content = yaml.load(path.read_text())
+        for name, values in groups.items():
+            if isinstance(values, dict):
+                content[name].update(values)
+            else:
+                content[name] = values
+        yaml.dump(content, path)
+
+    def run(self, *command: str, timeout: float = 900, **environment: str) -> subprocess.CompletedProcess:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        surroundings = {
+            **os.environ,
+            "PATH": path,
+            "PYTHONPATH": str(self.folder),
+            "DVC_NO_ANALYTICS": "1",
+            **environment,
+        }
+        return subprocess.run(
+            command, cwd=self.folder, env=surroundings, capture_output=True, text=True, timeout=timeout
+        )
+
+    def repro(self, *arguments: str, **environment: str) -> list[str]:
+        """The stages that ran."""
+        done = self.run("dvc", "repro", *arguments, **environment)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+
+    def results(self) -> list[dict[str, str]]:
+        with (self.folder / "reports" / "results.csv").open() as file:
+            return list(csv.DictReader(file))

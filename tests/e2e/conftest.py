@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real(pages):
+    """The run, and the servers that know of it."""
+    from tests.e2e.real import Real
+
+    return Real(pages)

@@ -1,0 +1,113 @@
+"""`labelmint serve` and `labelmint ui`, as processes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from tests.pipeline.flow_runs import Ended, complete
+from tests.pipeline.tiny_project import alive
+from tests.servers import surroundings, until
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def serving(tiny, pages, *arguments: str):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", "serve", *arguments],
+        cwd=tiny.root,
+        env=tiny.environment(PREFECT_API_URL=f"{pages.prefect}/api", LABELMINT_TRACKING="off", LABELMINT_GRACE="5"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(90)
+
+
+def test_a_schedule_its_runs_and_a_stop_from_the_pages(tiny, pages, prefect):
+    from prefect.states import Cancelling
+
+    with serving(tiny, pages, "--cron", "0 2 * * *", "--timezone", "Europe/Vienna", "--name", "tiny") as process:
+        deployment = until(lambda: _deployment(prefect), 120)
+        (schedule,) = deployment.schedules
+        assert (schedule.schedule.cron, schedule.schedule.timezone, schedule.active) == (
+            "0 2 * * *",
+            "Europe/Vienna",
+            True,
+        )
+        assert deployment.parameters["workers"] == 1 and "Stages at once" in str(deployment.parameter_openapi_schema)
+        own = psutil.Process(process.pid)
+        assert own.memory_info().rss < 300e6 and not own.children()
+
+        # By the button, with settings of this run's own.
+        done = prefect.create_flow_run_from_deployment(deployment.id, parameters={"targets": ["train@40"]})
+        until(lambda: prefect.read_flow_run(done.id).state.is_final(), 180)
+        ended = until(lambda: complete(Ended(prefect, done.id)))
+        assert ended.run.state.iscompleted() and ended.names == {"prepare": "Ran", "train@40": "Ran"}
+
+        tiny.tell("train-60", "slow")
+        cancelled = prefect.create_flow_run_from_deployment(deployment.id, parameters={"targets": ["train@60"]})
+        until(lambda: tiny.pids("train-60"), 180)
+        prefect.set_flow_run_state(cancelled.id, Cancelling())
+        until(lambda: not any(alive(pid) for pid in tiny.pids("train-60")), 90)
+        until(lambda: prefect.read_flow_run(cancelled.id).state.is_cancelled(), 90)
+    assert (prefect.read_deployment(deployment.id)).schedules[0].active, "a restart finds the schedule as it was"
+
+
+def _deployment(client):
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return client.read_deployment_by_name("labelmint/tiny")
+    except ObjectNotFound:
+        return None
+
+
+def test_bad_schedules_are_refused(tiny, pages, prefect):
+    done = tiny.labelmint("serve", "--cron", "61 2 * * *", PREFECT_API_URL=f"{pages.prefect}/api")
+    assert done.returncode == 2 and "--cron '61 2 * * *'" in done.stderr.splitlines()[-1]
+
+
+class TestUi:
+    def test_addresses_are_printed_and_a_taken_port_is_named(self, pages):
+        assert pages.prefect in pages.said[0] and pages.mlflow in pages.said[1]
+        again = self.ui(pages.root, "--prefect-port", "1")
+        assert again.returncode == 2 and f"already running: Prefect at {pages.prefect}" in again.stderr
+        elsewhere = pages.root / "experiments"  # another project, whose ports are the same
+        for name in ("params.yaml", "dvc.yaml"):
+            (elsewhere / name).touch()
+        port = pages.mlflow.rpartition(":")[2]
+        taken = self.ui(elsewhere, "--prefect-port", "0", "--mlflow-port", port)
+        for name in ("params.yaml", "dvc.yaml"):
+            (elsewhere / name).unlink()
+        assert taken.returncode == 2 and taken.stderr.count("\n") == 1
+        assert f"port {port} for MLflow is taken" in taken.stderr and "--mlflow-port" in taken.stderr
+
+    def ui(self, root, *arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "pipeline.cli", "ui", *arguments]
+        return subprocess.run(command, cwd=root, env=surroundings(), capture_output=True, text=True, timeout=60)
+
+    def test_ctrl_c_stops_both_and_what_they_knew_stays(self, tmp_path):
+        from tests.servers import Pages
+
+        for name in ("params.yaml", "dvc.yaml"):
+            (tmp_path / name).touch()
+        pages = Pages(tmp_path)
+        children = psutil.Process(pages.process.pid).children(recursive=True)
+        listening = {
+            each.laddr.ip for child in children for each in child.net_connections("tcp") if each.status == "LISTEN"
+        }
+        assert listening == {"127.0.0.1"}
+        assert pages.stop(signal.SIGINT) == 0 and pages.said[-1] == "stopped"
+        assert not any(child.is_running() and child.status() != "zombie" for child in children)
+        assert (tmp_path / ".servers/prefect/prefect.db").exists() and (tmp_path / "mlflow.db").exists()
+        assert not (tmp_path / ".servers/addresses.json").exists()

@@ -1,0 +1,138 @@
+"""A project with the real settings but stages that take a moment, to test how stages are run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+# What each stage does is in work.py. `train` is a GPU stage.
+DVC_YAML = """\
+stages:
+  prepare:
+    cmd: python work.py prepare
+    deps: [work.py]
+    outs: [data/prepared]
+  train:
+    matrix: {percent: "${percents}"}
+    cmd: python work.py train-${item.percent}
+    deps: [data/prepared, "data/in/${item.percent}"]
+    meta: {gpu: true}
+    outs: ["data/train-${item.percent}"]
+  evaluate:
+    matrix: {percent: "${percents}"}
+    cmd: python work.py evaluate-${item.percent}
+    deps: ["data/train-${item.percent}"]
+    outs: ["data/evaluate-${item.percent}"]
+  report:
+    cmd: python work.py report
+    deps: [data/evaluate-40, data/evaluate-60]
+    outs: [data/report]
+"""
+
+# control/<stage> says how it behaves: fail, busy (could not reach, once), slow, deaf to signals, sleep N, track.
+WORK = """\
+import os, subprocess, sys, time
+from pathlib import Path
+name = sys.argv[1]
+control, log = Path("control") / name, Path("log")
+told = control.read_text() if control.exists() else ""
+with log.open("a") as file:
+    file.write(f"start {name} {time.time()} {os.getpid()} {os.environ.get('LABELMINT_PARENT_RUN', '')} {os.environ.get('FROM_OUTSIDE', '')}\\n")
+print(f"working on {name}", flush=True)
+print(f"a note of {name}", file=sys.stderr, flush=True)
+if told == "fail":
+    sys.exit(f"error: {name}: this cannot work")
+if told == "busy":
+    control.unlink()
+    print(f"error: {name}: nothing answers", file=sys.stderr)
+    sys.exit(75)
+if told == "track":
+    from pipeline.tracking.spool import open_tracker
+    tracker = open_tracker(Path.cwd(), name, None, "digits")
+    for step in range(50):
+        tracker.log_metrics({"loss": step}, step=step)
+    tracker.close("FINISHED")
+if told == "slow":
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    (control.parent / f"{name}.pids").write_text(f"{os.getpid()} {worker.pid}")
+    time.sleep(600)
+if told == "deaf":
+    import signal
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (control.parent / f"{name}.pids").write_text(f"{os.getpid()}")
+    time.sleep(600)
+if told.startswith("sleep"):
+    time.sleep(float(told.split()[1]))
+Path("data").mkdir(exist_ok=True)
+(Path("data") / name.replace("prepare", "prepared")).write_text(name)
+with log.open("a") as file:
+    file.write(f"end {name} {time.time()}\\n")
+"""
+
+
+class TinyProject:
+    def __init__(self, root: Path):
+        self.root = root
+        root.mkdir(exist_ok=True)
+        shutil.copytree(ROOT / "experiments", root / "experiments")
+        text = (ROOT / "params.yaml").read_text()
+        assert "percents: [40, 60, 80, 100]" in text
+        (root / "params.yaml").write_text(text.replace("percents: [40, 60, 80, 100]", "percents: [40, 60]"))
+        (root / "dvc.yaml").write_text(DVC_YAML)
+        (root / "work.py").write_text(WORK)
+        (root / "control").mkdir()
+        for percent in (40, 60, 80, 100):
+            (root / "data" / "in").mkdir(parents=True, exist_ok=True)
+            (root / "data" / "in" / str(percent)).write_text(str(percent))
+        subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+        shutil.copytree(ROOT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "config.local"))
+        shutil.copy(ROOT / ".dvcignore", root)
+
+    def tell(self, stage: str, what: str) -> None:
+        (self.root / "control" / stage).write_text(what)
+
+    def pids(self, stage: str) -> list[int]:
+        """Of a stage that was told to be slow, once it is; else none."""
+        path = self.root / "control" / f"{stage}.pids"
+        return [int(each) for each in path.read_text().split()] if path.exists() else []
+
+    def log(self) -> list[list[str]]:
+        path = self.root / "log"
+        return [line.split(" ") for line in path.read_text().splitlines()] if path.exists() else []
+
+    def ran(self) -> list[str]:
+        """Names of stages, in the order they began."""
+        return [line[1] for line in self.log() if line[0] == "start"]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1", **more}
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", *arguments],
+            cwd=self.root,
+            env=self.environment(**environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def labelmint(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        process = self.start(*arguments, **environment)
+        out, err = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
