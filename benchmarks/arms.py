@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,11 @@ SHARED = ("tensors", "feature_network")
 
 @dataclass(frozen=True)
 class Subject:
-    """One arm to measure. changes: laid over experiments/default.yaml in turn. also: measures more of it, a function of a module."""
+    """One arm to measure. changes: laid over experiments/default.yaml in turn."""
 
     name: str
     arm: Arm
     changes: tuple[dict[str, Any], ...]
-    also: Callable[[Layout, Arm], dict[str, Any]] | None = None
 
 
 def run_stage(layout: Layout, stage: str, arm: Arm | None, changes: Iterable[dict[str, Any]]) -> None:
@@ -72,8 +71,7 @@ def measure(ground: Path, folder: Path, subject: Subject) -> dict[str, Any]:
     for stage in ("synthesize", "train_classifiers", "evaluate"):
         run_stage(layout, stage, arm, subject.changes)
     spent = after.user + after.system - before.user - before.system
-    more = subject.also(layout, arm) if subject.also else {}
-    return {**load_json(layout.metrics(arm)), **more, "processor_seconds": round(spent, 1)}
+    return {**load_json(layout.metrics(arm)), "processor_seconds": round(spent, 1)}
 
 
 def measure_all(path: Path, ground: Path, subjects: list[Subject], workers: int) -> None:

@@ -14,17 +14,14 @@ import argparse
 import copy
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import numpy as np
-
 from benchmarks.arms import Subject, measure_all, prepare, results
-from stages.evaluate.run import predict_with
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tensors import load_set
+from stages.prepare.layout import Arm
 
 _RATE = {"generator_optimizer": {"learning_rate": 1e-3}, "discriminator_optimizer": {"learning_rate": 1e-3}}
 _PER_CLASS = {"generator": {"dense_filters": 48, "filters": [24]}, "discriminator": {"filters": [24, 48]}}
@@ -42,10 +39,12 @@ def _told(generator: str, discriminator: str, **more: Any) -> dict[str, Any]:
 
 DIGITS: dict[str, tuple[str, dict[str, Any]]] = {
     "vanilla, perceptrons, per class": ("vanilla", {}),
+    "vanilla, perceptrons, all classes, no labels": ("vanilla", {"labels": "none"}),
     "vanilla, convolutions, per class": ("vanilla", {**_PER_CLASS, "generator": {"kind": "conv", "units": [], **_PER_CLASS["generator"]}, "discriminator": {"kind": "conv", "block_dropout": 0.0, **_PER_CLASS["discriminator"]}}),
     "dcgan, per class": ("dcgan", {**_RATE, **_PER_CLASS}),
     "dcgan, all classes, no labels": ("dcgan", {**_RATE, **_OF_ALL, "labels": "none"}),
     "wgan, per class": ("wgan", _PER_CLASS),
+    "wgan, all classes, no labels": ("wgan", {**_OF_ALL, "labels": "none"}),
     "wgan_gp, per class": ("wgan_gp", {**_RATE, **_PER_CLASS, "generator_optimizer": {"learning_rate": 1e-3, "beta1": 0.0, "beta2": 0.9}, "discriminator_optimizer": {"learning_rate": 1e-3, "beta1": 0.0, "beta2": 0.9}}),
     "r3gan, per class": ("r3gan", {**_RATE, **_PER_CLASS}),
     "cgan, beside the latent and as maps": ("cgan", {**_RATE, **_told("concat", "channel")}),
@@ -101,30 +100,10 @@ def of_digits(steps: int) -> tuple[dict[str, Any], list[Subject]]:
     return base, subjects
 
 
-def gaps(layout: Layout, arm: Arm) -> dict[str, Any]:
-    """How much the outcome depends on the protected attribute, the second and the first of the labels.
-
-    parity: P(Y = 1 | C = 1) - P(Y = 1 | C = 0), of real and of minted labels. And of the real and the synthetic-only classifier on the
-    test images: parity of what they say, and opportunity, the same among those whose true outcome is 1.
-    """
-
-    def gap(outcome: np.ndarray, protected: np.ndarray) -> float:
-        return float(outcome[protected > 0.5].mean() - outcome[protected <= 0.5].mean())
-
-    images, test = load_set(layout.test_tensors)
-    told = {"real": load_set(layout.tensors)[1], "synthetic": load_set(layout.synthetic(arm))[1]}
-    found = {f"parity_{source}": gap(labels[:, 1], labels[:, 0]) for source, labels in told.items()}
-    good = test[:, 1] > 0.5
-    for source, folder in (("real", layout.baseline(arm)), ("synthetic", layout.classifiers(arm))):
-        said = predict_with(folder, source, images)[:, 1]
-        found[f"classifier_parity_{source}"] = gap(said, test[:, 0])
-        found[f"classifier_opportunity_{source}"] = gap(said[good], test[good, 0])
-    return {"gaps": found}
-
-
 def of_faces(attributes: list[str], steps: int) -> tuple[dict[str, Any], list[Subject]]:
     data = {"name": "faces", "attributes": attributes, "image_size": 32, "channels": 3, "crop": "center", "mirror": "all"}  # fmt: skip
-    base = {"generators": [], "dataset": data, "training": {"epochs": 8, "translation": 0.0}, "synthesis": {"images_per_class": 1000}, **_MEASURES}  # fmt: skip
+    fair = {"metrics": {"protected": "Male", "outcome": "Attractive"}} if "Attractive" in attributes else {}
+    base = {"generators": [], "dataset": data, **fair, "training": {"epochs": 8, "translation": 0.0}, "synthesis": {"images_per_class": 1000}, **_MEASURES}  # fmt: skip
     subjects = []
     for title, (family, own, changes) in FACES.items():
         if own == attributes:
@@ -138,8 +117,7 @@ def _pair(title: str, family: str, base: dict[str, Any], changes: dict[str, Any]
     training = {"training": {"images_per_epoch": 64 * steps // 8}}
     one_step = {"training": {"epochs": 1, "images_per_epoch": 1, "batch_size": 64, "restarts": 0}, "classifier": {"steps": 4}}  # fmt: skip
     arm, laid = Arm(family, 100, 0), (base, {"families": {family: changes}})
-    also = gaps if family == "fairness_gan" else None
-    return [Subject(title, arm, (*laid, training), also), Subject(title + _UNTRAINED, arm, (*laid, training, one_step))]
+    return [Subject(title, arm, (*laid, training)), Subject(title + _UNTRAINED, arm, (*laid, training, one_step))]
 
 
 def main() -> None:
@@ -189,10 +167,18 @@ def table(results: dict[str, Any]) -> str:
         cells += [f"{100 * rows['real']['accuracy']:.2f}", f"{content['processor_seconds']:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     for name, content in results.items():
-        if found := content.get("gaps"):
-            told = ", ".join(f"{key.replace('_', ' ')} {value:+.3f}" for key, value in found.items())
-            lines.append(f"\n{name}: {told}.")
+        if (found := content.get("fairness")) and not name.endswith(_UNTRAINED):
+            lines.append(f"\n{name}: " + "; ".join(_gaps(found)) + ".")
     return "\n".join(lines)
+
+
+def _gaps(fairness: dict[str, Any]) -> Iterator[str]:
+    """Of the labels of the data, and of what classifiers say of the test images, each with its 95 % interval."""
+    for of, kinds in (("labels", fairness["data"]), ("classifier", fairness["classifiers"])):
+        for source, gaps in kinds.items():
+            for kind in ("demographic_parity", "equality_of_opportunity"):
+                if gap := gaps.get(kind):
+                    yield f"{kind.replace('_', ' ')} of the {source} {of} {gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
 
 
 if __name__ == "__main__":
