@@ -21,6 +21,7 @@ from stages.train_classifiers.views import view
 
 GAN_TEST_PER_CLASS = 200
 GAN_TEST_MOST = 2000
+NEIGHBOUR_MOST = 60_000
 _DIFFERENCE = ("difference", "difference_low", "difference_high")
 _KEPT = ("n_real", "n_synthetic", "steps", "best_step", "view", "holdout_accuracy")
 
@@ -71,10 +72,11 @@ def _weak(
     if "nearest_neighbour" in params.weak_checks:
         make = real_source if source in REAL_SOURCES else minted_source
         pools = make(source, layout, arm, params).pools
-        known = np.concatenate([pool.images for pool in pools])
-        told = nearest_neighbour.classify(
-            view(facts[source]["view"], images), known, np.concatenate([pool.labels for pool in pools])
-        )
+        known, answers = (np.concatenate([getattr(pool, part) for pool in pools]) for part in ("images", "labels"))
+        if len(known) > NEIGHBOUR_MOST:
+            few = np.random.default_rng(0).permutation(len(known))[:NEIGHBOUR_MOST]
+            known, answers = known[few], answers[few]
+        told = nearest_neighbour.classify(view(facts[source]["view"], images), known, answers)
         found["accuracy_nearest_neighbour"] = float(right_share(labels, told).mean())
     return found
 

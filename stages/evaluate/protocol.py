@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stages.evaluate.classifiers import GAN_TEST_MOST, GAN_TEST_PER_CLASS
+from stages.evaluate.classifiers import GAN_TEST_MOST, GAN_TEST_PER_CLASS, NEIGHBOUR_MOST
 from stages.evaluate.likeness import Space
 from stages.evaluate.params import Metrics
 
@@ -26,7 +26,7 @@ def protocol(facts: dict[str, Any], space: Space, params: Metrics, absent: dict[
         "holdout_gap": "accuracy on held-out images of the classifier's own source, less accuracy on real test images: what it "
         "learned that real images do not bear out, such as a generator's fingerprint; its best moment was chosen on those held-out images",
         "accuracy_linear": "logistic regression on pixels, trained on the same source for the same steps",
-        "accuracy_nearest_neighbour": "the label of the image nearest in pixels among the same source's, without augmentation",
+        "accuracy_nearest_neighbour": f"the label of the image nearest in pixels among the same source's, at most {NEIGHBOUR_MOST:,} drawn from them, without augmentation",
         "features": f"frozen small CNN trained on all {facts['n_train']} real training images, "
         f"in units of their root mean square, sha256 {space.network.sha256}",
         "frechet_classifier": f"each source against the {n_test} test images; mixed has none of its own",

@@ -10,7 +10,8 @@ from stages.train_classifiers.training import Params, train
 
 
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
-    asked = [name for name in params.classifier.sources if name in REAL_SOURCES]
+    # The first is what all others are compared with, wherever params name it.
+    asked = sorted((name for name in params.classifier.sources if name in REAL_SOURCES), key=REAL_SOURCES.index)
     sources = {name: real_source(name, layout, params.arm, params.classifier) for name in asked}
     train(params, "train_baselines", layout, sources, tracker)
 

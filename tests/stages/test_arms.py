@@ -42,7 +42,7 @@ def everything(params, workspace, tmp_path_factory) -> Layout:
     layout = beside(workspace, tmp_path_factory.mktemp("everything"))
     from stages.train_classifiers.params import MINTED_SOURCES, REAL_SOURCES
 
-    wanted = replace(params.classifier, sources=[*REAL_SOURCES, *MINTED_SOURCES], sweep=[5, 20], steps=60)
+    wanted = replace(params.classifier, sources=[*REAL_SOURCES[::-1], *MINTED_SOURCES], sweep=[5, 20], steps=60)
     asked = replace(params, classifier=wanted, percents=[100])
     for name, arm in (("train_baselines", BASELINE), ("train_classifiers", ARM), ("evaluate", ARM), ("report", None)):
         module = entry(name)
