@@ -14,9 +14,11 @@ from tests.conftest import ROOT
 
 SCREENSHOTS = Path(os.environ.get("LABELMINT_SCREENSHOTS", ROOT / "screenshots"))
 
+_PATIENCE_SECONDS = 240.0  # a page of much JavaScript on a busy machine
+
 
 @contextmanager
-def browser(width: int = 1280, height: int = 900) -> Iterator[Page]:
+def browser(width: int = 1400, height: int = 1000) -> Iterator[Page]:
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
         pytest.skip("no chromium and chromedriver here; Debian's packages chromium and chromium-driver have them")
@@ -34,6 +36,7 @@ def browser(width: int = 1280, height: int = 900) -> Iterator[Page]:
     ):
         options.add_argument(each)
     chrome = webdriver.Chrome(options=options, service=Service(driver))
+    chrome.set_script_timeout(_PATIENCE_SECONDS)
     try:
         yield Page(chrome)
     finally:
@@ -44,12 +47,12 @@ class Page:
     def __init__(self, chrome):
         self.chrome = chrome
 
-    def open(self, address: str, *texts: str, seconds: float = 90.0) -> None:
+    def open(self, address: str, *texts: str, seconds: float = _PATIENCE_SECONDS) -> None:
         """Load the page and wait until all `texts` can be read on it."""
         self.chrome.get(address)
         self.see(*texts, seconds=seconds)
 
-    def see(self, *texts: str, seconds: float = 90.0) -> None:
+    def see(self, *texts: str, seconds: float = _PATIENCE_SECONDS) -> None:
         from selenium.common.exceptions import TimeoutException
         from selenium.webdriver.support.ui import WebDriverWait
 
@@ -63,6 +66,15 @@ class Page:
 
     def text(self) -> str:
         return self.chrome.execute_script("return document.body ? document.body.innerText : ''") or ""
+
+    def remember(self, key: str, value: str) -> None:
+        """Set what the page keeps in the browser, by a part of its key, and load the page anew."""
+        self.chrome.execute_script(
+            "for (const key of Object.keys(localStorage)) if (key.includes(arguments[0])) localStorage.setItem(key, arguments[1])",
+            key,
+            value,
+        )
+        self.chrome.refresh()
 
     def click(self, text: str) -> None:
         """The first element that says just this."""

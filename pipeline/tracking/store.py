@@ -18,6 +18,7 @@ _PARAMS_PER_BATCH = 100
 _LONGEST_PARAM, _LONGEST_TAG = 6000, 5000
 _KEY = "labelmint.key"
 _THUMBNAIL_PIXELS = 256
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its pages MLflow shows
 
 
 class Store:
@@ -143,7 +144,7 @@ class Store:
                     self._experiments[name] = found.experiment_id
                 else:
                     place = None if "://" in self.uri and self.uri.startswith("http") else self._artifacts()
-                    self._experiments[name] = self.client.create_experiment(name, artifact_location=place)
+                    self._experiments[name] = self.client.create_experiment(name, place, _KIND)
         return self._experiments[name]
 
     def _artifacts(self) -> str:
