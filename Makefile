@@ -14,7 +14,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test lint bench lock ui clean
+.PHONY: help env repro test coverage lint docs bench lock ui clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,8 +42,14 @@ repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name p
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest $(TESTS)
 
-lint: $(READY) ## check style
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+coverage: $(READY) ## run all tests and show the lines that none of them runs
+	@$(BIN)/python -m pytest --cov=pipeline --cov=stages --cov-report=term-missing:skip-covered $(TESTS)
+
+lint: $(READY) ## check style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+docs: $(READY) ## build the documentation as a site in .site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 ui: $(READY) ## serve Prefect's pages at http://127.0.0.1:4200 and MLflow's at http://127.0.0.1:5000 until Ctrl-C
 	@$(BIN)/labelmint ui $(UI)
