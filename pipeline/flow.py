@@ -3,7 +3,8 @@
 Import this after `pipeline.surroundings.prepare`, since Prefect reads its settings when it is imported.
 """
 
-from __future__ import annotations
+# No `annotations` of __future__: Prefect makes a model of the flow's parameters, also where the flow came pickled, and
+# must not have to look their types up by name.
 
 import fcntl
 import signal
@@ -39,17 +40,30 @@ def _run_name() -> str:
 
 @flow(name=NAME, flow_run_name=_run_name, persist_result=False)
 def pipeline(
-    experiment: Annotated[str, Field(description="Experiments, one laid over the other, such as 'mnist_quick' or 'default photos'. Empty: params.yaml as it is.")] = "",
-    targets: Annotated[list[str], Field(description="Stages or groups, such as evaluate or train_generators@dcgan-40-0, with what they need. Empty: all.")] = [],  # noqa: B006
-    percents: Annotated[list[int], Field(description="Shares of the real data, in place of those in params.yaml. Empty: as it is.")] = [],  # noqa: B006
-    force: Annotated[bool, Field(description="Run every stage, changed or not.")] = False,
-    keep_going: Annotated[bool, Field(description="When a stage fails, run all that does not need it.")] = True,
-    workers: Annotated[int, Field(ge=1, le=256, description="Stages at once; one of them at most on the GPU.")] = 1,
-    dry: Annotated[bool, Field(description="Only say what would run.")] = False,
-    runner: Annotated[Literal["threads", "dask"], Field(description="Where stages are started: here, or on Dask workers that share this folder.")] = "threads",
-    dask_address: Annotated[str, Field(description="Of a Dask scheduler, such as tcp://host:8786. Empty: a local cluster of `workers`.")] = "",
-) -> State:  # fmt: skip
-    """From raw data to the report, each stage by DVC: what has not changed is not run again."""
+    experiment: str = "",
+    targets: list[str] = [],  # noqa: B006
+    percents: list[int] = [],  # noqa: B006
+    force: bool = False,
+    keep_going: bool = True,
+    workers: Annotated[int, Field(ge=1, le=256)] = 1,
+    dry: bool = False,
+    runner: Literal["threads", "dask"] = "threads",
+    dask_address: str = "",
+) -> State:
+    """From raw data to the report, each stage by DVC: what has not changed is not run again.
+
+    Args:
+        experiment: Experiments, one laid over the other, such as 'mnist_quick' or 'default photos'. Empty: params.yaml as it is.
+        targets: Stages or groups, such as evaluate or train_generators@dcgan-40-0, with what they need. Empty: all.
+        percents: Shares of the real data, in place of those in params.yaml. Empty: as it is.
+        force: Run every stage, changed or not.
+        keep_going: When a stage fails, run all that does not need it.
+        workers: Stages at once; one of them at most on the GPU.
+        dry: Only say what would run.
+        runner: Where stages are started: here, or on Dask workers that share this folder.
+        dask_address: Of a Dask scheduler, such as tcp://host:8786. Empty: a local cluster of as many workers.
+    """
+    # Prefect reads the descriptions of its form from here, and from nowhere else.
     root = project_root()
     try:
         with _alone(root), overridden(root, experiment.split(), percents, restore=dry) as settings:

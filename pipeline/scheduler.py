@@ -14,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import State
+from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import allow_failure
 
 from pipeline import surroundings
@@ -81,11 +82,12 @@ class Scheduler:
         elif changed := [name for name in stage.needs if self.states[name].name == WOULD_RUN]:
             job = Job(job.root, {}, job.lease, assume_changed=changed[0])
         needs = [self.futures[name] for name in stage.needs]
-        # Prefect takes what failed as done only where it is told so, and what was cancelled never.
+        # Prefect takes what failed as done only where it is told so, on Dask not even then, and what was cancelled never.
         wait_for = [
             each if self.states[name].is_completed() else allow_failure(each)
             for name, each in zip(stage.needs, needs)
-            if not self.states[name].is_cancelled()
+            if self.states[name].is_completed()
+            or (self.states[name].is_failed() and isinstance(pool, ThreadPoolTaskRunner))
         ]
         future = pool.submit(reproduce, {"stage": stage.name, "job": job}, wait_for=wait_for)
         self.futures[stage.name] = future

@@ -59,7 +59,7 @@ def _continue_numbering(sa, sink, table) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(
-            "usage: python -m pipeline.tracking.move sqlite:////path/mlflow.db postgresql://user:password@host/mlflow"
+            "usage: python -m pipeline.tracking.move sqlite:////path/mlflow.db postgresql+psycopg2://user:password@host/mlflow"
         )
     try:
         told = move(*sys.argv[1:])

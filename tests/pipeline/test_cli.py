@@ -193,7 +193,7 @@ class TestManners:
         [
             (["sample", "dcgan"], "`labelmint sample --help` shows what it takes"),
             (["use", "--quik", "mnist"], "--quick"),
-            (["sample", "x", "--count", "many", "--out", "y"], "'many' is not a valid int"),
+            (["sample", "x", "--count", "many", "--out", "y"], "Invalid value for '--count'"),
             (["sample", "x", "--count", "1", "--out", "y", "--format", "gif"], "'gif' is not one of"),
         ],
     )

@@ -72,7 +72,7 @@ def pages(postgresql, tmp_path_factory):
     pages = Pages(
         root,
         PREFECT_SERVER_DATABASE_CONNECTION_URL=f"postgresql+asyncpg://{postgresql}/prefect",
-        MLFLOW_BACKEND_STORE_URI=f"postgresql://{postgresql}/mlflow",
+        MLFLOW_BACKEND_STORE_URI=f"postgresql+psycopg2://{postgresql}/mlflow",
     )
     yield pages
     pages.stop()
@@ -118,7 +118,7 @@ def test_records_move_from_sqlite(postgresql, tmp_path):
     """All of them, with their types; and what is told afterwards comes on top."""
     from mlflow.tracking import MlflowClient
 
-    origin, target = f"sqlite:///{tmp_path}/mlflow.db", f"postgresql://{postgresql}/moved"
+    origin, target = f"sqlite:///{tmp_path}/mlflow.db", f"postgresql+psycopg2://{postgresql}/moved"
     client = MlflowClient(origin)
     experiment = client.create_experiment("labelmint-digits")
     run = client.create_run(experiment, tags={"stage": "evaluate"})

@@ -28,7 +28,7 @@ def generator(tmp_path_factory) -> Path:
     family = replace(KINDS["conditional"], latent_size=2)
     network = replace(family.generator, dense_filters=2, filters=[2])
     folder = tmp_path_factory.mktemp("handed") / "cgan-40-0"
-    archive.save(folder, generators("conditional", SHAPE, replace(family, generator=network)))
+    archive.save(folder, generators("conditional", SHAPE, replace(family, generator=network)), {})
     return folder
 
 

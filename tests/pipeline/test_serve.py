@@ -52,7 +52,7 @@ def test_a_schedule_its_runs_and_a_stop_from_the_pages(tiny, pages, prefect):
         done = prefect.create_flow_run_from_deployment(deployment.id, parameters={"targets": ["train@40"]})
         until(lambda: prefect.read_flow_run(done.id).state.is_final(), 180)
         ended = until(lambda: complete(Ended(prefect, done.id)))
-        assert ended.run.state.iscompleted() and ended.names == {"prepare": "Ran", "train@40": "Ran"}
+        assert ended.run.state.is_completed() and ended.names == {"prepare": "Ran", "train@40": "Ran"}
 
         tiny.tell("train-60", "slow")
         cancelled = prefect.create_flow_run_from_deployment(deployment.id, parameters={"targets": ["train@60"]})

@@ -58,9 +58,12 @@ if told == "track":
         tracker.log_metrics({"loss": step}, step=step)
     tracker.close("FINISHED")
 if told == "slow":
-    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    worker = subprocess.Popen(["sleep", "600"])
     (control.parent / f"{name}.pids").write_text(f"{os.getpid()} {worker.pid}")
-    time.sleep(600)
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        sys.exit(f"error: {name}: interrupted; run again to go on")
 if told == "deaf":
     import signal
     signal.signal(signal.SIGINT, signal.SIG_IGN)
