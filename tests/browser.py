@@ -77,10 +77,13 @@ class Page:
         self.chrome.refresh()
 
     def click(self, text: str) -> None:
-        """The first element that says just this."""
+        """The first element that says just this, as soon as it is there."""
         from selenium.webdriver.common.by import By
+        from selenium.webdriver.support.ui import WebDriverWait
 
-        self.chrome.find_element(By.XPATH, f"//*[normalize-space(text())='{text}']").click()
+        place = (By.XPATH, f"//*[text()[normalize-space()='{text}']]")
+        element = WebDriverWait(self.chrome, _PATIENCE_SECONDS).until(lambda chrome: chrome.find_element(*place))
+        self.chrome.execute_script("arguments[0].click()", element)
 
     def save(self, name: str) -> Path:
         """A screenshot, of few colours, since documentation keeps some of them."""

@@ -51,8 +51,11 @@ class Clone:
 
     def run(self, *command: str, timeout: float = 900, **environment: str) -> subprocess.CompletedProcess:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        # MLflow's client leaves its address in the environment of the test that used it before.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "LABELMINT_"))}
         surroundings = {
-            **os.environ,
+            **kept,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
             "PATH": path,
             "PYTHONPATH": str(self.folder),
             "DVC_NO_ANALYTICS": "1",
