@@ -27,6 +27,8 @@ _RATE = {"generator_optimizer": {"learning_rate": 1e-3}, "discriminator_optimize
 _PER_CLASS = {"generator": {"dense_filters": 48, "filters": [24]}, "discriminator": {"filters": [24, 48]}}
 _OF_ALL = {"generator": {"dense_filters": 96, "filters": [48]}, "discriminator": {"filters": [48, 96]}}
 _UNTRAINED = " after one step"
+_LONGER = {"twice the steps": 2, "ten times the steps": 10}
+"""Endings of titles of what needs more than the budget."""
 
 
 def _told(generator: str, discriminator: str, **more: Any) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def _told(generator: str, discriminator: str, **more: Any) -> dict[str, Any]:
 DIGITS: dict[str, tuple[str, dict[str, Any]]] = {
     "vanilla, perceptrons, per class": ("vanilla", {}),
     "vanilla, perceptrons, all classes, no labels": ("vanilla", {"labels": "none"}),
+    "vanilla, perceptrons, all classes, no labels, ten times the steps": ("vanilla", {"labels": "none", "generator_optimizer": {"learning_rate": 2e-4}, "discriminator_optimizer": {"learning_rate": 2e-4}}),
     "vanilla, convolutions, per class": ("vanilla", {**_PER_CLASS, "generator": {"kind": "conv", "units": [], **_PER_CLASS["generator"]}, "discriminator": {"kind": "conv", "block_dropout": 0.0, **_PER_CLASS["discriminator"]}}),
     "dcgan, per class": ("dcgan", {**_RATE, **_PER_CLASS}),
     "dcgan, all classes, no labels": ("dcgan", {**_RATE, **_OF_ALL, "labels": "none"}),
@@ -80,6 +83,12 @@ FACES: dict[str, tuple[str, list[str], dict[str, Any]]] = {
 for title, kind, *conditions in (
     ("demographic parity, conditional BN and projection", "demographic_parity", "batch_norm", "projection"),
     ("demographic parity, plain BN and concatenation", "demographic_parity", "product", "channel"),
+    (
+        "demographic parity, conditional BN and projection, twice the steps",
+        "demographic_parity",
+        "batch_norm",
+        "projection",
+    ),
     ("equality of opportunity, conditional BN and projection", "equality_of_opportunity", "batch_norm", "projection"),
 ):
     family, changes = _fair(kind, *conditions)
@@ -114,6 +123,7 @@ def of_faces(attributes: list[str], steps: int) -> tuple[dict[str, Any], list[Su
 
 def _pair(title: str, family: str, base: dict[str, Any], changes: dict[str, Any], steps: int) -> list[Subject]:
     """A family trained, and as good as untrained."""
+    steps *= next((times for ending, times in _LONGER.items() if title.endswith(ending)), 1)
     training = {"training": {"images_per_epoch": 64 * steps // 8}}
     one_step = {"training": {"epochs": 1, "images_per_epoch": 1, "batch_size": 64, "restarts": 0}, "classifier": {"steps": 4}}  # fmt: skip
     arm, laid = Arm(family, 100, 0), (base, {"families": {family: changes}})
