@@ -34,7 +34,7 @@ _LONGEST_PAUSE_SECONDS = 30.0
 def ship(store: Store, folder: Path) -> bool:
     """Ship what is new in one spool. True when the run is over and all of it is in MLflow; then the spool is gone."""
     with locked(folder / "shipping") as mine:
-        if not mine:
+        if not mine or not (folder / "run.json").exists():  # another process ships it, or has
             return False
         header = json.loads((folder / "run.json").read_text())
         alive = _alive(header)
@@ -72,8 +72,13 @@ def waiting(root: Path) -> list[Path]:
 
 @contextmanager
 def locked(path: Path, wait: bool = False) -> Iterator[bool]:
-    """Hold a lock that dies with the process. Without `wait`, False when another process has it."""
-    with path.open("a") as file:
+    """Hold a lock that dies with the process. False when its folder is gone or, without `wait`, another process has it."""
+    try:
+        file = path.open("a")
+    except FileNotFoundError:
+        yield False
+        return
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
-from pipeline.tracking.ship import ship, waiting
+from pipeline.tracking.ship import locked, ship, waiting
 from pipeline.tracking.spool import ERROR, SPOOL, tracking_uri
+
+_PATIENCE_SECONDS = 30.0  # for a process apart that has a record in its hands
 
 
 def sync_all(root: Path) -> str:
@@ -15,9 +18,14 @@ def sync_all(root: Path) -> str:
     before, uri = waiting(root), tracking_uri(root)
     try:
         store = Store(root) if before else None
-        # Until a pass ships nothing more: a pipeline's own run ends only after those of its stages.
-        while any([ship(store, folder) for folder in waiting(root)]):
-            pass
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while store:
+            # Until a pass ships nothing more: a pipeline's own run ends only after those of its stages.
+            while any([ship(store, folder) for folder in waiting(root)]):
+                pass
+            if not any(_held(folder) for folder in waiting(root)) or time.monotonic() > until:
+                break
+            time.sleep(0.2)
     except Exception as error:  # MLflow's clients raise many kinds
         raise ConnectionError(
             f"{uri}: {' '.join(str(error).split())[:200]}; nothing is lost, try again later"
@@ -28,3 +36,9 @@ def sync_all(root: Path) -> str:
     return f"{max(0, len(before) - left)} of {len(before)} runs shipped to {uri}" + (
         f"; {left} are still running or being shipped" if left else ""
     )
+
+
+def _held(folder: Path) -> bool:
+    """Whether another process is shipping this one, and may yet fail."""
+    with locked(folder / "shipping") as mine:
+        return not mine and folder.exists()
