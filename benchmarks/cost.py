@@ -1,11 +1,12 @@
 """What the full runs of the experiments cost: steps and floating-point operations of their generators' training.
 
-`python benchmarks/cost.py [NAME …]` counts the operations of both networks on torch's meta device, where nothing is computed, and divides them
+`python benchmarks/cost.py [--quick] [NAME …]` counts the operations of both networks on torch's meta device, where nothing is computed, and divides them
 by what two cores of this project's machine do in training (200 GFLOP/s, docs/results/2026-11-23-engine.md). `about.cost` in experiments/ is rounded from it.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -74,8 +75,12 @@ def _time(seconds: float) -> str:
 
 
 def main() -> None:
-    for name in sys.argv[1:] or experiments.names(ROOT):
-        content = settings.parse(experiments.rendered(ROOT, experiments.Choice((name,))))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of experiments; all, if none is given")
+    parser.add_argument("--quick", action="store_true", help="their quick sizes")
+    arguments = parser.parse_args()
+    for name in arguments.names or experiments.names(ROOT):
+        content = settings.parse(experiments.rendered(ROOT, experiments.Choice((name,), quick=arguments.quick)))
         params = settings.check(content, name)
         if params.dataset.name in _IMAGES:
             steps, operations = of_training(params)
