@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect.artifacts import (
     create_link_artifact,
@@ -41,7 +42,7 @@ class Progress:
 
     def set(self, done: int) -> None:
         with suppress(Exception):
-            if self._artifact:
+            if isinstance(self._artifact, UUID):
                 update_progress_artifact(self._artifact, progress=100.0 * done / self.total)
 
 

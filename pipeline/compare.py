@@ -40,7 +40,8 @@ def collect(root: Path, dataset: str) -> list[Row]:
 
 
 def _search(client: Any, experiment: str) -> list[Any]:
-    found, token = [], None
+    found: list[Any] = []
+    token = None
     while len(found) < _MOST_RUNS:
         page = client.search_runs(
             [experiment], order_by=["attributes.start_time DESC"], max_results=500, page_token=token
@@ -78,7 +79,8 @@ def _measured(run: Any) -> bool:
 
 
 def _rows(run: Any) -> Iterable[Row]:
-    tags, sources = run.data.tags, defaultdict(dict)
+    tags = run.data.tags
+    sources: dict[str, dict[str, float]] = defaultdict(dict)
     for name, value in run.data.metrics.items():
         measure, _, source = name.rpartition("/")
         if source in SOURCES:
@@ -91,7 +93,7 @@ def _rows(run: Any) -> Iterable[Row]:
 
 def to_text(rows: list[Row]) -> str:
     """Accuracy in percent with its 95 % interval; one line an arm."""
-    arms: dict[tuple, dict[str, Row]] = defaultdict(dict)
+    arms: dict[tuple[str, int, int], dict[str, Row]] = defaultdict(dict)
     for row in rows:
         arms[row["generator"], row["percent"], row["seed"]][row["source"]] = row
     width = max(len("generator"), *(len(generator) for generator, _, _ in arms))

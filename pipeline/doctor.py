@@ -100,7 +100,7 @@ def packages(root: Path) -> Iterator[Finding]:
     if not lock.exists():
         yield Finding("packages", "note", "requirements.lock is missing, so that versions are not known", "git checkout requirements.lock")  # fmt: skip
         return
-    here = {canonicalize_name(each.metadata["Name"]): each.version for each in metadata.distributions() if each.metadata["Name"]}  # fmt: skip
+    here: dict[str, str] = {canonicalize_name(each.metadata["Name"]): each.version for each in metadata.distributions() if each.metadata["Name"]}  # fmt: skip
     wanted: dict[str, str] = {}
     for line in lock.read_text().splitlines():
         found = re.match(r"([A-Za-z0-9_.-]+)==([^ ;]+)(?: ; (.*?))?(?: \\)?$", line)

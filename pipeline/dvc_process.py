@@ -89,7 +89,8 @@ def _python_path() -> list[str]:
 
 def _listen(answer: socket.socket, out: int, on_line: Callable[[str], None]) -> int:
     """Pass lines on until the guardian tells the exit code."""
-    buffer, open_files, code = b"", [answer, out], None
+    open_files: list[socket.socket | int] = [answer, out]
+    buffer, code = b"", None
     while code is None:
         ready, _, _ = select.select(open_files, [], [])
         if out in ready:

@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal
 
 from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed, State
+from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field
 
 from pipeline import dag, experiments, surroundings
@@ -82,7 +83,10 @@ def _run(root: Path, stages: list[Stage], settings: Any, runner: str, address: s
     status, lease = "KILLED", root / ".dvc" / "tmp" / f"{flow_run.id}.lease"
     lease.touch()
     dvc_of(root)  # imports DVC meanwhile
-    jobs = {stage.name: Job(str(root), environment, str(lease), **how, gate=gate and stage.gpu) for stage in stages}
+    jobs = {
+        stage.name: Job(str(root), environment, str(lease), force=how["force"], dry=how["dry"], gate=gate and stage.gpu)
+        for stage in stages
+    }
     scheduler = Scheduler(stages, jobs, workers, keep_going, lease)
     try:
         with ExitStack() as stack:
@@ -101,7 +105,7 @@ def _run(root: Path, stages: list[Stage], settings: Any, runner: str, address: s
 
 
 def _ended(outcome: dict[str, State]) -> State:
-    kinds = [state.name for state in outcome.values()]
+    kinds = [state.name or state.type.value for state in outcome.values()]
     counted = ", ".join(f"{kinds.count(kind)} {kind.lower()}" for kind in dict.fromkeys(kinds))
     failed = [(name, state) for name, state in outcome.items() if state.is_failed()]
     if failed:
@@ -122,7 +126,7 @@ def _runner(kind: str, address: str, workers: int) -> Any:
         from prefect.task_runners import ThreadPoolTaskRunner
 
         return ThreadPoolTaskRunner(max_workers=workers + 1)  # one more, for tasks that only say why they do not run
-    from prefect_dask import DaskTaskRunner
+    from prefect_dask.task_runners import DaskTaskRunner
 
     if address:
         return DaskTaskRunner(address=address)
@@ -162,7 +166,7 @@ def _has_gpu(device: str) -> bool:
         import pynvml
 
         pynvml.nvmlInit()
-        return pynvml.nvmlDeviceGetCount() > 0
+        return bool(pynvml.nvmlDeviceGetCount() > 0)
     except Exception:  # no library, no driver or no card: all the same here
         return False
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from stages.prepare.errors import InputError
 from stages.prepare.files import save_bytes
 from stages.prepare.importing import Imported, import_images
-from stages.prepare.params import Compute, Dataset
+from stages.prepare.params import Compute, Dataset, Fit, OnBadImage
 
 _LISTED = 8
 
 
 def import_dataset(
-    root: Path, origin: Path, name: str, size: int, fit: str, on_bad_image: str, force: bool
+    root: Path, origin: Path, name: str, size: int, fit: Fit, on_bad_image: OnBadImage, force: bool
 ) -> Imported:
     """Write data/raw/<name>.tar and experiments/<name>.yaml. Raises: InputError; then nothing is written."""
     relative = f"data/raw/{name}.tar"

@@ -21,7 +21,7 @@ def run_once(root: Path, parameters: dict[str, Any]) -> str:
     terminate_like_ctrl_c()
     state = pipeline(**parameters, return_state=True)
     if state.is_completed():
-        return state.message
+        return state.message or ""
     if state.is_cancelled():
         raise RuntimeError(f"cancelled: {state.message}")
     raise RuntimeError(f"{state.message}. Run again to go on; what is done is not done again")

@@ -11,9 +11,9 @@ from typing import Any
 
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
-from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import allow_failure
 
@@ -32,7 +32,7 @@ class Scheduler:
     def __init__(self, stages: list[Stage], jobs: dict[str, Job], workers: int, keep_going: bool, lease: Path):  # fmt: skip
         self.stages, self.jobs, self.workers = stages, jobs, workers
         self.keep_going, self.lease = keep_going, lease
-        self.futures: dict[str, PrefectFuture] = {}
+        self.futures: dict[str, PrefectFuture[Any]] = {}
         self.states: dict[str, State] = {}
         self._finished: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._asked = time.monotonic()
@@ -104,10 +104,11 @@ class Scheduler:
         with suppress(Exception):  # a server that does not answer has cancelled nothing
             with get_client(sync_client=True) as client:
                 state = client.read_flow_run(flow_run.id).state
-            if state.is_cancelling() or state.is_cancelled():
+            if state and (state.is_cancelling() or state.is_cancelled()):
                 get_run_logger().info("cancelled: stopping the stages")
                 self.lease.unlink(missing_ok=True)
 
 
 def told(state: State) -> str:
-    return f"{state.name.lower()} ({state.message})" if state.message else state.name.lower()
+    name = (state.name or state.type.value).lower()
+    return f"{name} ({state.message})" if state.message else name

@@ -98,18 +98,18 @@ def select(kind: type, everything: settings.Params, arm: Arm | None) -> Any:
     """What a stage declares that it reads, and nothing else: fields of `kind` are groups of params.yaml, `arm`, or
     `family`, which is the arm's own."""
     names = [field.name for field in fields(kind)]
-    if "arm" in names and arm is None:
-        raise InputError("this stage needs an arm: GENERATOR-PERCENT-SEED, such as dcgan-40-0")
-    chosen = {}
+    chosen: dict[str, Any] = {}
     for name in names:
-        if name == "arm":
-            chosen[name] = arm
-        elif name == "family":
-            if arm.generator not in everything.families:
-                raise InputError(f"families: no '{arm.generator}' in {settings.PARAMS_FILE}")
-            chosen[name] = everything.families[arm.generator]
-        else:
+        if name not in ("arm", "family"):
             chosen[name] = getattr(everything, name)
+        elif arm is None:
+            raise InputError("this stage needs an arm: GENERATOR-PERCENT-SEED, such as dcgan-40-0")
+        elif name == "arm":
+            chosen[name] = arm
+        elif arm.generator not in everything.families:
+            raise InputError(f"families: no '{arm.generator}' in {settings.PARAMS_FILE}")
+        else:
+            chosen[name] = everything.families[arm.generator]
     return kind(**chosen)
 
 

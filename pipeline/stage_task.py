@@ -11,14 +11,15 @@ from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
-from prefect.states import Cancelled, Completed, Failed, State
+from prefect.states import Cancelled, Completed, Failed
 
 from pipeline.dvc_process import Dvc
 from pipeline.lease import watched
 from pipeline.stage import UNREACHABLE
 
-RETRY_SECONDS = [10, 60]
+RETRY_SECONDS: list[float] = [10, 60]
 GPU_LIMIT = "gpu"
 _GATE_SECONDS = 5.0
 RAN, RESTORED, UNCHANGED, WOULD_RUN, SKIPPED = "Ran", "Restored", "Unchanged", "WouldRun", "Skipped"

@@ -69,7 +69,7 @@ def remember(root: Path, addresses: Addresses | None) -> None:
 def answers(url: str, seconds: float = 2.0) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=seconds) as response:
-            return response.status == 200
+            return bool(response.status == 200)
     except (OSError, urllib.error.URLError, ValueError):
         return False
 

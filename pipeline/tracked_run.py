@@ -68,7 +68,7 @@ class TrackedRun:
         deadline = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < deadline and not (self.root / SPOOL / ERROR).exists():
             try:
-                told = json.loads((self.root / SPOOL / LAST_RUN).read_text())
+                told: dict[str, Any] = json.loads((self.root / SPOOL / LAST_RUN).read_text())
                 if told["key"] == self.key:
                     return told
             except (OSError, ValueError):

@@ -97,7 +97,7 @@ def register(store: Store, run_id: str, folder: Path, chosen: dict[str, Any]) ->
         version = client.create_model_version(
             name, logged.model_uri, run_id, {key: str(value) for key, value in chosen.items()}, model_id=logged.model_id
         )
-        versions = [*versions, version]
+        versions.append(version)
     told = {each.version: each.tags for each in versions}
     told[version.version] = {key: str(value) for key, value in chosen.items()}
     # By the highest rank of all versions, so that sending this twice, or late, ends the same.

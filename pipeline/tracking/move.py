@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
 
 _VERSION = "alembic_version"
 _ROWS = 1000
@@ -42,7 +47,7 @@ def move(origin: str, target: str) -> dict[str, int]:
     return copied
 
 
-def _continue_numbering(sa, sink, table) -> None:
+def _continue_numbering(sa: ModuleType, sink: Connection, table: Table) -> None:
     """The next new row must get a number above those that were copied."""
     if sink.dialect.name != "postgresql":
         return

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.tracking.models import register
 from pipeline.tracking.spool import ERROR, SPOOL, tracking_uri
@@ -87,7 +87,7 @@ def locked(path: Path, wait: bool = False) -> Iterator[bool]:
         yield True
 
 
-def _alive(header: dict) -> bool:
+def _alive(header: dict[str, Any]) -> bool:
     if header["host"] != socket.gethostname():
         return True  # its end cannot be seen from here, only read
     try:

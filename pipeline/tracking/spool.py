@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -233,14 +233,15 @@ def _gpus() -> dict[str, float]:
         pynvml.nvmlInit()
     except Exception:  # no library, no driver or no card: all the same here
         return {}
+    readers: tuple[tuple[str, Callable[[Any], float]], ...] = (
+        ("utilization_percentage", lambda card: pynvml.nvmlDeviceGetUtilizationRates(card).gpu),
+        ("memory_usage_megabytes", lambda card: pynvml.nvmlDeviceGetMemoryInfo(card).used / 1e6),
+        ("power_usage_watts", lambda card: pynvml.nvmlDeviceGetPowerUsage(card) / 1e3),
+    )
     readings: dict[str, float] = {}
     for index in range(pynvml.nvmlDeviceGetCount()):
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        for name, read in (
-            ("utilization_percentage", lambda card: pynvml.nvmlDeviceGetUtilizationRates(card).gpu),
-            ("memory_usage_megabytes", lambda card: pynvml.nvmlDeviceGetMemoryInfo(card).used / 1e6),
-            ("power_usage_watts", lambda card: pynvml.nvmlDeviceGetPowerUsage(card) / 1e3),
-        ):
+        for name, read in readers:
             with suppress(pynvml.NVMLError):  # a slice of a card does not tell everything
                 readings[f"system/gpu_{index}_{name}"] = read(handle)
     return readings

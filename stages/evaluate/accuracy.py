@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
-def summary(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, float | list]:
+def summary(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Any]:
     """accuracy, accuracy_low, accuracy_high (95 %), macro_recall, worst_class_recall, recalls, confusion."""
     confusion = confusion_matrix(labels, predicted, classes)
     correct, total = int(np.trace(confusion)), len(labels)

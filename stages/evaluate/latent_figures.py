@@ -35,7 +35,7 @@ def draw(layout: Layout, arm: Arm, facts: dict[str, Any], device: torch.device) 
     return {"rows": rows, "arithmetic": [each.described for each in sums], "absent": absent}
 
 
-def _arithmetic(layout: Layout, arm: Arm, facts: dict[str, Any], generators: archive.GeneratorArchive, device: torch.device):  # fmt: skip
+def _arithmetic(layout: Layout, arm: Arm, facts: dict[str, Any], generators: archive.GeneratorArchive, device: torch.device) -> tuple[list[latent_space.Arithmetic], list[str]]:  # fmt: skip
     if facts["labels"] != "multi_hot":
         return [], ["sums of concepts need several dataset.attributes, and a classifier of them"]
     if generators.family.labels != "none":

@@ -7,6 +7,7 @@ plain pixels: what both reach is no merit of training.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class Extractor:
 
 def blocks(network: nn.Module) -> list[nn.Module]:
     """What makes the maps of a discriminator, in order."""
-    trunk = getattr(network, "trunk", network)
+    trunk: Any = getattr(network, "trunk", network)
     return [*([trunk.first] if hasattr(trunk, "first") else []), *trunk.blocks]
 
 
@@ -87,7 +88,7 @@ def extractors(layout_folder: Path, training: np.ndarray, params: Representation
         fresh.append(network)
 
     def ready(network: nn.Module) -> nn.Module:
-        def batches():
+        def batches() -> Iterator[tuple[torch.Tensor, ...]]:
             order = np.random.default_rng(derive_seed("statistics")).permutation(len(training))
             for at in range(0, min(len(order), _STATISTICS_BATCHES * _BATCH), _BATCH):
                 rows = np.sort(order[at : at + _BATCH])

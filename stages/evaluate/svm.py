@@ -6,6 +6,7 @@ being a feature like the others. Minimised by L-BFGS over all images; features a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,7 @@ class Table:
         """Other images, scaled as these."""
         return Table(values, rows, self.mean, self.deviation)
 
-    def chunks(self):
+    def chunks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield (places within rows, float32 (n, d + 1)): scaled features, and 1."""
         width = self.values.shape[1]
         for at in range(0, len(self.rows), size := rows_per_chunk(width)):

@@ -58,7 +58,8 @@ def convert(source: Source, rows: np.ndarray, dataset: Dataset, target: Path, co
     step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // per_image, even))
     chunks = [(at, min(at + step, len(rows))) for at in range(0, len(rows), step)]
     hashes, perceptual = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
-    good, bad = np.ones(len(rows), bool), {}
+    good = np.ones(len(rows), bool)
+    bad: dict[int, str] = {}
     task = _Task(source, rows, dataset, target, offset)
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(f"prepare: {source.title}", len(rows), "images"))

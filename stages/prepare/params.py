@@ -16,6 +16,9 @@ PUBLISHED = ("digits", *IDX_SETS, "cifar10", "cifar100", "celeba", "faces", "lsu
 FORMATS = ("imagefolder", "huggingface")
 WITH_ATTRIBUTES = ("celeba", "faces")
 
+Fit = Literal["resize", "cover", "contain", "pad"]
+OnBadImage = Literal["fail", "skip"]
+
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}."""
@@ -63,7 +66,7 @@ class Dataset:
     channels: Literal[1, 3] = 1
     crop: Literal["none", "center", "landmarks", "bounding_box"] = "none"
     crop_percent: int = 70
-    fit: Literal["resize", "cover", "contain", "pad"] = "resize"
+    fit: Fit = "resize"
     background: int = 0
     resize_filter: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "bicubic"
     mirror: Literal["none", "all"] | list[str] = "none"
@@ -74,7 +77,7 @@ class Dataset:
     near_duplicates: Literal["count", "drop", "refuse"] = "count"
     near_duplicate_bits: int = 4
     near_duplicate_rms: float = 8.0
-    on_bad_image: Literal["fail", "skip"] = "fail"
+    on_bad_image: OnBadImage = "fail"
     images_per_class: Optional[int] = None
 
     def __post_init__(self) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import io
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stages.report.replicates import by_source, estimate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COLOURS = {"real": "#3b6fb6", "synthetic": "#d1642e", "mixed": "#3f8f5f"}
 _MARKERS = {"real": "o", "synthetic": "s", "mixed": "^"}
@@ -24,7 +27,7 @@ _CURVES = {
 }
 
 
-def _figure(width: float, height: float, columns: int = 1):
+def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, np.ndarray]:
     from matplotlib import rcParams
     from matplotlib.figure import Figure
 
@@ -35,7 +38,7 @@ def _figure(width: float, height: float, columns: int = 1):
     return figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
-def _svg(figure) -> str:
+def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]

@@ -37,7 +37,14 @@ def augment(images: torch.Tensor, params: Augmentation, stream: Stream) -> torch
     return images.clamp(-1, 1)
 
 
-def _affine(images, degrees, scale, shear, right, down) -> torch.Tensor:
+def _affine(
+    images: torch.Tensor,
+    degrees: torch.Tensor,
+    scale: torch.Tensor,
+    shear: torch.Tensor,
+    right: torch.Tensor,
+    down: torch.Tensor,
+) -> torch.Tensor:
     """Rotate, scale, shear and shift about the centre, bilinear; the border continues outwards."""
     angle, factor = degrees * (math.pi / 180), 1 / (1 + scale)
     cosine, sine = angle.cos() * factor, angle.sin() * factor

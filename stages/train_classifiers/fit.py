@@ -194,7 +194,9 @@ def _batch(pools: list[Pool], size: int, seed: int, device: torch.device) -> tup
     return torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
 
 
-def _optimizer(network: torch.nn.Module, params: Classifier, steps: int):
+def _optimizer(
+    network: torch.nn.Module, params: Classifier, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     if params.optimizer == "adamw":
         optimizer = torch.optim.AdamW(
             network.parameters(), params.learning_rate, weight_decay=params.weight_decay, fused=True

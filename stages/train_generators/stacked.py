@@ -112,7 +112,7 @@ class Stacked(Team):
         self.calls += 1
         return fold(self.step_keys, self.calls)
 
-    def _precision(self) -> AbstractContextManager:
+    def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
     def generate(self, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -120,7 +120,7 @@ def _listen(queue: Any, watch: Watch) -> None:
         watch(*event)
 
 
-_job: tuple[Sequence[Replica], Images, Compute, Callable[[tuple], None]]
+_job: tuple[Sequence[Replica], Images, Compute, Callable[[tuple[int, int, dict[str, Any] | None]], None]]
 
 
 def _start(*job: Any) -> None:

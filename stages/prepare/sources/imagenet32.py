@@ -12,6 +12,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -116,7 +117,7 @@ def _cut(path: Path) -> np.ndarray:
     raise InputError(f"{path}: labels are cut; fetch it again")
 
 
-def _npy_header(file, path: Path, what: str) -> tuple[tuple[int, ...], np.dtype, int]:
+def _npy_header(file: IO[bytes], path: Path, what: str) -> tuple[tuple[int, ...], np.dtype, int]:
     """(shape, dtype, bytes of the header). Raises: InputError for objects, whose pickle would run code."""
     try:
         version = np.lib.format.read_magic(file)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def _keys(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def _transaction(path: Path) -> Iterator:
+def _transaction(path: Path) -> Iterator[Any]:
     import lmdb
 
     try:

@@ -7,6 +7,7 @@ C at all; for equality_of_opportunity not among those whose true outcome, which 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -119,7 +120,7 @@ class Fair(Objective):
         return (each * counted).sum(-1) / counted.sum(-1).clamp(min=1)
 
 
-def _both(loss, judged: Judged) -> torch.Tensor:
+def _both(loss: Callable[[Judged], torch.Tensor], judged: Judged) -> torch.Tensor:
     """The mean of the losses of the image alone and of image and outcome."""
     return (loss(judged) + loss(judged._replace(outputs=judged.outputs[..., 1:]))) / 2
 
