@@ -50,6 +50,7 @@ class Progress:
 
     def add(self, count: int) -> None:
         self.done += count
+        self.total = max(self.total, self.done)  # a generator that began anew does more than was planned
         now = time.monotonic()
         if now - self.spoken < (0.2 if self.terminal else 10.0):
             return
