@@ -1,175 +1,230 @@
-"""Plots as SVG text and pictures as PNG, the same bytes for the same numbers."""
+"""What is drawn of the numbers: accuracies, the precision and recall plane, training, fairness gaps."""
 
 from __future__ import annotations
 
-import base64
-import io
+import math
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
+from markupsafe import Markup
 
-from stages.report.replicates import by_source, estimate
+from stages.report.charts import Axis, Point, Series, interval_chart, legend, line_chart, number
+from stages.report.replicates import Row, by_source, estimate
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_COLOURS = {"real": "#3b6fb6", "synthetic": "#d1642e", "mixed": "#3f8f5f"}
-_MARKERS = {"real": "o", "synthetic": "s", "mixed": "^"}
+SOURCES = ("real", "synthetic", "mixed")
 _LABELS = {"real": "real images only", "synthetic": "minted images only", "mixed": "real + minted"}
-_CURVES = {
-    "d_loss_real": "D loss, real",
-    "d_loss_fake": "D loss, fake",
-    "g_loss": "G loss",
-    "d_acc_real": "D accuracy, real",
-    "d_acc_fake": "D accuracy, fake",
-    "diversity": "diversity",
-}
+_MARKERS = {"real": "circle", "synthetic": "square", "mixed": "triangle"}
+_SPREAD = 0.9  # percent between the points of neighbouring lines, so that their bars do not hide each other
+_COLLAPSED = 0.25  # diversity below which a generator counts as collapsed
+# Families whose discriminator answers with the logit of a probability; the others' answers are scores without a bound.
+_LOGISTIC = {"vanilla", "dcgan", "cgan", "acgan", "attribute_cgan", "fairness_gan"}
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, np.ndarray]:
-    from matplotlib import rcParams
-    from matplotlib.figure import Figure
+@dataclass(frozen=True)
+class Chart:
+    """svg is empty where there is nothing to draw."""
 
-    rcParams["svg.hashsalt"] = "labelmint"
-    rcParams["svg.fonttype"] = "none"
-    rcParams["font.family"] = "sans-serif"
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
+    svg: Markup
+    legend: Markup = Markup("")
 
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
-    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+    def __bool__(self) -> bool:
+        return bool(self.svg)
 
 
-def accuracy_plot(rows: list[dict[str, Any]]) -> str:
-    """Accuracy against percent, one line per generator and source; bars are 95 % intervals, over seeds where there are several."""
-    figure, (axes,) = _figure(7.2, 4.2)
-    generators = sorted({row["generator"] for row in rows})
-    series = [("real", generators[0])] + [
-        (source, generator) for generator in generators for source in ("synthetic", "mixed")
-    ]
+def accuracy(rows: list[Row], sources: Sequence[str] = SOURCES) -> Chart:
+    """Accuracy against percent, one line per generator and source; bars are 95 % intervals, over seeds where there are several.
+
+    The classifier of the real images alone knows no generator: it has one line. One generator is coloured by source, several each in its own colour.
+    """
     groups = by_source(rows)
-    for offset, (source, generator) in enumerate(series):
-        found = {
-            percent: estimate(own, "accuracy")
-            for (name, percent, kind), own in groups.items()
-            if (name, kind) == (generator, source)
-        }
-        if not found:
-            continue  # a generator whose images bear no labels, or a source that was not asked for
-        percents = sorted(found)
-        middle = np.array([found[percent].value for percent in percents])
-        low = np.array([found[percent].low for percent in percents])
-        high = np.array([found[percent].high for percent in percents])
-        shifted = np.array(percents) + 0.7 * (offset - (len(series) - 1) / 2)  # so that bars do not hide each other
-        label = _LABELS[source] + (f", {generator}" if source != "real" and len(generators) > 1 else "")
-        errors = 100 * np.stack([middle - low, high - middle]).clip(0)
-        axes.errorbar(
-            shifted,
-            100 * middle,
-            errors,
-            color=_COLOURS[source],
-            marker=_MARKERS[source],
-            capsize=3,
-            linewidth=1.6,
-            label=label,
-        )
-    axes.set_xlabel("share of the real training data, %")
-    axes.set_ylabel("accuracy on real test images, %")
-    axes.set_xticks(sorted({row["percent"] for row in rows}))
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    return _svg(figure)
+    names = sorted({row["generator"] for row in rows})
+    series = []
+    for source in sources:
+        shared = source == "real" or source.startswith("real_")
+        for place, generator in enumerate(names[:1] if shared else names):
+            found = {
+                percent: estimate(own, "accuracy")
+                for (name, percent, kind), own in groups.items()
+                if kind == source and (shared or name == generator)
+            }
+            alone = shared or len(names) == 1
+            series.append(
+                Series(
+                    _LABELS.get(source, source) + ("" if alone else f", {generator}"),
+                    [
+                        Point(percent, 100 * each.value, 100 * each.low, 100 * each.high,
+                              f"{100 * each.value:.2f} % ({100 * each.low:.2f} to {100 * each.high:.2f}) with {percent} % of the real data" + (f", {each.seeds} seeds" if each.seeds > 1 else ""),
+                              {"percent": str(percent)})
+                        for percent, each in sorted(found.items())
+                    ],
+                    colour=sources.index(source) if alone else _own(place),
+                    marker=_MARKERS.get(source, "diamond"),
+                    dashed=source == "mixed",
+                    of={"source": source} | ({} if shared else {"generator": generator}),
+                )
+            )  # fmt: skip
+    series = _beside([each for each in series if each.points])
+    percents = sorted({row["percent"] for row in rows})
+    axes = Axis("share of the real training data, %", percents), Axis("accuracy on real test images, %")
+    chart = line_chart("Accuracy against the share of real data", *axes, series)
+    return Chart(chart, legend(series))
 
 
-def sweep_plot(rows: list[dict[str, Any]]) -> str:
-    """Accuracy of classifiers trained on minted images only against how many, a line per generator and percent; "" of no sweep."""
-    sweep = {
+def sweep(rows: list[Row]) -> Chart:
+    """Accuracy of classifiers trained on minted images only against how many, a line per generator and percent; empty of no sweep."""
+    found = {
         key: own
         for key, own in by_source(rows).items()
         if key[2] == "synthetic" or key[2].removeprefix("synthetic_").isdigit()
     }
-    if len(sweep) == len({key[:2] for key in sweep}):
-        return ""
-    figure, (axes,) = _figure(7.2, 3.6)
-    for generator, percent in sorted({key[:2] for key in sweep}):
-        found = {
-            own[0]["n_synthetic"]: estimate(own, "accuracy")
-            for key, own in sweep.items()
-            if key[:2] == (generator, percent)
-        }
-        counts = sorted(found)
-        middle = np.array([found[count].value for count in counts])
-        errors = np.array([[found[count].value - found[count].low, found[count].high - found[count].value] for count in counts])  # fmt: skip
-        axes.errorbar(
-            counts, 100 * middle, 100 * errors.T.clip(0), marker="s", capsize=3, label=f"{generator}, {percent} %"
+    lines = sorted({key[:2] for key in found})
+    if len(found) == len(lines):
+        return Chart(Markup(""))
+    series = []
+    for place, (generator, percent) in enumerate(lines):
+        points = {}
+        for key, own in found.items():
+            if key[:2] == (generator, percent):
+                each, count = estimate(own, "accuracy"), own[0]["n_synthetic"]
+                tip = f"{100 * each.value:.2f} % ({100 * each.low:.2f} to {100 * each.high:.2f}) with {count:,} minted images"
+                points[count] = Point(count, 100 * each.value, 100 * each.low, 100 * each.high, tip)
+        of = {"generator": generator, "percent": str(percent), "source": "synthetic"}
+        series.append(Series(f"{generator}, {percent} %", [points[count] for count in sorted(points)], place, "square", of=of))  # fmt: skip
+    axes = Axis("minted images trained on", log=True), Axis("accuracy on real test images, %")
+    return Chart(line_chart("Accuracy against the number of minted images", *axes, series), legend(series))
+
+
+def controls(rows: list[Row]) -> list[tuple[str, Markup]]:
+    """Of each generator and percent, all its sources by their accuracy, where there are more than the usual three."""
+    groups: dict[tuple[str, int], list[tuple[str, Point]]] = defaultdict(list)
+    for (generator, percent, source), own in by_source(rows).items():
+        each = estimate(own, "accuracy")
+        tip = f"{100 * each.value:.2f} % ({100 * each.low:.2f} to {100 * each.high:.2f})"
+        groups[generator, percent].append(
+            (source, Point(100 * each.value, 0, 100 * each.low, 100 * each.high, tip, {"source": source}))
         )
-    axes.set_xscale("log")
-    axes.set_xlabel("minted images trained on")
-    axes.set_ylabel("accuracy on real test images, %")
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    return _svg(figure)
+    return [
+        (f"{generator}, {percent} %", interval_chart(f"All sources of {generator} at {percent} %", "accuracy on real test images, %", found))
+        for (generator, percent), found in groups.items()
+        if {source for source, _ in found} - set(SOURCES)
+    ]  # fmt: skip
 
 
-def training_plot(table: list[dict[str, str]]) -> str:
-    """Losses, D's accuracies and diversity against images seen: the mean over classes, and the band from least to most."""
-    figure, (losses, accuracies, diversities) = _figure(9.6, 2.6, 3)
-    panels = {"loss": losses, "acc": accuracies, "diversity": diversities}
-    for name, label in _CURVES.items():
-        axes = next(axes for part, axes in panels.items() if part in name)
+def plane(rows: list[Row]) -> Chart:
+    """Precision against recall of minted images, and of the real ones that a generator had, which is the ceiling."""
+    series = []
+    generators = sorted({row["generator"] for row in rows})
+    for source, marker in (("real", "circle"), ("synthetic", "square")):
+        for place, generator in enumerate(generators[:1] if source == "real" else generators):
+            own = [
+                row
+                for row in rows
+                if row["source"] == source and row.get("precision") is not None and (source == "real" or row["generator"] == generator)
+            ]  # fmt: skip
+            points = {}
+            for row in own:
+                of = f"{row['percent']} %, seed {row['seed']}"
+                tip = f"precision {row['precision']:.3f}, recall {row['recall']:.3f} at {of}"
+                points[of] = Point(row["recall"], row["precision"], tip=tip, of={"percent": str(row["percent"]), "seed": str(row["seed"])})  # fmt: skip
+            if points:
+                name = "real images, the ceiling" if source == "real" else f"minted by {generator}"
+                known = {"source": source} | ({} if source == "real" else {"generator": generator})
+                colour = 0 if source == "real" else _own(place)
+                series.append(Series(name, list(points.values()), colour, marker, line=False, of=known))
+    axes = Axis("recall: how much of the real variety is minted", least=0, most=1), Axis("precision: how many minted images look real", least=0, most=1)  # fmt: skip
+    return Chart(line_chart("Precision and recall", *axes, series, height=280), legend(series))
+
+
+def training(table: list[dict[str, str]], family: str, most_points: int) -> list[tuple[str, Chart]]:
+    """Losses, D's answers, what it gets right, and diversity against images seen: the mean over classes, and the band from least to most.
+
+    table: rows of training.csv. most_points: of each curve. Returns: (title, chart) each.
+    """
+
+    def of(column: str, told: Callable[[float], float] = lambda value: value) -> list[Point]:
         by_point = defaultdict(list)
         for row in table:
-            by_point[float(row["images_seen"])].append(float(row[name]))
-        points = sorted(by_point)
-        (line,) = axes.plot(points, [np.mean(by_point[point]) for point in points], label=label, linewidth=1.6)
-        axes.fill_between(
-            points,
-            [min(by_point[point]) for point in points],
-            [max(by_point[point]) for point in points],
-            color=line.get_color(),
-            alpha=0.15,
-            linewidth=0,
-        )
-    for axes, title in ((losses, "loss"), (accuracies, "share D gets right"), (diversities, "diversity")):
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("images seen, per generator")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
-    diversities.axhline(1, color="grey", linewidth=0.8, linestyle=":")
-    diversities.set_ylim(bottom=0)
-    accuracies.set_ylim(0, 1)
-    return _svg(figure)
+            by_point[float(row["images_seen"])].append(told(float(row[column])))
+        seen = thinned(sorted(by_point), most_points)
+        spread = len({row["class"] for row in table}) > 1
+        return [
+            Point(at, sum(values) / len(values), *((min(values), max(values)) if spread else ()))
+            for at in seen
+            if (values := by_point[at])
+        ]
+
+    def panel(title: str, label: str, lines: list[tuple[str, str, int]], told: Callable[[float], float] = lambda value: value, **more: Any) -> tuple[str, Chart]:  # fmt: skip
+        series = [Series(name, of(column, told), colour, "none", band=True) for name, column, colour in lines]
+        marks = more.pop("marks", ())
+        axes = Axis("images seen, per generator"), Axis(label, **more)
+        return title, Chart(line_chart(title, *axes, series, height=200, marks=marks), legend(series))
+
+    players = [("of real images", "d_{}_real", 0), ("of minted images", "d_{}_fake", 1)]
+
+    def of_d(column: str) -> list[tuple[str, str, int]]:
+        return [(name, form.format(column), colour) for name, form, colour in players]
+
+    ailing = sorted({float(row["images_seen"]) for row in table if row["health"] != "ok"})
+    health = panel("Diversity", "spacing, minted ÷ real", [("diversity", "diversity", 2)], least=0, marks=[(1.0, "as real images"), (_COLLAPSED, "collapsed below")])  # fmt: skip
+    if ailing:
+        health = health[0], Chart(health[1].svg, health[1].legend + Markup(f'<p class="note">Some generator was unwell at {_listed(ailing)} images.</p>'))  # fmt: skip
+    answers = (
+        panel("Probability that D gives", "σ(mean output): D says “real”", of_d("score"), sigmoid, least=0, most=1, marks=[(0.5, "undecided")])
+        if family in _LOGISTIC
+        else panel("Output of D", "mean output, without bounds", of_d("score"))
+    )  # fmt: skip
+    return [
+        panel("Loss", "loss", [*((f"D, {name}", column, colour) for name, column, colour in of_d("loss")), ("G", "g_loss", 2)]),
+        answers,
+        panel("What D gets right", "share told right", of_d("acc"), least=0, most=1),
+        health,
+        panel("Gradient of G", "norm", [("gradient", "g_gradient", 3)], least=0),
+    ]  # fmt: skip
 
 
-def confusion_plot(confusion: list[list[int]], classes: list[str]) -> str:
-    """Rows: true class; columns: predicted. Shaded by share of the row; numbers are counts, zeros left out."""
-    counts = np.array(confusion)
-    side = min(6.0, 1.6 + 0.24 * len(classes))
-    figure, (axes,) = _figure(side, side)
-    axes.imshow(counts / counts.sum(1, keepdims=True).clip(1), cmap="Blues", vmin=0, vmax=1)
-    if len(classes) <= 20:
-        for row, column in zip(*np.nonzero(counts)):
-            axes.text(
-                column,
-                row,
-                str(counts[row, column]),
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color="white" if row == column else "black",
-            )
-        axes.set_xticks(range(len(classes)), classes, fontsize=7)
-        axes.set_yticks(range(len(classes)), classes, fontsize=7)
-    axes.set_xlabel("predicted", fontsize=8)
-    axes.set_ylabel("true", fontsize=8)
-    return _svg(figure)
+def fairness(gaps: dict[str, Any]) -> Markup:
+    """Every gap of the labels and of the classifiers, in points, with its interval."""
+    rows = []
+    kinds = (("demographic_parity", "parity"), ("equality_of_opportunity", "opportunity"))
+    for kind, short in kinds:
+        told = [(f"{source} labels", source, found) for source, found in gaps["data"].items()]
+        told += [(f"told by {source}", source, found) for source, found in gaps["classifiers"].items()]
+        for name, source, found in told:
+            if gap := found.get(kind):
+                value, low, high = (100 * gap[part] for part in ("value", "low", "high"))
+                tip = f"{value:+.2f} points ({low:+.2f} to {high:+.2f})"
+                rows.append((f"{short}, {name}", Point(value, 0, low, high, tip, {"source": source})))
+    return interval_chart("Fairness gaps", "gap, points; 0 is fair", rows, zero=0)
 
 
-def data_uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-max(-60.0, min(60.0, value)))) if math.isfinite(value) else math.nan
+
+
+def thinned(values: list[Any], most: int) -> list[Any]:
+    """At most so many of them, evenly spaced, the first and the last among them."""
+    if len(values) <= most:
+        return values
+    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
+
+
+def _beside(series: list[Series]) -> list[Series]:
+    """The same lines, each a little to the side of the last."""
+    step = _SPREAD * min(1.0, 6 / max(1, len(series)))
+    moved = []
+    for place, each in enumerate(series):
+        aside = step * (place - (len(series) - 1) / 2)
+        moved.append(replace(each, points=[replace(point, x=point.x + aside) for point in each.points]))
+    return moved
+
+
+def _own(place: int) -> int:
+    """The colour of one generator among several; the first colour is that of real images."""
+    return 1 + place % 7
+
+
+def _listed(values: Iterable[float]) -> str:
+    shown = [number(value) for value in values]
+    return ", ".join(shown[:6]) + (f" and {len(shown) - 6} more points" if len(shown) > 6 else "")

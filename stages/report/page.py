@@ -2,51 +2,68 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.report.sheets import Sheet
+from markupsafe import Markup
 
-_TEMPLATE = Path(__file__).with_name("page.html.j2")
+from stages.report.figures import Chart
+
+_FOLDER = Path(__file__).parent
+_FILTERS = {"generator": "generator", "percent": "real data, %", "seed": "seed", "source": "trained on"}
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows. Plots are SVG text; progress is a data URI."""
+    """What the page shows. arms: as arms.section makes them."""
 
     manifest: dict[str, Any]
+    headline: str
     verdict: list[str]
     rows: list[dict[str, Any]]
     replicates: list[dict[str, Any]]
-    accuracy_plot: str
-    sweep_plot: str
-    real_samples: Sheet
+    accuracy: Chart
+    controls: list[tuple[str, Markup]]
+    sweep: Chart
+    plane: Chart
     arms: list[dict[str, Any]]
     protocol: dict[str, str]
+    environment: dict[str, str]
     settings: dict[str, Any]
+
+    @property
+    def filters(self) -> list[tuple[str, str, list[Any]]]:
+        """(name of the column, its title, its values) of what can be picked: of columns that have several values."""
+        columns = [(name, title, list(dict.fromkeys(row[name] for row in self.rows))) for name, title in _FILTERS.items()]  # fmt: skip
+        return [column for column in columns if len(column[2]) > 1]
 
 
 def render(page: Page) -> str:
-    """All names are escaped; only our own SVG goes in as it is."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
+    """All names are escaped; only charts of our own, the style and the script go in as they are.
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["svg"] = lambda text: Markup(_own_ids(text))
+    The page's own policy lets a browser run this one script and ask no address for anything.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )  # fmt: skip
     environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}"
     environment.filters["number"] = lambda value: (
         "–" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     )
     environment.filters["signed"] = lambda share: "–" if share is None else f"{100 * share:+.2f}"
-    template = environment.from_string(_TEMPLATE.read_text())
-    return template.render(page=page, settings=json.dumps(page.settings, indent=1))
-
-
-def _own_ids(svg: str) -> str:
-    """Several plots on one page must not share ids, or one would draw with another's shapes."""
-    prefix = "f" + hashlib.sha256(svg.encode()).hexdigest()[:8]
-    return re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    environment.filters["whole"] = lambda value: f"{value:,}"
+    style, script = ((_FOLDER / name).read_text() for name in ("page.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        style=Markup(style),
+        script=Markup(script),
+        script_digest=digest,
+        settings=json.dumps(page.settings, indent=1),
+    )

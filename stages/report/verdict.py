@@ -2,7 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from stages.report.replicates import Estimate, Row, by_source, estimate
+
+
+def headline(rows: list[Row]) -> str:
+    """The answer in one sentence. Over several comparisons it gives the range and counts the evidence, and picks no best one."""
+    groups = by_source(rows)
+    alone = {key[:2]: estimate(own, "difference") for key, own in groups.items() if key[2] == "synthetic"}
+    added = {key[:2]: estimate(own, "difference") for key, own in groups.items() if key[2] == "mixed"}
+    if not rows:
+        return "No arm to compare: params.yaml names no generator."
+    if not alone:
+        return (
+            "The minted images bear no labels, so that no classifier was trained on them: this page says how like real images they are, "
+            "not what they are worth to a classifier."
+            if all(row["accuracy"] is None for row in rows if row["source"] == "synthetic")
+            else "No classifier was trained on minted images alone: classifier.sources in params.yaml leaves them out."
+        )
+    if len(alone) == 1:
+        ((generator, percent), only) = next(iter(alone.items()))
+        told = (
+            f"In place of the real images ({percent} % of the training data), those minted by {generator} {_cost(only)}"
+        )
+        more = [f"; added to them, they {_cost(each)}" for each in added.values()]
+        return told + "".join(more) + "."
+    told = f"In place of the same real images, minted ones change accuracy by {_range(alone.values())} points ({_evidence(alone.values())})"
+    if added:
+        told += f"; added to them, by {_range(added.values())} points ({_evidence(added.values())})"
+    return told + "."
+
+
+def _cost(difference: Estimate) -> str:
+    """As in_points, of several images."""
+    size = f"{abs(100 * difference.value):.1f} ± {100 * difference.half:.1f} points of accuracy"
+    if difference.value == 0:
+        return f"change nothing (0.0 ± {100 * difference.half:.1f} points of accuracy)"
+    kind, verb = ("gain", "gain") if difference.value > 0 else ("loss", "cost")
+    return f"{verb} {size}" + ("" if difference.beyond_doubt else f", which is no evidence of a {kind}")
+
+
+def _range(differences: Iterable[Estimate]) -> str:
+    values = sorted(100 * each.value for each in differences)
+    return f"{values[0]:+.1f} to {values[-1]:+.1f}".replace("-", "−")
+
+
+def _evidence(differences: Iterable[Estimate]) -> str:
+    every = list(differences)
+    losses = sum(each.beyond_doubt and each.value < 0 for each in every)
+    gains = sum(each.beyond_doubt and each.value > 0 for each in every)
+    if not losses and not gains:
+        return f"no evidence of a difference in any of {len(every)} comparisons"
+    told = [f"a {name} in {count}" for name, count in (("loss", losses), ("gain", gains)) if count]
+    return f"evidence of {' and of '.join(told)} of {len(every)} comparisons"
 
 
 def verdict(rows: list[Row], n_test: int) -> list[str]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.stage import entry, select
 from stages.prepare.files import load_json, save_json
-from stages.prepare.layout import Layout
+from stages.prepare.layout import Arm, Layout
 from stages.prepare.tracker import NullTracker
-from stages.report import figures, replicates, tables
-from stages.report.verdict import verdict
+from stages.report import charts, figures, replicates, sheets, tables
+from stages.report.confusion import confusion
+from stages.report.verdict import headline, verdict
 
 
 def row(source: str, accuracy: float, percent: int = 40, **more) -> dict:
@@ -98,8 +101,9 @@ def test_several_seeds_have_an_interval_over_seeds():
 
 def test_a_sweep_is_drawn_by_the_number_of_images():
     one = [row("real", 0.98), row("synthetic", 0.95, n_synthetic=1000)]
-    assert figures.sweep_plot(one) == ""
-    assert "minted images trained on" in figures.sweep_plot([*one, row("synthetic_10", 0.8, n_synthetic=100)])
+    assert not figures.sweep(one)
+    drawn = figures.sweep([*one, row("synthetic_10", 0.8, n_synthetic=100)]).svg
+    assert "minted images trained on" in drawn and "with 100 minted images" in drawn and "with 1,000 minted" in drawn
     order = [
         each["source"]
         for each in tables.ordered([row("synthetic_100", 0.9), row("untrained", 0.1), row("synthetic_20", 0.9), *one])
@@ -110,20 +114,25 @@ def test_a_sweep_is_drawn_by_the_number_of_images():
 def test_page_needs_no_network_and_shows_every_part(workspace):
     page = (workspace.reports / "index.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]+"', page)
-    assert "<script" not in page and "@import" not in page
+    assert page.count("<script>") == 1 and "@import" not in page and "url(" not in page
     for part in (
         "What are minted digits worth?",
+        "In place of the real images (100 % of the training data), those minted by dcgan",
         "Accuracy on real test images",
         "dcgan-100-0",
-        "data:image/gif",
+        "epoch 2",
+        "Probability that D gives",
         "Recall per class",
         "Wilson, 95 %",
         "the twelve closest pairs",
         "Fréchet ∞",
-        "images_seen" not in page and "images seen",
+        "labelmint sample dcgan-100-0",
+        load_json(workspace.generator(Arm("dcgan", 100, 0)) / "architecture.json")["trained_on"]["images_sha256"],
     ):
         assert part in page
-    assert page.count("<svg") == 1 + 1 + 3
+    assert page.count('<svg class="chart"') == 2 + 5  # accuracy, the plane, and the arm's curves
+    assert page.count('class="heat"') == 3 and page.count('class="frame"') == 2
+    assert page.count("<b>Protocol.</b>") >= page.count("<figcaption>") - 3  # matrices share one
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
 
@@ -147,10 +156,66 @@ def test_names_are_escaped(workspace, params, tmp_path):
     module = entry("report")
     module.run(select(module.Params, replace(params, percents=[100]), None), evil, NullTracker())
     page = (evil.reports / "index.html").read_text()
-    assert "<script>" not in page
+    assert page.count("<script>") == 1  # the page's own
     assert "1 bad images: cat/&lt;script&gt;.png (damaged" in page and "17 test images have a near duplicate" in page
 
 
-def test_plots_have_the_same_bytes_each_time():
+def test_charts_have_the_same_bytes_each_time_and_say_their_numbers():
     rows = [row(source, 0.9, percent) for source in ("real", "synthetic", "mixed") for percent in (40, 100)]
-    assert figures.accuracy_plot(rows) == figures.accuracy_plot(rows)
+    chart = figures.accuracy(rows)
+    assert chart == figures.accuracy(rows)
+    assert chart.svg.count('class="pt"') == 6 and "90.00 % (89.00 to 91.00) with 40 % of the real data" in chart.svg
+
+
+def test_points_lie_where_their_numbers_say():
+    """x from 0 to 10 over 40 to 350, y from 0 to 1 over 204 to 22: by hand."""
+    series = charts.Series("line", [charts.Point(0, 0), charts.Point(5, 0.5, 0.25, 1), charts.Point(10, 1)])
+    axes = charts.Axis("x", least=0, most=10), charts.Axis("y", least=0, most=1)
+    drawn = charts.line_chart("t", *axes, [series])
+    assert 'points="40.0,204.0 195.0,113.0 350.0,22.0"' in drawn and "M195.0,158.5V22.0" in drawn
+    assert "5 (0.25" not in drawn and "0.5 (0.25 to 1) at 5" in drawn
+
+
+def test_scores_without_bounds_are_not_shown_as_probabilities():
+    table = [
+        {"class": "a", "images_seen": "10", "health": "ok"}
+        | dict.fromkeys(["d_loss_real", "d_loss_fake", "g_loss", "d_acc_real", "d_acc_fake", "diversity", "g_gradient"], "0.5")
+        | {"d_score_real": "0", "d_score_fake": "-1.0986122886681098"}
+    ]  # fmt: skip
+    told = dict(figures.training(table, "dcgan", 10))["Probability that D gives"].svg
+    assert 'data-tip="0.5 at 10"' in told and 'data-tip="0.25 at 10"' in told  # the logistic function of 0 and of -ln 3
+    assert 'data-tip="-1.1 at 10"' in dict(figures.training(table, "wgan", 10))["Output of D"].svg
+
+
+def test_one_sentence_over_many_comparisons_picks_no_best_one():
+    rows = [
+        row(source, 0.9, percent, difference=difference)
+        for percent, minted, mixed in ((40, -0.05, 0.002), (100, -0.005, 0.02))
+        for source, difference in (("real", 0.0), ("synthetic", minted), ("mixed", mixed))
+    ]
+    assert headline(rows) == (
+        "In place of the same real images, minted ones change accuracy by −5.0 to −0.5 points (evidence of a loss in 1 of 2 "
+        "comparisons); added to them, by +0.2 to +2.0 points (evidence of a gain in 1 of 2 comparisons)."
+    )
+    alone = headline([each for each in rows if each["percent"] == 40])
+    assert "those minted by dcgan cost 5.0 ± 1.0 points of accuracy; added to them, they gain 0.2 ± 1.0 points" in alone
+    assert alone.endswith("which is no evidence of a gain.")
+    unlabelled = [row("real", 0.9), row("synthetic", 0.0) | {"accuracy": None}]
+    assert headline(unlabelled).startswith("The minted images bear no labels")
+
+
+def test_a_picture_takes_no_more_bytes_than_it_may():
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8))
+    for most in (200_000, 20_000, 3_000):
+        shown = sheets.picture(noise, 50, most)
+        assert len(base64.b64decode(shown.uri.split(",")[1])) <= most
+        assert (shown.width, shown.height) == (208, 208)
+
+
+def test_confusions_of_many_classes_are_a_picture_with_the_commonest_mistakes():
+    counts = 10 * np.eye(30, dtype=int)
+    counts[3, 7] = 5
+    many = confusion("real", counts.tolist(), [f"c{place}" for place in range(30)], 20_000)
+    assert many.mistakes == [("c3", "c7", 5)] and many.cells == [] and many.right == pytest.approx(300 / 305)
+    few = confusion("real", [[3, 1], [0, 4]], ["a", "b"], 20_000)
+    assert few.picture is None and few.cells[0][1].share == 0.25

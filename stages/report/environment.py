@@ -1,0 +1,47 @@
+"""Where the page was written: versions, machine, the state of the code."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+_PACKAGES = ("labelmint", "torch", "numpy", "scipy", "scikit-learn", "pillow", "efficientnet-pytorch", "torch-fidelity")
+
+
+_CODE = ("stages", "pipeline", "dvc.yaml", "requirements.lock")
+
+
+def environment(root: Path) -> dict[str, str]:
+    """Name -> text. root: of the project, which may be no git repository."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "python": platform.python_version(),
+        "packages": ", ".join(f"{name} {version}" for name in _PACKAGES if (version := _version(name))),
+        "machine": f"{platform.system()} {platform.release()}, {platform.machine()}, {cores} cores",
+        "code": _commit(root),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _commit(root: Path) -> str:
+    """The commit, and whether the code differs from it; the settings are shown apart."""
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--", *_CODE)
+    except (OSError, subprocess.SubprocessError):
+        return "not in a git repository"
+    return f"commit {commit}" + (", with changes that are not committed" if changed else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
