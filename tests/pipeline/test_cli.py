@@ -312,7 +312,7 @@ class TestManners:
             ("labelmint ex", ["experiments"]),
             ("labelmint use mnist_", ["mnist_quick", "mnist_report"]),
             ("labelmint run --experiment best_m", ["best_mnist"]),
-            ("labelmint params training.e", ["training.epochs", "training.ema_half_life"]),
+            ("labelmint params training.e", ["training.ema_half_life", "training.epochs"]),
             ("labelmint sample dc", ["dcgan-40-0"]),
         ],
     )
