@@ -12,11 +12,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from pipeline import experiments
+from pipeline import completion, experiments
 from pipeline import params as settings
 from pipeline.project import project_root
 from stages.prepare.errors import InputError
 from stages.prepare.layout import Layout
+
+AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 
 app = typer.Typer(
     help="Mint labelled images with generators trained on a share of your data, and measure what they are worth.",
@@ -29,12 +31,22 @@ app = typer.Typer(
 @app.command(epilog="Example: labelmint use cgan_mnist --quick")
 def use(
     names: Annotated[
-        list[str], typer.Argument(help="Experiments, as `labelmint experiments` lists them; a later one overrides.")
+        list[str],
+        typer.Argument(
+            help="Experiments, as `labelmint experiments` lists them; a later one overrides.",
+            autocompletion=completion.experiments,
+        ),
     ],
     quick: Annotated[bool, typer.Option("--quick", help="In a size for a few minutes on two CPU cores.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say which settings would change, and write nothing.")
+    ] = False,
 ) -> None:
     """Write experiments' settings into params.yaml. Earlier results come back from DVC's cache."""
     choice = experiments.Choice.named(names, quick)
+    if dry_run:
+        changes = experiments.changes(project_root(), choice)
+        return typer.echo("\n".join(changes or [f"params.yaml holds the settings of {choice.label} already"]))
     kept = experiments.use(project_root(), choice)
     typer.echo(
         f"params.yaml now holds {choice.label}" + (f"; your own settings are kept in {kept.name}" if kept else ""),
@@ -55,20 +67,23 @@ def import_(
         Literal["fail", "skip"], typer.Option(help="A bad image ends the import, or up to 1 % are left out.")
     ] = "fail",
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier import of the same name.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every image, and leave nothing behind.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take in images of your own: check each, pack them into data/raw, and write an experiment for them."""
     from pipeline.importing import describe, import_dataset
 
-    made = import_dataset(project_root(), origin, name, size, fit, on_bad_image, force)
+    made = import_dataset(project_root(), origin, name, size, fit, on_bad_image, force, dry_run)
+    if as_json:
+        return typer.echo(json.dumps({**asdict(made), "path": str(made.path)}, ensure_ascii=False))
     for image, reason in made.bad:
         typer.echo(f"left out: {image}: {reason}", err=True)
-    typer.echo(f"{describe(name, made)}\nnext: make repro DATASET={name}")
+    after = "nothing was written" if dry_run else f"next: make repro DATASET={name}"
+    typer.echo(f"{describe(name, made)}\n{after}")
 
 
 @app.command("experiments", epilog="Example: labelmint experiments --json")
-def list_experiments(
-    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
-) -> None:
+def list_experiments(as_json: AsJson = False) -> None:
     """List the experiments that `use` takes: where each comes from, what a full run costs, what came of it last."""
     root = project_root()
     if as_json:
@@ -83,8 +98,27 @@ def check() -> None:
     settings.load(project_root() / settings.PARAMS_FILE)
 
 
-@app.command(epilog="Example: labelmint results")
-def results() -> None:
+@app.command("params", epilog="Example: labelmint params training.epochs")
+def explain_params(
+    setting: Annotated[
+        str,
+        typer.Argument(help="A setting, or a group such as training; none: all.", autocompletion=completion.settings),
+    ] = "",
+    markdown: Annotated[bool, typer.Option("--markdown", help="All of them as docs/params.md has them.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what settings of params.yaml mean, which values they take, and what they are by default."""
+    from pipeline import params_reference as reference
+
+    root = project_root()
+    if markdown:
+        return typer.echo(reference.to_markdown(root), nl=False)
+    found = reference.find(root, setting) if setting else reference.collect(root)
+    typer.echo(reference.to_json(found) if as_json else reference.to_text(found))
+
+
+@app.command(epilog="Example: labelmint results --json")
+def results(as_json: AsJson = False) -> None:
     """Print the last results and where the report lies."""
     from rich.console import Console
     from rich.markdown import Markdown
@@ -94,6 +128,8 @@ def results() -> None:
     if not table.exists():
         raise InputError(f"{table} is missing; `make repro` makes it")
     experiments.record(project_root())
+    if as_json:
+        return typer.echo(json.dumps(experiments.last_rows(project_root()), ensure_ascii=False, indent=1))
     if sys.stdout.isatty():
         Console().print(Markdown(table.read_text()))
     else:
@@ -101,7 +137,12 @@ def results() -> None:
     typer.echo(f"report: {reports / 'index.html'}")
 
 
-Experiment = Annotated[str, typer.Option(help="Experiments to use first, as `use` takes them: 'default photos'.")]
+Experiment = Annotated[
+    str,
+    typer.Option(
+        help="Experiments to use first, as `use` takes them: 'default photos'.", autocompletion=completion.experiments
+    ),
+]
 Percents = Annotated[str, typer.Option(help="Shares of the real data, in place of those in params.yaml: 40,60.")]
 KeepGoing = Annotated[bool, typer.Option(help="When a stage fails, run all that does not need it.")]
 Workers = Annotated[int, typer.Option(min=1, help="Stages at once; one of them at most on the GPU.")]
@@ -122,7 +163,7 @@ def run(
     workers: Workers = 1,
     force: Force = False,
     keep_going: KeepGoing = True,
-    dry: Annotated[bool, typer.Option("--dry", help="Only say what would run.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", "--dry", help="Only say what would run.")] = False,
     runner: Runner = "threads",
     dask_address: DaskAddress = "",
 ) -> None:
@@ -191,16 +232,23 @@ def compare(
 
 
 @app.command(epilog="Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 labelmint sync")
-def sync() -> None:
+def sync(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many runs wait, and ship none.")] = False,
+) -> None:
     """Ship what could not reach MLflow while stages ran. As often as you like: nothing arrives twice."""
-    from pipeline.tracking.sync import sync_all
+    from pipeline.tracking import sync as shipping
 
-    typer.echo(sync_all(project_root()))
+    typer.echo((shipping.preview if dry_run else shipping.sync_all)(project_root()))
 
 
 @app.command(epilog="Example: labelmint sample dcgan-100-0 --class 7 --count 100 --out sevens")
 def sample(
-    generator: Annotated[str, typer.Argument(help="An arm, such as dcgan-100-0, or the folder of a generator.")],
+    generator: Annotated[
+        str,
+        typer.Argument(
+            help="An arm, such as dcgan-100-0, or the folder of a generator.", autocompletion=completion.generators
+        ),
+    ],
     count: Annotated[int, typer.Option(help="Images of each class; in all where labels are attributes or none.")],
     out: Annotated[Path, typer.Option(help="A new folder; or one that an interrupted run of the same command left.")],
     wished: Annotated[
@@ -214,7 +262,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Processes; left out: one per core.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be minted, and write nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Mint labelled images from a trained generator; no training data are needed. Interrupted, the same command goes on."""
     from pipeline import sampling
@@ -224,7 +272,7 @@ def sample(
 
 
 @app.command(epilog="Example: labelmint doctor --json")
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Check machine, versions, GPU, disk, data, weights, servers and DVC's state, and say what to do. 1 when something is amiss."""
     from pipeline import doctor as checks
 

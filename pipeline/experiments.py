@@ -6,6 +6,7 @@ of it a run of a few minutes on two CPU cores, laid over it together with experi
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import time
@@ -18,6 +19,7 @@ from pipeline import params as settings
 from stages.prepare.errors import InputError
 from stages.prepare.files import load_json, save_bytes, save_json
 from stages.prepare.layout import Layout
+from stages.prepare.params import flat
 
 _WRITTEN_BY_USE = "# Experiment: "
 _QUICKLY = ", quick"
@@ -128,6 +130,19 @@ def use(root: Path, choice: Choice) -> Path | None:
     return kept
 
 
+def changes(root: Path, choice: Choice) -> list[str]:
+    """What `use` would change in params.yaml, a line for each setting. Raises: InputError as `use` does."""
+    text = rendered(root, choice)
+    settings.check(settings.parse(text), f"experiments {choice.label}")
+    before, after = flat(settings.read(root / settings.PARAMS_FILE)), flat(settings.parse(text))
+    names = [*after, *(name for name in before if name not in after)]
+    return [
+        f"{name}: {json.dumps(before.get(name))} -> {json.dumps(after.get(name))}"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
 def rendered(root: Path, choice: Choice) -> str:
     """The text of params.yaml."""
     from ruamel.yaml import YAML
@@ -160,6 +175,21 @@ def record(root: Path) -> None:
     choice = Choice.of(text)
     summary = load_json(Layout(root).reports / "summary.json")
     save_json(_results(root) / f"{choice.key}.json", {"date": time.strftime("%Y-%m-%d"), "arms": summary})
+
+
+def last_rows(root: Path) -> list[dict[str, Any]]:
+    """reports/results.csv, its numbers as numbers and None where it has no value."""
+    with (Layout(root).reports / "results.csv").open(newline="") as file:
+        return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None
 
 
 def last_result(root: Path, choice: Choice) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from stages.prepare.errors import InputError
 from stages.prepare.files import save_bytes
@@ -14,9 +15,12 @@ _LISTED = 8
 
 
 def import_dataset(
-    root: Path, origin: Path, name: str, size: int, fit: Fit, on_bad_image: OnBadImage, force: bool
+    root: Path, origin: Path, name: str, size: int, fit: Fit, on_bad_image: OnBadImage, force: bool, dry_run: bool = False
 ) -> Imported:
-    """Write data/raw/<name>.tar and experiments/<name>.yaml. Raises: InputError; then nothing is written."""
+    """Write data/raw/<name>.tar and experiments/<name>.yaml. Raises: InputError; then nothing is written.
+
+    dry_run: do all of it elsewhere, and throw it away.
+    """
     relative = f"data/raw/{name}.tar"
     try:
         dataset = Dataset(
@@ -34,6 +38,9 @@ def import_dataset(
     for path in (target, experiment):
         if path.exists() and not force:
             raise InputError(f"{path} exists; choose another --name, or replace it with --force")
+    if dry_run:
+        with TemporaryDirectory() as folder:
+            return import_images(origin, Path(folder) / target.name, dataset, Compute())
     made = import_images(origin, target, dataset, Compute())
     save_bytes(experiment, _overlay(dataset, made, origin).encode())
     return made

@@ -20,7 +20,11 @@ PARAMS_FILE = "params.yaml"
 
 @dataclass(frozen=True)
 class Params:
-    """The whole of params.yaml."""
+    """An arm is one generator x one share of the real training data x one replicate.
+
+    generators: each of `families`, which has a group of settings for it. percents: shares of the real training data, whole numbers.
+    seeds: replicates, each of which draws the share, the generators and the classifiers anew.
+    """
 
     dataset: Dataset
     generators: list[str]

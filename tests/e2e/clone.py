@@ -39,6 +39,12 @@ class Clone:
             feature_network={"steps": 40},
         )
 
+    def install(self) -> None:
+        """The environment of these tests in place of .venv, as `make env` leaves one."""
+        (self.folder / ".venv").mkdir()
+        (self.folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+        (self.folder / ".venv" / ".ready").touch()
+
     def change(self, **groups) -> None:
         yaml, path = YAML(), self.folder / "params.yaml"
         content = yaml.load(path.read_text())

@@ -1,17 +1,26 @@
-"""A family of generators added as docs/extending.md says, by its own text, in a copy of the project; then used and edited."""
+"""What docs/extending.md adds, added by its own text in a copy of the project; then used, edited and checked."""
 
 from __future__ import annotations
 
+import csv
+import importlib.util
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 
 from tests.conftest import ROOT
-from tests.e2e.test_repro import Clone
+from tests.e2e.clone import Clone
 
 pytestmark = pytest.mark.slow
+DOCUMENT = ROOT / "docs" / "extending.md"
+FAMILY = ("stages/train_generators/families/lsgan.py", "experiments/lsgan.yaml")
 
 
 def files_of(document: Path) -> dict[str, str]:
@@ -20,16 +29,20 @@ def files_of(document: Path) -> dict[str, str]:
     return dict(blocks)
 
 
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        title = "" if not name.endswith(".yaml") or content.startswith("#") else "# Least-squares GAN.\n"
+        path.write_text(title + content)
+
+
 def test_a_family_is_one_file_and_its_settings(tmp_path):
-    files = files_of(ROOT / "docs" / "extending.md")
-    code, experiment = files["stages/train_generators/families/lsgan.py"], files["experiments/lsgan.yaml"]
-    assert code.count("\n") + experiment.count("\n") <= 60
+    files = {name: content for name, content in files_of(DOCUMENT).items() if name in FAMILY}
+    assert len(files) == 2 and sum(content.count("\n") for content in files.values()) <= 60
 
     clone = Clone(tmp_path)
-    for name, content in files.items():
-        path = clone.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(("# Least-squares GAN.\n" if name.endswith(".yaml") else "") + content)
+    write(clone.folder, files)
     # The shrunk settings become the default that the experiment is laid over.
     (clone.folder / "experiments" / "default.yaml").write_text((clone.folder / "params.yaml").read_text())
     used = clone.run("labelmint", "use", "lsgan")
@@ -44,3 +57,80 @@ def test_a_family_is_one_file_and_its_settings(tmp_path):
     path.write_text(path.read_text().replace("(judged.source + 1)", "(judged.source + 3)"))
     assert clone.repro("synthesize") == ["train_generators@lsgan-100-0", "synthesize@lsgan-100-0"]
     assert weights.read_bytes() != before
+
+
+class TestTheRest:
+    """A data set, a metric and a stage, all in one copy; what the session's workspace has is not trained again."""
+
+    @pytest.fixture(scope="class")
+    def clone(self, tmp_path_factory, workspace) -> Clone:
+        clone = Clone(tmp_path_factory.mktemp("extended"))
+        write(clone.folder, {name: text for name, text in files_of(DOCUMENT).items() if name not in FAMILY})
+        (clone.folder / "stages" / "averages" / "__init__.py").touch()
+        for number, edit in enumerate(re.findall(r"```diff\n(.*?)```", DOCUMENT.read_text(), re.S)):
+            (clone.folder / "edit.diff").write_text(edit)
+            done = subprocess.run(
+                ["git", "apply", "-C1", "edit.diff"], cwd=clone.folder, capture_output=True, text=True
+            )
+            assert done.returncode == 0, f"edit {number}: {done.stderr}"
+        (entry,) = re.findall(r"```yaml\n# dvc.yaml\n(.*?)```", DOCUMENT.read_text(), re.S)
+        with (clone.folder / "dvc.yaml").open("a") as file:
+            file.write(entry)
+        shutil.copytree(workspace.root / "data", clone.folder / "data")
+        return clone
+
+    def stage(self, clone: Clone, *arguments: str) -> str:
+        done = clone.run("python", "-m", "pipeline.stage", *arguments, LABELMINT_TRACKING="off")
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    def test_the_metric_is_measured_described_and_reported(self, clone):
+        self.stage(clone, "evaluate", "dcgan-100-0")
+        found = json.loads((clone.folder / "data/metrics/dcgan-100-0.json").read_text())
+        rows = {row["source"]: row for row in found["rows"]}
+        # Generators of six steps are far from real images; those of the same 12 a class are near to others of theirs.
+        assert 0 < rows["real"]["spectral_distance"] < rows["synthetic"]["spectral_distance"]
+        assert rows["synthetic"]["measured"]["spectral_distance"]["n"] == 150
+        assert "decibels" in found["protocol"]["spectral_distance"]
+        self.stage(clone, "report")
+        with (clone.folder / "reports" / "results.csv").open() as file:
+            told = {row["source"]: row["spectral_distance"] for row in csv.DictReader(file)}
+        assert float(told["synthetic"]) == pytest.approx(rows["synthetic"]["spectral_distance"], abs=1e-5)
+
+    def test_the_metric_gives_known_answers(self, clone, noise):
+        spec = importlib.util.spec_from_file_location("spectrum", clone.folder / "stages/evaluate/spectrum.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        half = noise // 2
+        assert module.spectral_distance(noise, noise) == 0
+        assert module.spectral_distance(noise, noise[::-1]) == pytest.approx(0, abs=1e-9)  # order is nothing
+        # Twice as bright is four times the power at every frequency.
+        assert module.spectral_distance(half, half * 2) == pytest.approx(20 * np.log10(2), abs=1e-3)
+
+    def test_the_stage_runs_and_the_graph_has_it(self, clone):
+        assert "mean images of 10 classes" in self.stage(clone, "averages", "dcgan-100-0")
+        assert Image.open(clone.folder / "data/averages/dcgan-100-0.png").size == (3 * (10 * 17 - 1), 3 * (2 * 17 - 1))
+        listed = clone.run("dvc", "stage", "list", "--name-only").stdout.split()
+        assert "averages@dcgan-100-0" in listed
+        done = clone.run("python", "-m", "pytest", "-q", "tests/pipeline/test_dag.py", "-p", "no:cacheprovider")
+        assert done.returncode == 0, done.stdout[-3000:]
+
+    def test_the_data_set_is_read_with_its_own_split(self, clone):
+        """In UCI's format, from scikit-learn's images: values of 0 to 16, and the digit."""
+        from sklearn.datasets import load_digits
+
+        bundle = load_digits()
+        rows = np.concatenate([bundle.data.astype(int), bundle.target[:, None]], axis=1)
+        (clone.folder / "data" / "raw").mkdir()
+        for name, part in (("optdigits.tra", rows[:1200]), ("optdigits.tes", rows[1200:])):
+            np.savetxt(clone.folder / "data" / "raw" / name, part, "%d", ",")
+        used = clone.run("labelmint", "use", "optdigits")
+        assert used.returncode == 0, used.stderr
+        self.stage(clone, "prepare")
+        facts = json.loads((clone.folder / "data/tensors/dataset.json").read_text())
+        assert (facts["name"], facts["n_train"], facts["n_test"]) == ("optdigits", 1200, 597)
+        labels = np.load(clone.folder / "data/tensors/test/labels.npy")
+        assert (labels == bundle.target[1200:]).all()
+        (clone.folder / "data" / "raw" / "optdigits.tes").write_text("1,2,3\n")
+        done = clone.run("python", "-m", "pipeline.stage", "prepare", LABELMINT_TRACKING="off")
+        assert done.returncode == 2 and "expected 64 values of 0 to 16" in done.stderr.splitlines()[-1]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +18,7 @@ import pytest
 from pipeline import experiments
 from pipeline import params as settings
 from stages.prepare.files import load_json
+from stages.prepare.params import flat
 from tests.conftest import ROOT, SHARED
 from tests.stages.test_imagefolder import encoded, good_tree, in_folder, in_zip
 
@@ -73,13 +77,90 @@ def test_experiments_are_listed_with_what_they_are(project):
     assert [row["name"] for row in rows] == experiments.names(ROOT)
 
 
-_COMMANDS = "use import experiments check results run serve ui compare sync sample doctor"
+_COMMANDS = "use import experiments params check results run serve ui compare sync sample doctor"
+_WITH_JSON = {
+    "import",
+    "experiments",
+    "params",
+    "results",
+    "compare",
+    "sample",
+    "doctor",
+}  # those that tell of something
+_WITH_DRY_RUN = {"use", "import", "run", "sync", "sample"}  # those that write something
 
 
 @pytest.mark.parametrize("command", _COMMANDS.split())
 def test_help_has_an_example(project, command):
     done = labelmint(project, command, "--help")
     assert done.returncode == 0 and "Example:" in done.stdout and f"labelmint {command}" in done.stdout
+    assert ("--json" in done.stdout, "--dry-run" in done.stdout) == (command in _WITH_JSON, command in _WITH_DRY_RUN)
+
+
+def test_no_command_is_forgotten(project):
+    from typer.main import get_command
+
+    from pipeline.cli import app
+
+    assert sorted(get_command(app).commands) == sorted(_COMMANDS.split())
+
+
+def test_what_use_would_change_is_said_and_not_done(project):
+    before = (project / "params.yaml").read_bytes()
+    done = labelmint(project, "use", "mnist_quick", "--dry-run")
+    assert done.returncode == 0 and (project / "params.yaml").read_bytes() == before
+    assert {'dataset.name: "digits" -> "mnist"', "training.epochs: 7 -> 9"} <= set(done.stdout.splitlines())
+    assert "generators" not in done.stdout, "what stays is not listed"
+    assert (
+        labelmint(project, "use", "default", "--dry-run").stdout
+        == "params.yaml holds the settings of default already\n"
+    )
+
+
+class TestParams:
+    """What settings mean."""
+
+    def test_the_reference_in_the_docs_is_current(self, project):
+        said = labelmint(project, "params", "--markdown").stdout
+        assert (ROOT / "docs" / "params.md").read_text() == said, "labelmint params --markdown > docs/params.md"
+
+    def test_every_setting_has_a_meaning_and_is_one_of_the_schema(self, project):
+        told = {row["name"]: row for row in json.loads(labelmint(project, "params", "--json").stdout)}
+        assert not [name for name, row in told.items() if not row["meaning"]]
+        given = settings.read(ROOT / "experiments" / "default.yaml")
+        own = given["families"].pop("dcgan")
+        given["families"] = {"<generator>": own}
+        assert {name: name for name in flat(given)} == {name: name for name in told}
+        plain = {name: value for name, value in flat(given).items() if not name.startswith("families")}
+        assert {name: told[name]["default"] for name in plain} == plain
+
+    def test_one_setting_or_a_group(self, project):
+        assert labelmint(project, "params", "families.dcgan.r1").stdout.startswith(
+            "families.<generator>.r1: 0.0  (number)"
+        )
+        said = labelmint(project, "params", "compute").stdout
+        assert "compute.device: auto  (`auto` | `cpu` | `cuda`)" in said and "training" not in said.replace(
+            "training ", ""
+        )
+        done = labelmint(project, "params", "training.epoch")
+        assert done.returncode == 2 and "no setting 'training.epoch'; did you mean 'training.epochs'?" in done.stderr
+
+
+def test_results_for_a_program(project):
+    (project / "reports").mkdir()
+    (project / "reports" / "results.md").write_text("| a |\n")
+    (project / "reports" / "summary.json").write_text("{}")
+    (project / "reports" / "results.csv").write_text("generator,percent,accuracy,kid\ndcgan,40,0.5,\n")
+    rows = json.loads(labelmint(project, "results", "--json").stdout)
+    assert rows == [{"generator": "dcgan", "percent": 40, "accuracy": 0.5, "kid": None}]
+
+
+def test_what_waits_for_mlflow_is_counted_and_not_sent(project):
+    waiting = project / ".tracking" / "1-stage"
+    waiting.mkdir(parents=True)
+    (waiting / "run.json").write_text("{}")
+    done = labelmint(project, "sync", "--dry-run", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.stdout == "1 runs wait to be shipped to http://127.0.0.1:9; none was\n" and waiting.exists()
 
 
 def test_experiments_are_laid_one_over_the_other(project):
@@ -140,6 +221,18 @@ class TestImport:
         done = labelmint(project, "import", str(project / "grey"), "--name", "grey")
         assert "grey\ntrain and test as they were given" in done.stdout
         assert "channels: 1" in (project / "experiments" / "grey.yaml").read_text()
+
+    def test_a_dry_run_checks_every_image_and_leaves_nothing(self, project, photos):
+        done = labelmint(project, "import", str(photos), "--name", "mine", "--dry-run", "--json")
+        told = json.loads(done.stdout)
+        assert (told["classes"], told["counts"], told["grey"]) == (["cat", "dog", "eel"], [10, 10, 10], False)
+        assert not (project / "experiments" / "mine.yaml").exists() and not (project / "data").exists()
+        assert labelmint(project, "import", str(photos), "--name", "mine").returncode == 0
+        with (project / "data" / "raw" / "mine.tar").open("rb") as file:
+            assert hashlib.file_digest(file, "sha256").hexdigest() == told["sha256"]
+        (photos / "cat" / "bad.png").write_bytes(b"")
+        done = labelmint(project, "import", str(photos), "--name", "other", "--dry-run")
+        assert done.returncode == 2 and "cat/bad.png: empty file" in done.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "says"),
@@ -213,9 +306,48 @@ class TestManners:
         done = subprocess.run([sys.executable, "-c", code], cwd=project, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
         assert done.returncode == 1 and done.stderr == "error: KeyError: 'gone'; --debug shows where\n"
 
-    def test_completion_knows_the_commands(self, project):
-        script = Path(sys.executable).parent / "labelmint"
-        asked = {"_LABELMINT_COMPLETE": "complete_bash", "COMP_WORDS": "labelmint ex", "COMP_CWORD": "1"}
-        done = subprocess.run([script], cwd=project, env={**os.environ, **asked}, capture_output=True, text=True)
-        assert done.stdout.split() == ["experiments"]
+    @pytest.mark.parametrize(
+        ("typed", "offered"),
+        [
+            ("labelmint ex", ["experiments"]),
+            ("labelmint use mnist_", ["mnist_quick", "mnist_report"]),
+            ("labelmint run --experiment best_m", ["best_mnist"]),
+            ("labelmint params training.e", ["training.ema_half_life", "training.epochs"]),
+            ("labelmint sample dc", ["dcgan-40-0"]),
+        ],
+    )
+    def test_completion_knows_commands_and_names(self, project, typed, offered):
+        (project / "data" / "generators" / "dcgan-40-0").mkdir(parents=True)
+        (project / "data" / "generators" / "dcgan-40-0" / "architecture.json").write_text("{}")
+        script, words = Path(sys.executable).parent / "labelmint", len(typed.split()) - 1
+        asked = {"_LABELMINT_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(words)}
+        environment = {**os.environ, **asked, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([script], cwd=project, env=environment, capture_output=True, text=True)
+        assert sorted(done.stdout.split()) == offered
+
+    def test_completion_can_be_installed(self, project):
         assert "--install-completion" in labelmint(project, "--help").stdout
+
+    @pytest.mark.parametrize("arguments", [["doctor"], ["--help"], ["experimens"]])
+    def test_no_colour_when_asked(self, project, arguments):
+        """On a terminal, where there would be."""
+        assert b"\x1b[" in _on_a_terminal(project, ["--help"])
+        assert not re.search(rb"\x1b\[[\d;]*3\d", _on_a_terminal(project, arguments, NO_COLOR="1"))
+
+
+def _on_a_terminal(cwd: Path, arguments: list[str], **environment: str) -> bytes:
+    leader, follower = pty.openpty()
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    surroundings = {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **environment}
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    process = subprocess.Popen(command, cwd=cwd, env=surroundings, stdout=follower, stderr=follower)
+    os.close(follower)
+    said = b""
+    try:
+        while piece := os.read(leader, 4096):
+            said += piece
+    except OSError:  # how Linux ends a terminal
+        pass
+    os.close(leader)
+    process.wait(60)
+    return said
