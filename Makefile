@@ -6,6 +6,8 @@ READY := .venv/.ready
 export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
+# The shell takes them from here: a name is never read as a command.
+export EXPERIMENT DATASET TARGET
 # A relative mirror is meant from here, wherever a stage runs.
 ifneq ($(LABELMINT_MIRROR),)
 ifeq ($(findstring ://,$(LABELMINT_MIRROR)),)
@@ -37,7 +39,7 @@ endif
 
 repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name pick experiments/name.yaml, QUICK=1 its quick size
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; \
-	$(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $(or $(EXPERIMENT),default) $(DATASET) $(if $(QUICK),--quick) &&) labelmint check && dvc repro $(TARGET) && labelmint results
+	set -f; $(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $${EXPERIMENT:-default} $$DATASET $(if $(QUICK),--quick) &&) labelmint check && dvc repro $$TARGET && labelmint results
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest $(TESTS)

@@ -251,17 +251,19 @@ def mnist(bench: Bench, folder: Path, deadline: float) -> dict | None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LABELMINT_TRACKING": "off"}
     environment.setdefault("LABELMINT_MIRROR", str(ROOT / "data" / "raw"))
     lists = {"generators": everything.generators, "percents": everything.percents, "seeds": everything.seeds}
-    for stage in YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"].values():
+    for name, stage in YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"].items():
         matrix = stage.get("matrix", {})
         for items in itertools.product(*(lists[values.strip("${}")] for values in matrix.values())):
-            command = stage["cmd"].replace("${key}", "-".join(map(str, items)))
-            if command in done:
+            address = "@".join([name, "-".join(map(str, items))] if items else [name])
+            if address in done:
                 continue
             left = deadline - time.monotonic()
             if left < 30:
                 return None
             began = time.monotonic()
-            process = subprocess.Popen([sys.executable, *command.split()[1:]], cwd=folder, env=environment)
+            process = subprocess.Popen(
+                [sys.executable, *stage["cmd"].split()[1:]], cwd=folder, env={**environment, "DVC_STAGE": address}
+            )
             try:
                 code = process.wait(left - 15)
             except subprocess.TimeoutExpired:
@@ -269,8 +271,8 @@ def mnist(bench: Bench, folder: Path, deadline: float) -> dict | None:
                 process.wait()
                 return None
             if code:
-                sys.exit(f"{command}: exit code {code}")
-            done[command] = round(time.monotonic() - began, 1)
+                sys.exit(f"{address}: exit code {code}")
+            done[address] = round(time.monotonic() - began, 1)
             state.write_text(json.dumps(done, indent=1))
     return {"seconds": done, "results": (folder / "reports" / "results.md").read_text()}
 

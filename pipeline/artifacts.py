@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from urllib.parse import urlsplit, urlunsplit
 
 from prefect.artifacts import (
     create_link_artifact,
@@ -64,8 +65,8 @@ def mlflow_address(root: Path) -> str:
     """Where MLflow's pages are: its server, or the one that `make ui` starts."""
     from pipeline.tracking.spool import tracking_uri
 
-    uri = tracking_uri(root)
-    if uri.startswith("http"):
-        return uri.rstrip("/")
+    uri = urlsplit(tracking_uri(root))
+    if uri.scheme in ("http", "https"):  # a link is for all who see the page: no credentials in it
+        return urlunsplit((uri.scheme, uri.netloc.rpartition("@")[2], uri.path.rstrip("/"), "", ""))
     found = surroundings.running(root)
     return found.mlflow if found else "http://127.0.0.1:5000"

@@ -202,13 +202,16 @@ def serve(
 
 @app.command(epilog="Example: labelmint ui --prefect-port 4201")
 def ui(
-    prefect_port: Annotated[int, typer.Option(help="Of Prefect's pages.")] = 4200,
-    mlflow_port: Annotated[int, typer.Option(help="Of MLflow's pages.")] = 5000,
+    prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Of Prefect's pages.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Of MLflow's pages.")] = 5000,
+    host: Annotated[
+        str, typer.Option(help="Where to listen. 0.0.0.0 opens the pages, which ask for no password, to the network.")
+    ] = "127.0.0.1",
 ) -> None:
-    """Serve Prefect's and MLflow's pages on this machine only, until Ctrl-C."""
+    """Serve Prefect's and MLflow's pages, on this machine only unless --host says otherwise, until Ctrl-C."""
     from pipeline.servers import serve as serve_pages
 
-    serve_pages(project_root(), prefect_port, mlflow_port, typer.echo)
+    serve_pages(project_root(), prefect_port, mlflow_port, typer.echo, host)
 
 
 @app.command(epilog="Example: labelmint compare --plot fractions.png")

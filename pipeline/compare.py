@@ -22,16 +22,16 @@ def collect(root: Path, dataset: str) -> list[Row]:
     Of the last pipeline run, with what it reused from earlier ones; where runs of plain `dvc repro` are newer, the newest of
     each arm. Raises: InputError when MLflow knows no results; ConnectionError in one line when MLflow cannot be read.
     """
-    from pipeline.tracking.spool import experiment_name, tracking_uri
+    from pipeline.tracking.spool import experiment_name, public_uri, without_credentials
     from pipeline.tracking.store import Store
 
-    uri, name = tracking_uri(root), experiment_name(dataset)
+    uri, name = public_uri(root), experiment_name(dataset)
     try:
         client = Store(root).client
         experiment = client.get_experiment_by_name(name)
         runs = _search(client, experiment.experiment_id) if experiment else []
     except Exception as error:  # MLflow's clients raise many kinds
-        raise ConnectionError(f"{uri}: {' '.join(str(error).split())[:200]}") from error
+        raise ConnectionError(f"{uri}: {without_credentials(root, error)}") from error
     chosen = _choose(runs)
     if not chosen:
         raise InputError(f"no results of {dataset} in MLflow at {uri}, experiment {name}; `labelmint run` or `dvc repro` makes some, `labelmint sync` ships what waits")  # fmt: skip

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pipeline import params as settings
+from stages.prepare.download import public
 from stages.prepare.errors import InputError
 
 State = Literal["ok", "note", "problem"]
@@ -233,12 +234,13 @@ def servers(root: Path) -> Iterator[Finding]:
         address = os.environ.get(variable)
         if not address:
             continue
+        shown = public(address) if "@" in address else address
         if urlsplit(address).scheme not in ("http", "https"):
-            yield Finding(variable, "ok", address)
+            yield Finding(variable, "ok", shown)
         elif _answers(address.rstrip("/") + path):
-            yield Finding(variable, "ok", f"{address} answers")
+            yield Finding(variable, "ok", f"{shown} answers")
         else:
-            yield Finding(variable, "note", f"{address} does not answer; runs go on and keep their records", f"start it, or unset {variable}; later: labelmint sync")  # fmt: skip
+            yield Finding(variable, "note", f"{shown} does not answer; runs go on and keep their records", f"start it, or unset {variable}; later: labelmint sync")  # fmt: skip
 
 
 def ports(root: Path) -> Iterator[Finding]:

@@ -15,7 +15,14 @@ _LISTED = 8
 
 
 def import_dataset(
-    root: Path, origin: Path, name: str, size: int, fit: Fit, on_bad_image: OnBadImage, force: bool, dry_run: bool = False
+    root: Path,
+    origin: Path,
+    name: str,
+    size: int,
+    fit: Fit,
+    on_bad_image: OnBadImage,
+    force: bool,
+    dry_run: bool = False,
 ) -> Imported:
     """Write data/raw/<name>.tar and experiments/<name>.yaml. Raises: InputError; then nothing is written.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -51,6 +52,9 @@ class Params:
                 )
         if min(self.seeds) < 0:
             raise ValueError(f"seeds: {min(self.seeds)} is below 0")
+        for name in self.families:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+                raise ValueError(f"families: '{name}' must be small letters, digits and _, beginning with a letter")
         for name in self.generators:
             if name not in self.families:
                 raise ValueError(f"generators: '{name}' is not in families{nearest(name, list(self.families))}")

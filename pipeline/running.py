@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline import surroundings
 from pipeline.project import PARAMS_FILE
+from stages.prepare.download import public
 from stages.prepare.errors import InputError
 
 
@@ -78,4 +79,4 @@ def _reachable() -> None:
 
     address = os.environ.get("PREFECT_API_URL")
     if address and not surroundings.answers(f"{address.rstrip('/')}/health", seconds=5):
-        raise ConnectionError(f"no Prefect server answers at {address}; start it, or unset PREFECT_API_URL")
+        raise ConnectionError(f"no Prefect server answers at {public(address)}; start it, or unset PREFECT_API_URL")

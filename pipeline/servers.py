@@ -1,7 +1,9 @@
-"""`labelmint ui`: Prefect's and MLflow's servers on the loopback interface, with their state in the project."""
+"""`labelmint ui`: Prefect's and MLflow's servers with their state in the project, on the loopback interface unless told otherwise."""
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import os
 import signal
 import socket
@@ -10,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -19,15 +21,17 @@ from pipeline.surroundings import STATE, Addresses
 from stages.prepare.errors import InputError
 
 HOST = "127.0.0.1"
+_EVERYWHERE = ("0.0.0.0", "::")
 _START_SECONDS = 300.0  # the first start makes the databases' tables
 _STOP_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class Server:
-    """health: path that answers 200 once it serves. option: by which its port is set."""
+    """host: where it listens. health: path that answers 200 once it serves. option: by which its port is set."""
 
     name: str
+    host: str
     port: int
     option: str
     health: str
@@ -36,12 +40,14 @@ class Server:
 
     @property
     def address(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        """For this machine."""
+        host = HOST if self.host in _EVERYWHERE else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
-def serve(root: Path, prefect_port: int, mlflow_port: int, say: Callable[[str], None]) -> None:
+def serve(root: Path, prefect_port: int, mlflow_port: int, say: Callable[[str], None], host: str = HOST) -> None:
     """Until Ctrl-C or SIGTERM. Raises: InputError when a port is taken; RuntimeError when a server does not come up or ends."""
-    servers = [_prefect(root, prefect_port), _mlflow(root, mlflow_port)]
+    servers = [_prefect(root, host, prefect_port), _mlflow(root, host, mlflow_port)]
     if found := surroundings.running(root):
         raise InputError(f"already running: Prefect at {found.prefect}, MLflow at {found.mlflow}")
     for server in servers:
@@ -56,6 +62,8 @@ def serve(root: Path, prefect_port: int, mlflow_port: int, say: Callable[[str], 
         surroundings.remember(root, Addresses(*(server.address for server in servers)))
         for server in servers:
             say(f"{server.name:8} {server.address}")
+        if not _is_loopback(host):
+            say(open_to_others(host, prefect_port, mlflow_port))
         say(f"state and logs: {root / STATE} and {root / 'mlflow.db'}; Ctrl-C stops both")
         while True:
             time.sleep(0.5)
@@ -107,29 +115,83 @@ class _Running:
             )
 
 
-def _prefect(root: Path, port: int) -> Server:
+def open_to_others(host: str, prefect_port: int, mlflow_port: int) -> str:
+    """What to do about it."""
+    return (
+        f"warning: listening on {host}: whoever reaches this machine can start runs, and read and delete results. Neither server asks who "
+        f"calls. Better: leave --host out and reach them by `ssh -L {prefect_port}:{HOST}:{prefect_port} -L {mlflow_port}:{HOST}:{mlflow_port} "
+        "THIS_MACHINE`, or put a proxy with TLS and passwords in front (docs/operations.md, SECURITY.md). Prefect alone: set "
+        "PREFECT_SERVER_API_AUTH_STRING=user:password here and PREFECT_API_AUTH_STRING=user:password where runs start"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _prefect(root: Path, host: str, port: int) -> Server:
     surroundings.prepare(root, server=False)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    made = Server("Prefect", host, port, "--prefect-port", "/api/health", command, {})
     # A person's PREFECT_API_URL is meant for runs; its own pages must ask this server.
-    own = {"PREFECT_API_URL": f"http://{HOST}:{port}/api", "PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{port}/api"}
-    return Server("Prefect", port, "--prefect-port", "/api/health", command, own)
+    own = {
+        "PREFECT_API_URL": f"{made.address}/api",
+        "PREFECT_SERVER_UI_API_URL": f"{made.address}/api" if _is_loopback(host) else "/api",
+    }
+    # Prefect would answer the scripts of any web page that is open in a browser on this machine.
+    own |= _unless_set(PREFECT_SERVER_CORS_ALLOWED_ORIGINS=",".join(f"http://{name}:{port}" for name in _names(host)))
+    return replace(made, environment=own)
 
 
-def _mlflow(root: Path, port: int) -> Server:
-    store = os.environ.get("MLFLOW_BACKEND_STORE_URI") or f"sqlite:///{(root / 'mlflow.db').resolve()}"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
+def _mlflow(root: Path, host: str, port: int) -> Server:
+    command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--artifacts-destination", str((root / "mlartifacts").resolve())]
-    command += ["--host", HOST, "--port", str(port), "--workers", "1"]
-    own = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return Server("MLflow", port, "--mlflow-port", "/health", command, {name: os.environ.get(name, value) for name, value in own.items()})  # fmt: skip
+    command += ["--host", host, "--port", str(port), "--workers", "1"]
+    own = _unless_set(
+        # Not on the command line, which others on the machine can read: a database's address may hold a password.
+        MLFLOW_BACKEND_STORE_URI=f"sqlite:///{(root / 'mlflow.db').resolve()}",
+        MLFLOW_DISABLE_TELEMETRY="true",
+        DO_NOT_TRACK="true",
+        MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+        # Its default takes 10.* and 192.168.*, which the name 10.example.org matches too.
+        MLFLOW_SERVER_ALLOWED_HOSTS=",".join(pattern for name in _names(host) for pattern in (name, f"{name}:*")),
+    )
+    return Server("MLflow", host, port, "--mlflow-port", "/health", command, own)
+
+
+def _names(host: str) -> list[str]:
+    """By which browsers may call a server that listens on `host`."""
+    names = ["127.0.0.1", "localhost"]
+    if host in _EVERYWHERE:
+        import psutil
+
+        cards = [address.address for card in psutil.net_if_addrs().values() for address in card]
+        names += [socket.gethostname(), socket.getfqdn(), *(each for each in cards if each.count(".") == 3)]
+    elif not _is_loopback(host):
+        names += [host]
+    return list(dict.fromkeys(names))
+
+
+def _unless_set(**values: str) -> dict[str, str]:
+    """A person's own settings come first."""
+    return {name: os.environ.get(name) or value for name, value in values.items()}
 
 
 def _check_free(server: Server) -> None:
-    with socket.socket() as trial:
+    with socket.socket(socket.AF_INET6 if ":" in server.host else socket.AF_INET) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((HOST, server.port))
+            trial.bind((server.host, server.port))
+        except socket.gaierror as error:
+            raise InputError(f"--host {server.host}: no address of this machine ({error.strerror})") from error
+        except (OverflowError, UnicodeError) as error:
+            raise InputError(f"{server.option} {server.port} or --host {server.host!r} cannot be ({error})") from error
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise InputError(f"--host {server.host}: no address of this machine") from error
             raise InputError(
                 f"port {server.port} for {server.name} is taken ({error.strerror}); stop what listens there, or choose another with {server.option}"
             ) from error

@@ -1,4 +1,4 @@
-"""The one entry of every stage: `python -m pipeline.stage STAGE [ARM]`.
+"""The one entry of every stage: `python -m pipeline.stage STAGE [ARM]`. Started by DVC, the arm is in $DVC_STAGE.
 
 Loads and checks params, starts tracking, runs, and turns an error into one line and an exit code:
 0 done, 2 a person's mistake, 1 a failure, 75 something elsewhere could not be reached, 130 interrupted, 143 terminated.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
@@ -40,8 +41,11 @@ def main(arguments: list[str]) -> int:
     if not 1 <= len(arguments) <= 2:
         print("usage: python -m pipeline.stage STAGE [ARM], such as train_generators dcgan-40-0", file=sys.stderr)
         return 2
-    stage, arm_name = arguments[0], arguments[1] if len(arguments) == 2 else None
-    label = " ".join(arguments)
+    stage, arm_name = (
+        arguments[0],
+        arguments[1] if len(arguments) == 2 else arm_of(os.environ.get("DVC_STAGE", ""), arguments[0]),
+    )
+    label = f"{stage} {arm_name}" if arm_name else stage
     signal.signal(signal.SIGTERM, _terminate)
     tracker: SpoolTracker | None = None
     status = "FAILED"
@@ -81,6 +85,18 @@ def main(arguments: list[str]) -> int:
     finally:
         if tracker is not None:
             tracker.close(status)
+
+
+def arm_of(address: str, stage: str) -> str | None:
+    """address: what DVC calls a stage, such as train_baselines@40-0. A baseline has no generator, which an arm calls real.
+
+    The key is no part of the command in dvc.yaml, since DVC hands that to a shell as it is: a generator's name in params.yaml
+    could be a command.
+    """
+    group, found, key = address.partition("@")
+    if group != stage or not found:
+        return None
+    return f"real-{key}" if re.fullmatch(r"\d+-\d+", key) else key
 
 
 def entry(stage: str) -> Any:

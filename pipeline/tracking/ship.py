@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.tracking.models import register
-from pipeline.tracking.spool import ERROR, SPOOL, tracking_uri
+from pipeline.tracking.spool import ERROR, SPOOL, public_uri, without_credentials
 
 if TYPE_CHECKING:
     from pipeline.tracking.store import Store
@@ -102,7 +102,7 @@ def _alive(header: dict[str, Any]) -> bool:
 def _own(root: Path) -> list[Path]:
     """Spools that are meant for the store that this process serves."""
     return [
-        folder for folder in waiting(root) if json.loads((folder / "run.json").read_text())["uri"] == tracking_uri(root)
+        folder for folder in waiting(root) if json.loads((folder / "run.json").read_text())["uri"] == public_uri(root)
     ]
 
 
@@ -123,7 +123,7 @@ def _serve(root: Path) -> None:
             pause = _POLL_SECONDS
         except Exception as error:  # whatever MLflow raises, the stages go on and the spools stay
             store = None  # what it remembers of runs may no longer hold
-            (root / SPOOL / ERROR).write_text(f"{tracking_uri(root)}: {' '.join(str(error).split())[:200]}")
+            (root / SPOOL / ERROR).write_text(f"{public_uri(root)}: {without_credentials(root, error)}")
             if not any(_alive(json.loads((folder / "run.json").read_text())) for folder in _own(root)):
                 return
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
@@ -137,7 +137,7 @@ def _serve(root: Path) -> None:
 def main() -> int:
     os.nice(5)  # the stages come first
     root = Path.cwd()
-    name = hashlib.sha256(tracking_uri(root).encode()).hexdigest()[:8]
+    name = hashlib.sha256(public_uri(root).encode()).hexdigest()[:8]
     while True:
         with locked(root / SPOOL / f"shipper-{name}.lock") as mine:
             if not mine:

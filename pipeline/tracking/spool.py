@@ -16,7 +16,9 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import unquote, urlsplit
 
+from stages.prepare.download import public
 from stages.prepare.layout import Arm
 from stages.prepare.tracker import say
 
@@ -25,6 +27,7 @@ ERROR = "error"
 LAST_RUN = "last_run.json"  # MLflow ids of the last pipeline run
 PARENT_RUN = "LABELMINT_PARENT_RUN"
 SWITCH = "LABELMINT_TRACKING"
+_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _SAMPLE_SECONDS = 5.0
 _LARGEST_BYTES = 256 << 20  # larger files are DVC's business alone
 
@@ -32,6 +35,21 @@ _LARGEST_BYTES = 256 << 20  # larger files are DVC's business alone
 def tracking_uri(root: Path) -> str:
     """$MLFLOW_TRACKING_URI, or a sqlite store at an absolute path in the project's folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / 'mlflow.db').resolve()}"
+
+
+def public_uri(root: Path) -> str:
+    """The same for messages and records: a sqlite file's path whole, any other address without its credentials."""
+    uri = tracking_uri(root)
+    return uri if uri.startswith("sqlite:") else public(uri)
+
+
+def without_credentials(root: Path, error: BaseException) -> str:
+    """What MLflow's clients say, in one line; they quote the address as it was given."""
+    said = " ".join(str(error).split()).replace(tracking_uri(root), public_uri(root))
+    password = urlsplit(tracking_uri(root)).password
+    for secret in (password, unquote(password or ""), *(os.environ.get(name) for name in _SECRETS)):
+        said = said.replace(secret, "***") if secret else said
+    return said[:200]
 
 
 def experiment_name(dataset: str) -> str:
@@ -68,7 +86,7 @@ def open_spool(root: Path, name: str, tags: Mapping[str, Any], dataset: str) -> 
         "host": socket.gethostname(),
         "start": _now(),
         "parent": os.environ.get(PARENT_RUN),
-        "uri": tracking_uri(root),
+        "uri": public_uri(root),
         "experiment": experiment_name(dataset),
         "tags": tags,
     }

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from pipeline.tracking.ship import locked, ship, waiting
-from pipeline.tracking.spool import ERROR, SPOOL, tracking_uri
+from pipeline.tracking.spool import ERROR, SPOOL, public_uri, without_credentials
 
 _PATIENCE_SECONDS = 30.0  # for a process apart that has a record in its hands
 
@@ -15,7 +15,7 @@ def sync_all(root: Path) -> str:
     """Returns: what was done, in a sentence. Raises: ConnectionError in one line when MLflow cannot take it."""
     from pipeline.tracking.store import Store
 
-    before, uri = waiting(root), tracking_uri(root)
+    before, uri = waiting(root), public_uri(root)
     try:
         store = Store(root) if before else None
         until = time.monotonic() + _PATIENCE_SECONDS
@@ -27,9 +27,7 @@ def sync_all(root: Path) -> str:
                 break
             time.sleep(0.2)
     except Exception as error:  # MLflow's clients raise many kinds
-        raise ConnectionError(
-            f"{uri}: {' '.join(str(error).split())[:200]}; nothing is lost, try again later"
-        ) from error
+        raise ConnectionError(f"{uri}: {without_credentials(root, error)}; nothing is lost, try again later") from error
     left = len(waiting(root))
     if before:
         (root / SPOOL / ERROR).unlink(missing_ok=True)

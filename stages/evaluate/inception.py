@@ -7,6 +7,8 @@ little away from its own classes.
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from stages.evaluate.distances import frechet, frechet_infinity
 from stages.evaluate.likeness import shuffled
 from stages.prepare.download import locate
 from stages.prepare.errors import InputError
+from stages.train_classifiers.state_dict import state_dict
 
 _WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"  # by convention the name carries the start of its SHA-256
 _ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{_WEIGHTS}"
@@ -35,15 +38,24 @@ class Features:
 
 
 class Inception:
-    """The network with weights of known hash."""
+    """The network with weights of known hash. state: tensors by name."""
 
-    def __init__(self, path: Path, sha256: str, device: torch.device):
+    def __init__(self, state: Mapping[str, torch.Tensor], sha256: str, device: torch.device):
         from torch_fidelity import FeatureExtractorInceptionV3
 
         self.sha256, self.device = sha256, device
-        self.network = FeatureExtractorInceptionV3(
-            "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
-        ).to(device)
+        # torch-fidelity takes a path, and would run any code in that file. So it gets a file of our own, of what was read safely,
+        # and not the person's, which may have changed since.
+        with tempfile.NamedTemporaryFile(suffix=".pth") as file:
+            torch.save(dict(state), file)
+            file.flush()
+            try:
+                self.network = FeatureExtractorInceptionV3(
+                    "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=file.name
+                ).to(device)
+            except RuntimeError as error:
+                said = " ".join(str(error).split())[:160]
+                raise InputError(f"metrics.inception: the weights do not fit Inception v3 ({said})") from error
 
     @torch.no_grad()
     def features(self, images: np.ndarray) -> Features:
@@ -61,29 +73,24 @@ def load(weights: str, raw: Path, device: torch.device) -> tuple[Inception | Non
         return None, "metrics.inception is none: no weights were asked for"
     try:
         path = locate([_WEIGHTS], raw, [_ADDRESS]) if weights == "fetch" else Path(weights)
-        digest = _checked(path, _WEIGHTS.split("-")[-1].split(".")[0] if weights == "fetch" else "")
-        return Inception(path, digest, device), ""
+        state, digest = _read(path, _WEIGHTS.split("-")[-1].split(".")[0] if weights == "fetch" else "")
+        return Inception(state, digest, device), ""
     except InputError as error:
         return None, str(error)
 
 
-def _checked(path: Path, start: str) -> str:
-    """SHA-256 of the file. Raises: InputError when it cannot be read, has another hash, or is no plain state dict."""
+def _read(path: Path, start: str) -> tuple[dict[str, torch.Tensor], str]:
+    """(tensors by name, SHA-256 of the file). Raises: InputError when it cannot be read, has another hash, or is no plain state dict."""
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(
             f"metrics.inception: {path} cannot be read ({error.strerror}); give none, fetch or a path"
         ) from error
+    digest = hashlib.sha256(content).hexdigest()
     if not digest.startswith(start):
         raise InputError(f"{path}: its SHA-256 does not start with {start}; delete the file and run again")
-    try:  # torch-fidelity would run any code in it
-        torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(
-            f"metrics.inception: {path} is not a state dict of tensors ({str(error).splitlines()[0]})"
-        ) from error
-    return digest
+    return state_dict(content, f"metrics.inception: {path}"), digest
 
 
 def metrics(own: Features, test: Features) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from stages.prepare.errors import InputError, Unreachable
 from stages.prepare.tracker import say
@@ -42,10 +43,22 @@ def locate(names: Sequence[str], raw: Path, addresses: Sequence[str]) -> Path:
             if not isinstance(error, urllib.error.HTTPError) or error.code >= 500:
                 error_kind = Unreachable
             reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
-            failures.append(f"{url} ({reason})")
+            failures.append(f"{public(url)} ({reason})")
     tried = "; ".join([str(folder / names[0]) for folder in folders] + failures)
     raise error_kind(
         f"{Path(names[0]).name} not found: tried {tried}. Put the file into {raw}, or set {MIRROR} to a folder or URL that has it"
+    )
+
+
+def public(url: str) -> str:
+    """The address without a name and password, and without what follows a `?`, which may sign a request: for messages and records."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that cannot be read"
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(
+        (parts.scheme, f"***@{host}" if "@" in parts.netloc else host, parts.path, "***" if parts.query else "", "")
     )
 
 
@@ -64,7 +77,7 @@ def download(url: str, target: Path) -> Path:
                 resumed = have > 0 and response.status == 206
                 length = response.headers.get("Content-Length")
                 total = int(length) + (have if resumed else 0) if length else None
-                say(f"fetching {url}" + (f" from byte {have}" if resumed else ""))
+                say(f"fetching {public(url)}" + (f" from byte {have}" if resumed else ""))
                 with part.open("ab" if resumed else "wb") as file:
                     shutil.copyfileobj(response, file, _CHUNK)
         except urllib.error.HTTPError as error:

@@ -20,7 +20,7 @@ from stages.prepare.sources import read
 from stages.prepare.sources.imagefolder import some
 from stages.prepare.sources.source import SPLITS, TEST, TRAIN, VALIDATION, BadImages, Source
 from stages.prepare.splits import at_most, hold_out
-from stages.prepare.tensors import ImageFile, keep_rows, save_array
+from stages.prepare.tensors import ImageFile, keep_rows, save_array, save_checksums
 from stages.prepare.tracker import Tracker, say
 
 _MOST_BAD = 0.01
@@ -64,6 +64,7 @@ def prepare(params: Params, layout: Layout, work: Path, tracker: Tracker) -> Non
     for file, places, own in zip(files, kept, labels):
         keep_rows(file, places)
         save_array(file.with_name("labels.npy"), own if own.ndim == 1 else own.astype(np.float32))
+        save_checksums(file.parent)
     told = manifest.Told(source, dataset, rows, kept, labels, converted, doubles, bad)
     manifest.save(work, told, params.percents, params.seeds)
     publish(work, layout)

@@ -1,15 +1,22 @@
-"""A labelled set of images on disk: images.npy (uint8, N x C x H x W) and labels.npy (int64, N; or float32 multi-hot, N x A)."""
+"""A labelled set of images on disk: images.npy (uint8, N x C x H x W) and labels.npy (int64, N; or float32 multi-hot, N x A).
+
+checksums.json beside them holds their SHA-256. DVC looks at sizes and times alone once it has seen a file, so that a bit which the
+disk flips would pass it by.
+"""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 from pathlib import Path
 
 import numpy as np
 
 from stages.prepare.errors import InputError
-from stages.prepare.files import whole, writing
+from stages.prepare.files import load_json, save_json, whole, writing
 
+CHECKSUMS = "checksums.json"
 _PIECE = 1024
 
 
@@ -70,6 +77,32 @@ def save_array(path: Path, array: np.ndarray) -> None:
 def save_set(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
     save_array(folder / "images.npy", images)
     save_array(folder / "labels.npy", labels)
+    save_checksums(folder)
+
+
+def save_checksums(folder: Path) -> None:
+    """Of all arrays in the folder, which are finished."""
+    save_json(folder / CHECKSUMS, {path.name: _sha256(path) for path in sorted(folder.glob("*.npy"))})
+
+
+def verify(path: Path) -> None:
+    """Raises: InputError when an array is missing, or is not what was written down beside it."""
+    if not path.exists():
+        raise InputError(f"{path} is missing; `dvc repro` makes it")
+    known, facts = load_json(path.with_name(CHECKSUMS)), path.stat()
+    if not isinstance(known, dict) or known.get(path.name) != _sha256_once(path, facts.st_size, facts.st_mtime_ns):
+        raise InputError(f"{path}: damaged, its checksum is not the one in {CHECKSUMS}; delete it and run again")
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256_once(path: Path, size: int, modified: int) -> str:
+    """A stage opens a set several times, and needs to read all of it only once for this."""
+    return _sha256(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_set(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -80,10 +113,9 @@ def load_set(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     arrays = []
     for name, mode in (("images.npy", "r"), ("labels.npy", None)):
         path = folder / name
+        verify(path)
         try:
             arrays.append(np.load(path, mmap_mode=mode, allow_pickle=False))
-        except FileNotFoundError as error:
-            raise InputError(f"{path} is missing; `dvc repro` makes it") from error
         except (ValueError, EOFError) as error:
             raise InputError(f"{path}: damaged array ({error}); delete it and run again") from error
     images, labels = arrays

@@ -23,6 +23,7 @@ def save_weights(path: Path, weights: Mapping[str, np.ndarray]) -> str:
 
 def load_weights(path: Path, sha256: str) -> dict[str, np.ndarray]:
     """Arrays that may be written to. Raises: InputError when the file is missing or has another hash."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     if not path.exists():
@@ -33,4 +34,7 @@ def load_weights(path: Path, sha256: str) -> dict[str, np.ndarray]:
             f"{path}: its checksum is not the one that was written down; "
             f"the file is damaged, delete {path.parent} and run again"
         )
-    return {name: np.array(values) for name, values in load(content).items()}
+    try:
+        return {name: np.array(values) for name, values in load(content).items()}
+    except SafetensorError as error:
+        raise InputError(f"{path}: no safetensors ({error}); delete {path.parent} and run again") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +46,7 @@ def render(
     channels, size, _ = archive.shape
     several = plan.kind == "multi_hot"
     lines = [
-        f"# {plan.total:,} images minted by {name}",
+        f"# {plan.total:,} images minted by {_plain(name)}",
         "",
         "Every image in this folder was made by a program; none is a photograph or a scan. "
         "The labels are those that the generator was asked for"
@@ -54,11 +56,11 @@ def render(
         "",
         "| | |",
         "|---|---|",
-        f"| generator | {name}: {archive.family_name}, {_kind(plan.kind)} |",
-        f"| weights, SHA-256 | `{weights_sha256}` |",
+        f"| generator | {_plain(name)}: {archive.family_name}, {_kind(plan.kind)} |",
+        f"| weights, SHA-256 | {_quoted(weights_sha256)} |",
         f"| images | {plan.total:,}, {size} x {size} pixels, {'grey' if channels == 1 else 'RGB'} |",
         f"| latents | {family.latent_size} values, {family.latent_distribution}; seed {order.seed} |",
-        f"| command | `{command(name, order, format, folder)}` |",
+        f"| command | {_quoted(command(name, order, format, folder))} |",
         "",
         "The same command gives the same bytes. Each image follows from its own latent seed.",
         "",
@@ -66,10 +68,10 @@ def render(
         "",
         "| | |",
         "|---|---|",
-        f"| data set | {seen.get('title') or _UNKNOWN} |",
+        f"| data set | {_plain(seen.get('title') or _UNKNOWN)} |",
         f"| share | {_share(seen)} |",
         f"| SHA-256 of those images | {_quoted(seen.get('images_sha256'))} |",
-        f"| licence | {seen.get('licence') or _UNKNOWN} |",
+        f"| licence | {_plain(seen.get('licence') or _UNKNOWN)} |",
         "",
         "A minted image is not free of the licence and the rights of the images that the generator learned from; "
         "whoever passes this folder on has to keep to them. Where those were pictures of people, minted ones may resemble them.",
@@ -109,11 +111,20 @@ def _kind(kind: str) -> str:
 def _share(seen: Mapping[str, Any]) -> str:
     if "percent" not in seen:
         return _UNKNOWN
-    return f"{seen['percent']} % of its training images: {seen['images']:,} (replicate {seen['seed']})"
+    return _plain(f"{seen['percent']} % of its training images: {seen['images']:,} (replicate {seen['seed']})")
 
 
 def _quoted(value: str | None) -> str:
-    return f"`{value}`" if value else _UNKNOWN
+    """As code. A ` would end it, and what follows would be read as markup."""
+    if not value:
+        return _UNKNOWN
+    text = " ".join(value.split()).replace("`", "'").replace("|", "\\|")
+    return f"`{text}`"
+
+
+def _plain(text: object) -> str:
+    """Words from elsewhere, such as class names, so that no viewer takes them for HTML or for links and code of Markdown."""
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(" ".join(str(text).split()), quote=False))
 
 
 def _measured(metrics: Mapping[str, Any] | None) -> list[str]:
@@ -140,7 +151,7 @@ def _measured(metrics: Mapping[str, Any] | None) -> list[str]:
     ]
     lines += ["", "| | minted | real, same share |", "|---|---|---|", *found] if found else []
     protocol = metrics.get("protocol", {})
-    return [*lines, "", *(f"* {name}: {text}" for name, text in protocol.items())]
+    return [*lines, "", *(f"* {_plain(name)}: {_plain(text)}" for name, text in protocol.items())]
 
 
 def _accuracy(row: Mapping[str, Any]) -> str:
@@ -157,11 +168,13 @@ def _labels(plan: Plan, format: str) -> list[str]:
             "parquet": "A column each, true or false.",
             "webdataset": "In each .json, under `attributes`.",
         }[format]
-        return [f"Attributes: {', '.join(plan.names)}. {how}"]
-    listed = [f"{number}: {name}" for number, name in enumerate(plan.names)]
+        return [f"Attributes: {', '.join(map(_plain, plan.names))}. {how}"]
+    listed = [f"{number}: {_plain(name)}" for number, name in enumerate(plan.names)]
     more = f" and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
     minted = (
-        "" if len(plan.titles) == len(plan.names) else f" Minted: {', '.join(plan.titles[:_LISTED])}, no other class."
+        ""
+        if len(plan.titles) == len(plan.names)
+        else f" Minted: {', '.join(map(_plain, plan.titles[:_LISTED]))}, no other class."
     )
     note = (
         " In folders a class is known by its name; a reader may number the folders that it finds otherwise."

@@ -16,6 +16,7 @@ from PIL import Image
 
 from stages.prepare.errors import InputError
 from stages.prepare.files import whole, writing
+from stages.prepare.tensors import save_checksums
 from stages.synthesize.orders import Plan, pattern_title
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
@@ -130,6 +131,7 @@ class Tensors(_Files):
         for name in self.offsets:
             if self._partial(name).exists():
                 os.replace(self._partial(name), self.folder / f"{name}.npy")
+        save_checksums(self.folder)
 
     def _partial(self, name: str) -> Path:
         return self.folder / f"{name}.npy.partial"

@@ -30,8 +30,8 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     minted = mint_set(generators, count, arm.seed)
 
     folder = layout.synthetic(arm)
-    save_set(folder, minted.images, minted.labels)
     save_array(folder / "latent_seeds.npy", minted.seeds)
+    save_set(folder, minted.images, minted.labels)
     family, wishes = generators.family, generators.wishes
     save_json(
         folder / "manifest.json",

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from stages.prepare.download import locate
 from stages.prepare.errors import InputError
 from stages.train_classifiers.params import Classifier
+from stages.train_classifiers.state_dict import state_dict
 from stages.train_generators.layers import Dropout
 from stages.train_generators.randomness import Stream
 
@@ -37,7 +38,12 @@ class EfficientNetB0(nn.Module):
             "efficientnet-b0", in_channels=channels, include_top=True, dropout_rate=0.0, drop_connect_rate=0.0
         )
         if self.pretrained and raw is not None:
-            self.trunk.load_state_dict(_weights(params.weights, raw))
+            try:
+                self.trunk.load_state_dict(_weights(params.weights, raw))
+            except RuntimeError as error:
+                raise InputError(
+                    f"classifier.weights: {params.weights} does not fit EfficientNet-B0 ({' '.join(str(error).split())[:160]})"
+                ) from error
         self.trunk._fc = nn.Identity()
         _quicken(self.trunk)
         self.trunk._conv_stem.stride = (params.stem_stride, params.stem_stride)
@@ -123,9 +129,4 @@ def _weights(source: str, raw: Path) -> dict[str, torch.Tensor]:
         expected := _IMAGENET.split("-")[-1][:8]
     ):
         raise InputError(f"{path}: its SHA-256 does not start with {expected}; delete the file and run again")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(
-            f"classifier.weights: {path} is not a state dict of tensors ({str(error).splitlines()[0]})"
-        ) from error
+    return state_dict(content, f"classifier.weights: {path}")

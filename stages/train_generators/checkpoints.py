@@ -20,6 +20,7 @@ _DIGEST_BYTES = 32
 _KEPT = 2
 _SHARE_OF_TIME = 0.015
 _IDENTITY = "identity.json"
+_INSTEAD = "going on from the one before, or anew"
 
 Identity = Mapping[str, Any]
 """All that a run's weights depend on, flat: {"training.epochs": 7, …, "data": SHA-256 of its images}."""
@@ -58,9 +59,13 @@ class Checkpoints:
         for path in self._files():
             content = path.read_bytes()
             if hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
-                say(f"{path}: damaged checkpoint, going on from the one before, or anew")
+                say(f"{path}: damaged checkpoint, {_INSTEAD}")
                 continue
-            state = torch.load(io.BytesIO(content[_DIGEST_BYTES:]), map_location="cpu", weights_only=True)
+            try:
+                state = torch.load(io.BytesIO(content[_DIGEST_BYTES:]), map_location="cpu", weights_only=True)
+            except Exception as error:  # of many kinds; with the right checksum it is no accident
+                say(f"{path}: damaged checkpoint ({type(error).__name__}), {_INSTEAD}")
+                continue
             if changes := differences(state["identity"], self.identity):
                 raise IdentityChanged(f"{path} is of another run: {changes}")
             return state

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 
 from stages.train_generators import archive
 from tests.conftest import ROOT
+from tests.security.payload import pickled, sha256
 from tests.stages.test_sample import KINDS, generators, tree
 
 SHAPE = (3, 64, 64)
@@ -111,31 +111,17 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     assert peak[5000] < peak[1000] + 40  # MB
 
 
-class Payload:
-    """Pickled, it makes a file when it is opened."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.path,)
-
-
 @pytest.mark.parametrize(
     "disguise", ["generator.pt", "generator.pkl", "folder/generator.pth", "folder/generator.safetensors"]
 )
 def test_a_pickle_is_refused_unopened(generator, tmp_path, disguise):
-    import hashlib
-
     trap, place = tmp_path / "sprung", tmp_path / disguise
-    content = pickle.dumps(Payload(trap))
-    pickle.loads(content)  # it would work
-    trap.unlink()
+    content = pickled(trap)
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(content)
     if place.suffix == ".safetensors":  # with a description that vouches for it
         facts = json.loads((generator / "architecture.json").read_text())
-        facts["weights_sha256"] = hashlib.sha256(content).hexdigest()
+        facts["weights_sha256"] = sha256(content)
         (place.parent / "architecture.json").write_text(json.dumps(facts))
     named = place.parent if "/" in disguise else place
     done = sampled(tmp_path, named, "--count", 1, "--out", "out")

@@ -25,7 +25,7 @@ from stages.prepare.params import Dataset
 from stages.prepare.preprocess import content_hash
 from stages.prepare.sources import read
 from stages.prepare.splits import count, derive_seed, hold_out, subset
-from stages.prepare.tensors import load_set, save_set
+from stages.prepare.tensors import load_set, save_checksums, save_set
 from tests.conftest import ROOT
 
 
@@ -191,7 +191,7 @@ class TestRun:
             (project / "params.yaml").write_text(re.sub(r"workers: \w+", f"workers: {workers}", text))
             assert run_stage("prepare", image_size=32)[0] == 0
             content.append([path.read_bytes() for path in sorted((project / "data/tensors").rglob("*.*"))])
-        assert content[0] == content[1] and len(content[0]) == 8
+        assert content[0] == content[1] and len(content[0]) == 11
 
     @pytest.mark.parametrize(
         ("train", "test", "says"),
@@ -250,22 +250,49 @@ class TestRun:
         assert size > 2.9e8 and grown < 100
 
 
+def flip(path: Path, place: int = -1) -> None:
+    """One bit, and no time: as a disk does it, unseen by DVC."""
+    facts, content = path.stat(), bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
 class TestTensors:
     @pytest.mark.parametrize(
         ("spoil", "says"),
         [
             (lambda folder: (folder / "labels.npy").unlink(), "labels.npy is missing"),
+            (lambda folder: (folder / "checksums.json").unlink(), "checksums.json is missing"),
+            (lambda folder: (folder / "checksums.json").write_text("[]"), "images.npy: damaged, its checksum"),
             (
                 lambda folder: (folder / "images.npy").write_bytes((folder / "images.npy").read_bytes()[:-5]),
-                "damaged array",
+                "images.npy: damaged, its checksum is not the one in checksums.json; delete it",
             ),
-            (lambda folder: (folder / "images.npy").write_bytes(b""), "damaged array"),
-            (lambda folder: np.save(folder / "labels.npy", np.zeros(3, np.int64)), "expected uint8 images"),
-            (lambda folder: np.save(folder / "labels.npy", np.array([{}], object)), "damaged array"),
+            (lambda folder: flip(folder / "images.npy"), "images.npy: damaged, its checksum"),
+            (lambda folder: flip(folder / "labels.npy"), "labels.npy: damaged, its checksum"),
         ],
     )
-    def test_refuses_damaged_arrays(self, tmp_path, noise, spoil, says):
+    def test_refuses_damaged_files(self, tmp_path, noise, spoil, says):
         save_set(tmp_path, noise, np.zeros(len(noise), np.int64))
         spoil(tmp_path)
+        with pytest.raises(InputError, match=says):
+            load_set(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("name", "content", "says"),
+        [
+            ("images.npy", b"", "damaged array"),
+            ("labels.npy", np.zeros(3, np.int64), "expected uint8 images"),
+            ("labels.npy", np.array([{}], object), "damaged array"),
+        ],
+    )
+    def test_refuses_what_somebody_else_vouches_for(self, tmp_path, noise, name, content, says):
+        save_set(tmp_path, noise, np.zeros(len(noise), np.int64))
+        if isinstance(content, bytes):
+            (tmp_path / name).write_bytes(content)
+        else:
+            np.save(tmp_path / name, content)
+        save_checksums(tmp_path)
         with pytest.raises(InputError, match=says):
             load_set(tmp_path)

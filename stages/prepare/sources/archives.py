@@ -6,7 +6,10 @@ would swell beyond reason are refused.
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -22,6 +25,8 @@ from stages.prepare.sources.storage import MOST_BYTES, TarImages, ZipImages
 _MOST_SWELLING = 200
 _FREE_BYTES = 1 << 30
 _CHUNK = 1 << 20
+# Whatever the standard library raises when it is fed bytes that are no archive, or a damaged one.
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, NotImplementedError, ValueError, OverflowError, struct.error, IndexError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,12 @@ def list_members(path: Path, scratch: Path) -> Listing:
         if zipfile.is_zipfile(path):
             return _list_zip(path)
         return _list_tar(_plain_tar(path, scratch), path)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, NotImplementedError) as error:
-        raise InputError(f"{path}: damaged archive ({' '.join(str(error).split())}); fetch it again") from error
+    except _DAMAGED as error:
+        raise InputError(f"{path}: damaged archive ({' '.join(str(error).split())[:120]}); fetch it again") from error
+    except OSError as error:
+        if error.errno is not None:  # the disk's fault; bz2 says so of damaged data, without a number
+            raise
+        raise InputError(f"{path}: damaged archive ({error}); fetch it again") from error
 
 
 def images_of(path: Path, members: list[Member], names: list[str]) -> TarImages | ZipImages:
@@ -116,12 +125,8 @@ def _plain_tar(path: Path, scratch: Path) -> Path:
     if start[:2] == b"\x1f\x8b":
         packed = gzip.open(path)  # noqa: SIM115
     elif start[:3] == b"BZh":
-        import bz2
-
         packed = bz2.open(path)  # noqa: SIM115
     elif start == b"\xfd7zXZ\0":
-        import lzma
-
         packed = lzma.open(path)  # noqa: SIM115
     else:
         return path

@@ -84,9 +84,15 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
         column = _one(schema, features, "Image", ("image", "img"), path)
         target = _one(schema, features, "ClassLabel", ("label", "labels", "fine_label"), path)
         labels = np.concatenate([_labels(shard, target, path) for shard in shards])
-    except (pa.ArrowInvalid, pa.ArrowIOError) as error:
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise InputError(f"{path}: damaged Parquet or Arrow data ({' '.join(str(error).split())[:120]})") from error
-    names = features.get(target, {}).get("names") or [str(number) for number in range(int(labels.max()) + 1)]
+    if not len(labels) or labels.min() < 0:
+        raise InputError(f"{path}: column '{target}' holds no class numbers from 0 on")
+    names = _mapping(features.get(target, {})).get("names") or [str(number) for number in range(_count(labels, path))]
+    if not isinstance(names, list):
+        raise InputError(f"{path}: the names of the classes are no list")
     split = None
     if all(shard.split is not None for shard in shards) and any(shard.split == TRAIN for shard in shards):
         split = np.concatenate([np.full(sum(shard.counts), shard.split, np.uint8) for shard in shards])
@@ -98,6 +104,14 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
         images=TableImages(shards, column),
         split=split,
     )
+
+
+def _count(labels: np.ndarray, path: Path) -> int:
+    """Of classes, by their numbers. Raises: InputError where there are more than images."""
+    count = int(labels.max()) + 1
+    if count > len(labels):
+        raise InputError(f"{path}: {len(labels):,} images cannot be of {count:,} classes")
+    return count
 
 
 def _shards(path: Path) -> tuple[list[Shard], Any]:
@@ -172,11 +186,22 @@ def _labels(shard: Shard, column: str, where: Path) -> np.ndarray:
 def _features(schema: Any, path: Path) -> dict[str, dict[str, Any]]:
     """What `datasets` wrote of its columns: in the schema's metadata, or in dataset_info.json."""
     stored = (schema.metadata or {}).get(b"huggingface")
-    if stored:
-        return json.loads(stored).get("info", {}).get("features", {})
-    for file in sorted(path.rglob("dataset_info.json")) if path.is_dir() else []:
-        return json.loads(file.read_text()).get("features", {})
+    try:
+        if stored:
+            return _mapping(_mapping(_mapping(json.loads(stored)).get("info", {})).get("features", {}))
+        for file in sorted(path.rglob("dataset_info.json")) if path.is_dir() else []:
+            return _mapping(_mapping(json.loads(file.read_text())).get("features", {}))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{path}: what `datasets` wrote of its columns cannot be read ({error}); save it again"
+        ) from error
     return {}
+
+
+def _mapping(content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise TypeError(f"{type(content).__name__} where names and values were expected")
+    return content
 
 
 def _one(schema: Any, features: dict[str, Any], kind: str, usual: tuple[str, ...], path: Path) -> str:

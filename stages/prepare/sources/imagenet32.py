@@ -24,6 +24,8 @@ from stages.prepare.sources.storage import Block, RecordImages
 
 _PIXELS = 3 * 32 * 32
 _CHUNK = 1 << 20
+_MOST_LABELS = 64 << 20  # bytes: eight million labels, of whatever a deflated member claims to hold
+_DAMAGED = (zipfile.BadZipFile, KeyError, EOFError, zlib.error, NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error, IndexError)  # fmt: skip
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
@@ -96,8 +98,9 @@ def _batch(path: Path, scratch: Path) -> tuple[Block, np.ndarray]:
         if begin + shape[0] * _PIXELS > path.stat().st_size:
             raise InputError(f"{path}: data is cut; fetch it again")
         return Block(path, begin, _PIXELS, shape[0]), labels
-    except (zipfile.BadZipFile, KeyError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: not a whole npz with data and labels ({error}); fetch it again") from error
+    except _DAMAGED as error:
+        said = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: not a whole npz with data and labels ({said}); fetch it again") from error
 
 
 def _labels(archive: zipfile.ZipFile, path: Path) -> np.ndarray:
@@ -105,7 +108,7 @@ def _labels(archive: zipfile.ZipFile, path: Path) -> np.ndarray:
         shape, kind, _ = _npy_header(file, path, "labels")
         if kind.kind not in "iu" or len(shape) != 1:
             raise InputError(f"{path}: labels are {kind} {shape}, expected whole numbers (N,); fetch it again")
-        content = file.read()
+        content = file.read(_MOST_LABELS)
     return (
         np.frombuffer(content, kind, shape[0]).astype(np.int64)
         if len(content) >= shape[0] * kind.itemsize

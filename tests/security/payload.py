@@ -1,0 +1,43 @@
+"""What must never be run: an object that makes a file when it is unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from pathlib import Path
+
+import torch
+
+
+class Payload:
+    """Pickled, it makes `path` when it is opened."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def pickled(trap: Path) -> bytes:
+    """Raises: AssertionError where it would not work on whoever unpickles it."""
+    content = pickle.dumps(Payload(trap))
+    pickle.loads(content)
+    assert trap.exists()
+    trap.unlink()
+    return content
+
+
+def saved(trap: Path, zipped: bool = True) -> bytes:
+    """The same within a state dict, as torch.save writes it."""
+    buffer = io.BytesIO()
+    torch.save({"weight": Payload(trap)}, buffer, _use_new_zipfile_serialization=zipped)
+    torch.load(io.BytesIO(buffer.getvalue()), weights_only=False)
+    assert trap.exists()
+    trap.unlink()
+    return buffer.getvalue()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
