@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
 from prefect.artifacts import (
     create_link_artifact,

@@ -38,7 +38,7 @@ def sync_all(root: Path) -> str:
 
 def preview(root: Path) -> str:
     """What sync_all would do, in a sentence."""
-    return f"{len(waiting(root))} runs wait to be shipped to {tracking_uri(root)}; none was"
+    return f"{len(waiting(root))} runs wait to be shipped to {public_uri(root)}; none was"
 
 
 def _held(folder: Path) -> bool:

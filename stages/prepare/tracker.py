@@ -26,6 +26,18 @@ class Tracker(Protocol):
 class NullTracker(Tracker):
     """Listens to nothing: for tests and for callers that keep no record."""
 
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        return
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        return
+
+    def log_figure(self, name: str, png: bytes, step: int = 0) -> None:
+        return
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        return
+
 
 def say(message: str) -> None:
     """One line of progress for the person who is watching."""
