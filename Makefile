@@ -16,7 +16,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test coverage lint docs bench lock ui clean
+.PHONY: help env repro test coverage lint sbom docs bench lock ui clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,8 +47,14 @@ test: $(READY) ## run all tests
 coverage: $(READY) ## run all tests and show the lines that none of them runs
 	@$(BIN)/python -m pytest --cov=pipeline --cov=stages --cov-report=term-missing:skip-covered $(TESTS)
 
-lint: $(READY) ## check style and types
+lint: $(READY) ## check style and types, look for insecure code and for vulnerable dependencies (skipped offline)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive pipeline stages benchmarks .ci
+	@$(BIN)/python .ci/audit.py requirements.lock
+
+# Not validated against CycloneDX's schema as it is written: that takes minutes for so many packages.
+sbom: $(READY) ## write sbom.json, the environment's packages as a CycloneDX bill of materials
+	@$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible --output-format JSON --no-validate -o sbom.json 2>/dev/null
 
 docs: $(READY) ## build the documentation as a site in .site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

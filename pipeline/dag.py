@@ -74,7 +74,7 @@ def fingerprints(root: Path) -> dict[str, str]:
     import yaml
 
     try:
-        content = yaml.load((root / "dvc.lock").read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml.load((root / "dvc.lock").read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # nosec B506: both are safe
     except FileNotFoundError:
         return {}
     return {

@@ -30,7 +30,9 @@ def move(origin: str, target: str) -> dict[str, int]:
     with have.connect() as source, want.begin() as sink:
         if sink.execute(sa.select(sa.func.count()).select_from(metadata.tables["runs"])).scalar():
             raise ValueError("the target holds runs already; give an empty database")
-        versions = [each.execute(sa.text(f"select version_num from {_VERSION}")).scalar() for each in (source, sink)]
+        versions = [
+            each.execute(sa.select(metadata.tables[_VERSION].c.version_num)).scalar() for each in (source, sink)
+        ]
         if len(set(versions)) != 1:
             raise ValueError(f"tables of different versions: {versions}")
         tables = [table for table in metadata.sorted_tables if table.name != _VERSION]

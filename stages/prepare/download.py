@@ -65,15 +65,18 @@ def public(url: str) -> str:
 def download(url: str, target: Path) -> Path:
     """Fetch `url` into `target`, going on where an earlier attempt was cut.
 
-    The bytes gather in `target`.part, and the name appears only when the length is right. Raises: OSError.
+    The bytes gather in `target`.part, and the name appears only when the length is right. Raises: OSError;
+    InputError for what is not HTTP, such as a file of this machine.
     """
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"{url}: only http:// and https:// addresses are fetched; for a folder give its path")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     for _ in range(_ATTEMPTS):
         have = part.stat().st_size if part.exists() else 0
         request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # nosec B310: the scheme is checked
                 resumed = have > 0 and response.status == 206
                 length = response.headers.get("Content-Length")
                 total = int(length) + (have if resumed else 0) if length else None
