@@ -103,7 +103,7 @@ def _list_zip(path: Path) -> Listing:
 
 
 def _list_tar(plain: Path, given: Path) -> Listing:
-    members, folders = [], []
+    members, folders, whole = [], [], plain.stat().st_size
     with tarfile.open(plain, "r:") as archive:
         for entry in archive:
             name = safe_name(entry.name, given)
@@ -114,6 +114,8 @@ def _list_tar(plain: Path, given: Path) -> Listing:
             if not entry.isreg() or entry.issparse():
                 kind = "link" if entry.issym() or entry.islnk() else "device or special file"
                 raise InputError(f"{given}: member {entry.name!r} is a {kind}; put plain files into the archive")
+            if not 0 <= entry.size <= whole - entry.offset_data:
+                raise tarfile.ReadError(f"member {entry.name!r} is cut")
             members.append(Member(name, entry.size, entry.offset_data))
     return Listing(plain, members, folders)
 
