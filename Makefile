@@ -39,7 +39,7 @@ endif
 
 repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name pick experiments/name.yaml, QUICK=1 its quick size
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; \
-	set -f; $(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $${EXPERIMENT:-default} $$DATASET $(if $(QUICK),--quick) &&) labelmint check && dvc repro $$TARGET && labelmint results
+	set -f; $(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $${EXPERIMENT:-default} $$DATASET $(if $(QUICK),--quick) &&) labelmint check && python -m pipeline.alone dvc repro $$TARGET && labelmint results
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest $(TESTS)

@@ -6,10 +6,8 @@ Import this after `pipeline.surroundings.prepare`, since Prefect reads its setti
 # No `annotations` of __future__: Prefect makes a model of the flow's parameters, also where the flow came pickled, and
 # must not have to look their types up by name.
 
-import fcntl
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +20,7 @@ from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field
 
 from pipeline import dag, experiments, surroundings
+from pipeline.alone import alone
 from pipeline.artifacts import publish_results
 from pipeline.dag import Stage
 from pipeline.project import project_root
@@ -67,7 +66,7 @@ def pipeline(
     # Prefect reads the descriptions of its form from here, and from nowhere else.
     root = project_root()
     try:
-        with _alone(root), overridden(root, experiment.split(), percents, restore=dry) as settings:
+        with alone(root), overridden(root, experiment.split(), percents, restore=dry) as settings:
             stages = dag.read(root, targets)
             gate, how = _takes_turns(settings.compute.device), dict(force=force, dry=dry)
             return _run(root, stages, settings, runner, dask_address, workers, keep_going, how, gate)
@@ -132,19 +131,6 @@ def _runner(kind: str, address: str, workers: int) -> Any:
         return DaskTaskRunner(address=address)
     cluster = {"n_workers": workers, "threads_per_worker": 2, "dashboard_address": None, "host": "127.0.0.1"}
     return DaskTaskRunner(cluster_kwargs=cluster)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """One flow run a workspace. Raises: InputError when there is another."""
-    path = root / ".dvc" / "tmp" / "labelmint.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another run is at work in {root}; wait for it, or stop it") from None
-        yield
 
 
 def _takes_turns(device: str) -> bool:

@@ -19,10 +19,12 @@ from typing import Any
 
 from pipeline import experiments
 from pipeline import params as settings
+from pipeline.alone import sole
 from pipeline.tracking.spool import SpoolTracker, open_tracker
 from stages.prepare.errors import InputError, Unreachable
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.params import flat
+from stages.prepare.workers import end_with_parent
 
 # Stages that are further uses of train_classifiers; every other stage is the `run` of the package that bears its name.
 _ENTRIES = {
@@ -47,6 +49,8 @@ def main(arguments: list[str]) -> int:
     )
     label = f"{stage} {arm_name}" if arm_name else stage
     signal.signal(signal.SIGTERM, _terminate)
+    if "DVC_STAGE" in os.environ:
+        end_with_parent()
     tracker: SpoolTracker | None = None
     status = "FAILED"
     try:
@@ -59,7 +63,8 @@ def main(arguments: list[str]) -> int:
         tracker.log_params(flat(asdict(chosen)))
         manifest = Layout(root).tensors / "manifest.json"
         before = manifest.stat().st_mtime_ns if manifest.exists() else None
-        module.run(chosen, Layout(root), tracker)
+        with sole(root, label.replace(" ", "@")):
+            module.run(chosen, Layout(root), tracker)
         made = manifest.exists() and manifest.stat().st_mtime_ns != before
         tracker.log_data(manifest, everything.dataset.name, "made" if made else "used")
         if stage == "report":

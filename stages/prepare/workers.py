@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -9,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from stages.prepare.params import Compute
@@ -20,6 +21,7 @@ START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 """A forked child has its imports already; spawning would do them again, seconds each time."""
 
 _STOPPING = {signal.SIGINT, signal.SIGTERM}
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def count(compute: Compute, jobs: int) -> int:
@@ -81,12 +83,21 @@ class _Ended(BaseException):
     """Raised within a job when its process shall end."""
 
 
-_at_work, _ending = False, False
+def end_with_parent() -> None:
+    """SIGTERM to this process when the one that started it is gone, killed perhaps. Linux only; elsewhere it goes on."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+_at_work, _ending, _parent = False, False, 0
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    global _parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C too, and ends its workers
     signal.signal(signal.SIGTERM, _end)
+    _parent = os.getppid()
+    end_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     if start is not None:
         start(*arguments)
@@ -95,6 +106,8 @@ def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
 def _end(*_: object) -> None:
     """A process that died while it sends its result would leave the parent waiting for the rest: only jobs are cut short."""
     global _ending
+    if os.getppid() != _parent:  # nobody waits any more
+        os._exit(1)
     _ending = True
     if _at_work:
         raise _Ended

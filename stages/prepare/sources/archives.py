@@ -7,6 +7,7 @@ would swell beyond reason are refused.
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import struct
@@ -39,7 +40,18 @@ class Member:
 
 
 def is_archive(path: Path) -> bool:
-    return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+    try:
+        return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+    except (*_DAMAGED, OSError) as error:
+        if not is_damage(error):
+            raise
+        return True  # a compressed tar, whose damage is told when it is listed
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether what the standard library raised is about the bytes, and not about the disk that they come from."""
+    # Some say so by an OSError: bz2 and gzip without a number, zip when a damaged offset leads to before the file.
+    return error.errno in (None, errno.EINVAL) if isinstance(error, OSError) else isinstance(error, _DAMAGED)
 
 
 @dataclass(frozen=True)
@@ -57,12 +69,10 @@ def list_members(path: Path, scratch: Path) -> Listing:
         if zipfile.is_zipfile(path):
             return _list_zip(path)
         return _list_tar(_plain_tar(path, scratch), path)
-    except _DAMAGED as error:
-        raise InputError(f"{path}: damaged archive ({' '.join(str(error).split())[:120]}); fetch it again") from error
-    except OSError as error:
-        if error.errno is not None:  # the disk's fault; bz2 says so of damaged data, without a number
+    except (*_DAMAGED, OSError) as error:
+        if not is_damage(error):
             raise
-        raise InputError(f"{path}: damaged archive ({error}); fetch it again") from error
+        raise InputError(f"{path}: damaged archive ({' '.join(str(error).split())[:120]}); fetch it again") from error
 
 
 def images_of(path: Path, members: list[Member], names: list[str]) -> TarImages | ZipImages:
@@ -103,7 +113,7 @@ def _list_zip(path: Path) -> Listing:
 
 
 def _list_tar(plain: Path, given: Path) -> Listing:
-    members, folders = [], []
+    members, folders, whole = [], [], plain.stat().st_size
     with tarfile.open(plain, "r:") as archive:
         for entry in archive:
             name = safe_name(entry.name, given)
@@ -114,6 +124,8 @@ def _list_tar(plain: Path, given: Path) -> Listing:
             if not entry.isreg() or entry.issparse():
                 kind = "link" if entry.issym() or entry.islnk() else "device or special file"
                 raise InputError(f"{given}: member {entry.name!r} is a {kind}; put plain files into the archive")
+            if not 0 <= entry.size <= whole - entry.offset_data:
+                raise tarfile.ReadError(f"member {entry.name!r} is cut")
             members.append(Member(name, entry.size, entry.offset_data))
     return Listing(plain, members, folders)
 
@@ -132,11 +144,12 @@ def _plain_tar(path: Path, scratch: Path) -> Path:
         return path
     scratch.mkdir(parents=True, exist_ok=True)
     target, size = scratch / "unpacked.tar", 0
-    with writing(target), packed, target.open("wb") as file:
+    with packed, target.open("wb") as file:
         while chunk := packed.read(_CHUNK):
             size += len(chunk)
             _refuse_bomb(path, path.name, size, path.stat().st_size, of_whole=True)
-            file.write(chunk)
+            with writing(target):  # not around reading, whose errors are about the archive
+                file.write(chunk)
     return target
 
 
@@ -144,10 +157,13 @@ def unpack_zip_member(path: Path, member: str, target: Path) -> Path:
     """Write one member to `target`. Raises: InputError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with writing(target), zipfile.ZipFile(path) as archive, archive.open(member) as file, target.open("wb") as out:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file, target.open("wb") as out:
             while chunk := file.read(_CHUNK):
-                out.write(chunk)
-    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+                with writing(target):
+                    out.write(chunk)
+    except (KeyError, *_DAMAGED, OSError) as error:
+        if not isinstance(error, KeyError) and not is_damage(error):
+            raise
         raise InputError(
             f"{path}: cannot read {member} ({' '.join(str(error).split())}); fetch the archive again"
         ) from error

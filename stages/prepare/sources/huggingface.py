@@ -54,6 +54,8 @@ class TableImages:
 
     @contextmanager
     def open(self) -> Iterator[Callable[[int], bytes]]:
+        import pyarrow as pa
+
         held: dict[tuple[int, int], Any] = {}
         with ExitStack() as stack:
             files: dict[int, Any] = {}
@@ -64,7 +66,10 @@ class TableImages:
                     if number not in files:
                         files[number] = _open(self.shards[number].path, stack)
                     held.clear()
-                    held[number, group] = _group(files[number], group, self.column)
+                    try:
+                        held[number, group] = _group(files[number], group, self.column)
+                    except (pa.ArrowException, OSError) as error:
+                        raise BadImage(f"damaged in the table ({' '.join(str(error).split())[:80]})") from error
                 cell = held[number, group][row - sum(self.shards[number].counts[:group])].as_py()
                 content = cell.get("bytes") if isinstance(cell, dict) else cell
                 if not isinstance(content, bytes):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO
 
@@ -19,13 +18,13 @@ import numpy as np
 from stages.prepare.errors import InputError
 from stages.prepare.files import writing
 from stages.prepare.params import Dataset
+from stages.prepare.sources.archives import is_damage
 from stages.prepare.sources.source import TEST, TRAIN, Source, folder_of
 from stages.prepare.sources.storage import Block, RecordImages
 
 _PIXELS = 3 * 32 * 32
 _CHUNK = 1 << 20
 _MOST_LABELS = 64 << 20  # bytes: eight million labels, of whatever a deflated member claims to hold
-_DAMAGED = (zipfile.BadZipFile, KeyError, EOFError, zlib.error, NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error, IndexError)  # fmt: skip
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
@@ -87,9 +86,10 @@ def _batch(path: Path, scratch: Path) -> tuple[Block, np.ndarray]:
                 if entry.compress_type != zipfile.ZIP_STORED:
                     scratch.mkdir(parents=True, exist_ok=True)
                     unpacked = scratch / f"{path.stem}.bin"
-                    with writing(unpacked), unpacked.open("wb") as out:
+                    with unpacked.open("wb") as out:
                         while chunk := file.read(_CHUNK):
-                            out.write(chunk)
+                            with writing(unpacked):
+                                out.write(chunk)
                     return Block(unpacked, 0, _PIXELS, shape[0]), labels
         with path.open("rb") as file:
             file.seek(entry.header_offset + 26)
@@ -98,7 +98,11 @@ def _batch(path: Path, scratch: Path) -> tuple[Block, np.ndarray]:
         if begin + shape[0] * _PIXELS > path.stat().st_size:
             raise InputError(f"{path}: data is cut; fetch it again")
         return Block(path, begin, _PIXELS, shape[0]), labels
-    except _DAMAGED as error:
+    except InputError:
+        raise
+    except Exception as error:  # of many kinds, when the bytes are damaged
+        if not is_damage(error) and not isinstance(error, (KeyError, RuntimeError)):
+            raise
         said = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: not a whole npz with data and labels ({said}); fetch it again") from error
 

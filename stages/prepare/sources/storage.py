@@ -150,16 +150,19 @@ class ZipImages:
 
     @contextmanager
     def open(self) -> Iterator[Callable[[int], bytes]]:
+        import lzma
+        import struct
         import zipfile
         import zlib
 
+        damaged = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, OSError, struct.error)  # fmt: skip
         with zipfile.ZipFile(self.path) as archive:
 
             def read(index: int) -> bytes:
                 try:
                     with archive.open(self.members[index]) as member:
                         content = member.read(MOST_BYTES + 1)  # a bomb declares little and gives much
-                except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+                except damaged as error:
                     raise BadImage(f"damaged in the archive ({' '.join(str(error).split())})") from error
                 return small_enough(content)
 

@@ -1,0 +1,81 @@
+"""One at a time: a run in a workspace, and a process that works at a stage.
+
+`python -m pipeline.alone COMMAND...` becomes COMMAND, and holds the workspace while it runs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stages.prepare.errors import InputError
+
+_ORPHAN_SECONDS = 75.0  # what a stage may take to save, and some
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Within the block no other run begins in this workspace. Raises: InputError when one is at work."""
+    with _workspace(root).open("a") as file:
+        _hold(file.fileno(), root)
+        yield
+
+
+def _workspace(root: Path) -> Path:
+    path = root / ".dvc" / "tmp" / "labelmint.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _hold(descriptor: int, root: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"another run is at work in {root}; wait for it, or stop it") from None
+
+
+@contextmanager
+def sole(root: Path, name: str) -> Iterator[None]:
+    """Within the block no other process works at the stage `name` for DVC.
+
+    DVC that is killed leaves its stage behind. That ends by itself (`stages.prepare.workers.end_with_parent`), but may still be
+    saving when DVC starts the next one. Raises: InputError when it does not end in time.
+    """
+    folder = root / ".dvc" / "tmp"
+    if (
+        not folder.is_dir() or os.environ.get("RANK", "0") != "0"
+    ):  # without DVC; and one for all of torchrun's processes
+        yield
+        return
+    with (folder / f"labelmint-{name}.lock").open("a") as file:
+        until = time.monotonic() + _ORPHAN_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise InputError(f"another process works at {name} in {root}; wait for it, or stop it") from None
+                time.sleep(0.2)
+        yield
+
+
+def main(command: list[str]) -> None:
+    root = Path.cwd()
+    descriptor = os.open(_workspace(root), os.O_WRONLY | os.O_CREAT)
+    try:
+        _hold(descriptor, root)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    os.set_inheritable(descriptor, True)  # the command's own, whose children do not get it
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
