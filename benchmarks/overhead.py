@@ -1,11 +1,11 @@
 """What the flow costs over plain `dvc repro`, and what an idle schedule holds in memory.
 
-    python benchmarks/overhead.py [--repeats 1] [--tiny]
+    python benchmarks/overhead.py [--repeats 1] [--tiny] [--keep DIR]
 
 Each run starts from a fresh copy of the project without results, on the default experiment (or, with --tiny, on a few images),
 both ways in turn: `dvc repro`; `labelmint run` without a server; `labelmint run` with the servers of `labelmint ui`, whose start
 is not counted, since they stay. Times are from the command to its end. Then `labelmint serve` waits for a minute, and the
-resident memory of its process is read.
+resident memory of its process is read. --keep leaves the copies and `overhead.json` in a folder, to look at.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -35,12 +36,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--tiny", action="store_true", help="a few images and steps, to see that it works")
     parser.add_argument("--idle-seconds", type=float, default=60.0)
+    parser.add_argument("--keep", type=Path, help="folder for the copies, which are thrown away otherwise")
     options = parser.parse_args()
     seconds: dict[str, list[float]] = {"dvc repro": [], "without a server": [], "with a server": []}
     memory = 0
-    for _ in range(options.repeats):
+    for repeat in range(options.repeats):
         for way, taken in seconds.items():
-            with tempfile.TemporaryDirectory() as folder:
+            kept = options.keep / f"{way.replace(' ', '-')}-{repeat}" if options.keep else None
+            with nullcontext(str(kept)) if kept else tempfile.TemporaryDirectory() as folder:
                 clone = Clone(Path(folder), shrink=options.tiny)
                 pages = Pages(clone.folder) if way == "with a server" else None
                 try:
@@ -64,6 +67,8 @@ def main() -> None:
         "idle_schedule_limit_megabytes": LIMIT_BYTES / 1e6,
     }
     print(json.dumps(told, indent=1))
+    if options.keep:
+        (options.keep / "overhead.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
 def timed(clone, command: list[str]) -> float:
