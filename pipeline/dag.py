@@ -74,9 +74,11 @@ def fingerprints(root: Path) -> dict[str, str]:
     import yaml
 
     try:
-        content = yaml.load((root / "dvc.lock").read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # nosec B506: both are safe
+        text = (root / "dvc.lock").read_text()
     except FileNotFoundError:
         return {}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of C where PyYAML was built with it; plain data only, either way
+    content = yaml.load(text, loader)  # nosec B506
     return {
         name: hashlib.sha256(json.dumps(entry, sort_keys=True, default=str).encode()).hexdigest()
         for name, entry in content.get("stages", {}).items()

@@ -76,7 +76,7 @@ def download(url: str, target: Path) -> Path:
         have = part.stat().st_size if part.exists() else 0
         request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # nosec B310: the scheme is checked
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # nosec B310
                 resumed = have > 0 and response.status == 206
                 length = response.headers.get("Content-Length")
                 total = int(length) + (have if resumed else 0) if length else None
