@@ -88,12 +88,13 @@ class Scale:
 
 
 def round_numbers(low: float, high: float) -> list[float]:
-    """Four to seven from at most low to at least high."""
-    from matplotlib.ticker import MaxNLocator
-
+    """At most seven, evenly spaced, from at most low to at least high."""
     if high - low < 1e-9 * max(1.0, abs(high)):
         low, high = low - 0.5, high + 0.5
-    return [float(tick) for tick in MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)]
+    power = 10.0 ** math.floor(math.log10((high - low) / 5))
+    step = next(part * power for part in (1, 2, 2.5, 5, 10) if high - low <= 5 * part * power * (1 + 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(place * step, 12) for place in range(first, last + 1)]
 
 
 def line_chart(

@@ -165,7 +165,7 @@ class TestUse:
         press(page, Keys.SPACE)
         assert ask(page, rows) == before / 2
         assert ask(page, "return document.querySelector('#filter output').textContent") == "2 of 4 arms"
-        lines = "return [...document.querySelectorAll('#accuracy .wide .series')].filter((each) => each.checkVisibility()).map((each) => each.dataset.name)"
+        lines = "return [...document.querySelectorAll('#accuracy .wide .series')].filter((each) => getComputedStyle(each).display !== 'none').map((each) => each.dataset.name)"
         assert [name for name in ask(page, lines) if "cgan" in name.split(", ")] == []
         assert "real images only" in ask(page, lines)
         press(page, Keys.SPACE)
