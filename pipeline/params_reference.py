@@ -115,7 +115,7 @@ def _items(kind: type) -> dict[str, str]:
     text, names = inspect.getdoc(kind) or "", [field.name for field in fields(kind)]
     one = "|".join(sorted(names, key=len, reverse=True))
     found = list(re.finditer(rf"(?:^|(?<=\n)|(?<=\. ))((?:{one})(?:, (?:{one}))*): ", text))
-    items = {}
+    items: dict[str, str] = {}
     for place, match in enumerate(found):
         end = found[place + 1].start() if place + 1 < len(found) else len(text)
         meaning = " ".join(text[match.end() : end].split("\n\n")[0].split()).rstrip(";")
