@@ -36,7 +36,8 @@ def prepared(dataset: Dataset, raw: Path = Path("data/raw")) -> Prepared:
         layout = Layout(Path(folder))
         layout.raw.parent.mkdir(parents=True)
         layout.raw.symlink_to(raw.resolve())
-        run(Params(dataset, [100], [0], Compute()), layout, NullTracker())
+        listener = NullTracker()  # type: ignore[abstract]  # mypy takes a protocol's empty methods for abstract ones
+        run(Params(dataset, [100], [0], Compute()), layout, listener)
         (images, labels), (test_images, test_labels) = load_set(layout.tensors), load_set(layout.test_tensors)
         classes = load_json(layout.tensors / "dataset.json")["classes"]
         return Prepared(np.array(images), labels, np.array(test_images), test_labels, classes)

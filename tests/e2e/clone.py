@@ -42,7 +42,9 @@ class Clone:
     def install(self) -> None:
         """The environment of these tests in place of .venv, as `make env` leaves one."""
         (self.folder / ".venv").mkdir()
-        (self.folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+        for part in Path(sys.prefix).iterdir():  # whole, or python would not find its packages
+            if part.name != ".ready":
+                (self.folder / ".venv" / part.name).symlink_to(part)
         (self.folder / ".venv" / ".ready").touch()
 
     def change(self, **groups) -> None:

@@ -51,19 +51,19 @@ INSTEAD = {
     "make test": ("it would run itself", "make test TESTS='--collect-only -q tests/pipeline/test_dag.py'"),
     "pip install 'labelmint[postgresql]'": ("nothing is fetched in a test", "python -c 'import psycopg2'"),
     **{
-        f"make repro {chosen}": (_TRAINS, f"make repro {chosen} TARGET='--dry prepare'")
-        for chosen in (
-            "EXPERIMENT=mnist_quick LABELMINT_MIRROR=folder-or-url",
-            "EXPERIMENT=mnist LABELMINT_MIRROR=folder-or-url",
-            "EXPERIMENT=mnist",
-            "EXPERIMENT=acgan_cifar10 QUICK=1",
-            "EXPERIMENT=default",
-            "DATASET=photos",
-            "EXPERIMENT=dcgan_cifar10 DATASET=photos",
-            "EXPERIMENT=photos_long DATASET=photos",
-            "EXPERIMENT=families_digits",
-        )
+        f"make repro {chosen}": (_TRAINS, f"make --dry-run repro {chosen} && labelmint use {names} --dry-run")
+        for chosen, names in {
+            "EXPERIMENT=mnist_quick LABELMINT_MIRROR=folder-or-url": "mnist_quick",
+            "EXPERIMENT=mnist LABELMINT_MIRROR=folder-or-url": "mnist",
+            "EXPERIMENT=mnist": "mnist",
+            "EXPERIMENT=acgan_cifar10 QUICK=1": "acgan_cifar10 --quick",
+            "DATASET=photos": "default photos",
+            "EXPERIMENT=dcgan_cifar10 DATASET=photos": "dcgan_cifar10 photos",
+            "EXPERIMENT=photos_long DATASET=photos": "photos_long photos",
+            "EXPERIMENT=families_digits": "families_digits",
+        }.items()
     },
+    "make repro EXPERIMENT=default": (_TRAINS, "make repro EXPERIMENT=default TARGET='--dry prepare'"),
     ".venv/bin/labelmint sample dcgan-100-0 --class frog --count 100 --out frogs": (
         "the copy's generators know digits",
         ".venv/bin/labelmint sample dcgan-100-0 --class 7 --count 100 --out frogs",
@@ -113,6 +113,7 @@ class Copy(Clone):
         self.document = document
         self.git("checkout", "-q", ".")
         self.git("clean", "-fdq", "experiments")
+        (self.folder / ".dvc" / "config.local").unlink(missing_ok=True)
         shutil.rmtree(self.folder / "data" / "raw")
         (self.folder / "data" / "raw").mkdir()
         for name, content in experiments_of(document).items():

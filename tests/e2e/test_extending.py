@@ -59,25 +59,24 @@ def test_a_family_is_one_file_and_its_settings(tmp_path):
     assert weights.read_bytes() != before
 
 
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory, workspace) -> Clone:
+    made = Clone(tmp_path_factory.mktemp("extended"))
+    write(made.folder, {name: text for name, text in files_of(DOCUMENT).items() if name not in FAMILY})
+    (made.folder / "stages" / "averages" / "__init__.py").touch()
+    for number, edit in enumerate(re.findall(r"```diff\n(.*?)```", DOCUMENT.read_text(), re.S)):
+        (made.folder / "edit.diff").write_text(edit)
+        done = subprocess.run(["git", "apply", "-C1", "edit.diff"], cwd=made.folder, capture_output=True, text=True)
+        assert done.returncode == 0, f"edit {number}: {done.stderr}"
+    (entry,) = re.findall(r"```yaml\n# dvc.yaml\n(.*?)```", DOCUMENT.read_text(), re.S)
+    with (made.folder / "dvc.yaml").open("a") as file:
+        file.write(entry)
+    shutil.copytree(workspace.root / "data", made.folder / "data")
+    return made
+
+
 class TestTheRest:
     """A data set, a metric and a stage, all in one copy; what the session's workspace has is not trained again."""
-
-    @pytest.fixture(scope="class")
-    def clone(self, tmp_path_factory, workspace) -> Clone:
-        clone = Clone(tmp_path_factory.mktemp("extended"))
-        write(clone.folder, {name: text for name, text in files_of(DOCUMENT).items() if name not in FAMILY})
-        (clone.folder / "stages" / "averages" / "__init__.py").touch()
-        for number, edit in enumerate(re.findall(r"```diff\n(.*?)```", DOCUMENT.read_text(), re.S)):
-            (clone.folder / "edit.diff").write_text(edit)
-            done = subprocess.run(
-                ["git", "apply", "-C1", "edit.diff"], cwd=clone.folder, capture_output=True, text=True
-            )
-            assert done.returncode == 0, f"edit {number}: {done.stderr}"
-        (entry,) = re.findall(r"```yaml\n# dvc.yaml\n(.*?)```", DOCUMENT.read_text(), re.S)
-        with (clone.folder / "dvc.yaml").open("a") as file:
-            file.write(entry)
-        shutil.copytree(workspace.root / "data", clone.folder / "data")
-        return clone
 
     def stage(self, clone: Clone, *arguments: str) -> str:
         done = clone.run("python", "-m", "pipeline.stage", *arguments, LABELMINT_TRACKING="off")
