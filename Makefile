@@ -16,7 +16,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test coverage lint sbom docs bench lock ui clean
+.PHONY: help env repro test coverage chaos lint sbom docs bench lock ui clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ test: $(READY) ## run all tests
 
 coverage: $(READY) ## run all tests and show the lines that none of them runs
 	@$(BIN)/python -m pytest --cov=pipeline --cov=stages --cov-report=term-missing:skip-covered $(TESTS)
+
+chaos: $(READY) ## kill runs at random moments and break the machine under them, for hours; CHAOS="--help" shows its options
+	@$(BIN)/python -m tests.chaos.campaign $(CHAOS)
 
 lint: $(READY) ## check style and types, look for insecure code and for vulnerable dependencies (skipped offline)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

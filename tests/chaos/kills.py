@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -16,7 +17,7 @@ from tests.chaos.workspace import Workspace, differences, kill
 ALL, ONE = "all", "one"  # as when the power fails; or a single process, which leaves the others to cope
 
 
-def campaign(workspace: Workspace, wanted: dict[str, str], seconds: float, kills: int, signals: list[str], rng: random.Random, say=print) -> dict[str, Any]:  # fmt: skip
+def campaign(workspace: Workspace, wanted: dict[str, str], seconds: float, kills: int, signals: list[str], rng: random.Random, say=print, target: str = "") -> dict[str, Any]:  # fmt: skip
     """wanted: the outcome of an undisturbed run, which took `seconds`.
 
     Each attempt is hit after a random share of the time that a few stages take. When a run comes through, its outcome is compared and
@@ -28,7 +29,7 @@ def campaign(workspace: Workspace, wanted: dict[str, str], seconds: float, kills
         workspace.clear()
         while True:
             since = workspace.mark()
-            process = workspace.start("dvc", "repro")
+            process = workspace.start("dvc", "repro", *([target] if target else []))
             # Few long waits and many short ones, so that start-up and every stage are hit.
             wait = seconds * rng.random() ** 2 / 2 if sum(hits.values()) < kills else seconds * 20
             try:
@@ -66,10 +67,8 @@ def _hit(workspace: Workspace, process: subprocess.Popen[bytes], name: str, whom
 
 
 def _send(process: psutil.Process, number: int) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass
 
 
 def _role(process: psutil.Process) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -57,10 +57,12 @@ class Workspace(Clone):
         return found
 
     def outcome(self) -> dict[str, str]:
-        """{file: its content without times} of all measures and of the report's tables."""
-        files = sorted((self.folder / "data" / "metrics").glob("*.json"))
-        files += [self.folder / "reports" / name for name in ("results.csv", "summary.json")]
-        return {str(file.relative_to(self.folder)): timeless(file) for file in files}
+        """{file: its content without times, or its checksum} of all measures, the report's tables, weights and images, as far as they are there."""
+        data, reports = self.folder / "data", self.folder / "reports"
+        texts = [*data.glob("metrics/*.json"), *reports.glob("results.csv"), *reports.glob("summary.json")]
+        bytes_ = [*data.rglob("*.safetensors"), *data.rglob("*.npy")]
+        told = {file: timeless(file) for file in texts} | {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in bytes_}  # fmt: skip
+        return {str(file.relative_to(self.folder)): content for file, content in told.items()}
 
     def clear(self) -> None:
         """As a fresh clone, DVC's caches included; the environment stays."""
@@ -112,6 +114,3 @@ def until(condition, seconds: float, pause: float = 0.1) -> bool:
             return True
         time.sleep(pause)
     return False
-
-
-PYTHON = sys.executable

@@ -1,0 +1,99 @@
+"""`make chaos`: kills at random moments and every fault, over the whole default pipeline at tiny size; the record is JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.chaos import soak
+from tests.chaos.faults import FAULTS
+from tests.chaos.kills import campaign
+from tests.chaos.workspace import Workspace, kill
+
+
+def main(arguments: list[str]) -> int:
+    options = parse(arguments)
+    folder = Path(tempfile.mkdtemp(prefix="labelmint-chaos-"))
+    # A signal ends what was started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    workspace = Workspace(folder / "workspace", tuple(options.percents))
+    record = {"options": vars(options) | {"out": str(options.out)}, "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}", "date": time.strftime("%Y-%m-%d")}  # fmt: skip
+    passed = True
+    try:
+        began = time.monotonic()
+        if workspace.finish() != 0:
+            say(f"the undisturbed run failed; see {workspace.log}")
+            return 1
+        seconds, wanted = time.monotonic() - began, workspace.outcome()
+        record |= {"undisturbed_seconds": round(seconds, 1), "compared_files": len(wanted)}
+        say(f"undisturbed: {seconds:.0f} s, {len(wanted)} files to compare")
+        for name in options.faults:
+            began = time.monotonic()
+            verdict = FAULTS[name](workspace, wanted)
+            record.setdefault("faults", {})[name] = {**verdict, "seconds": round(time.monotonic() - began, 1)}
+            passed &= bool(verdict["ok"])
+            say(f"{name}: {'survived' if verdict['ok'] else 'NOT SURVIVED'}")
+            save(options.out, record, passed)
+        if options.kills:
+            rng = random.Random(options.seed)
+            found = campaign(workspace, wanted, seconds, options.kills, options.signals, rng, say)
+            passed &= not (found["differing"] or found["unclear"] or found["strays"])
+            record["kills"] = found
+            save(options.out, record, passed)
+        if options.soak:
+            record["soak"] = soak.runs(workspace, options.soak, say)
+            passed &= record["soak"]["ok"]
+            save(options.out, record, passed)
+        if options.load:
+            record["load"] = soak.load(workspace, options.images, options.callers, options.classes, options.arms, say)
+            passed &= record["load"]["ok"]
+        save(options.out, record, passed)
+        return 0 if passed else 1
+    finally:
+        kill(workspace.processes())
+        if passed and not options.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            say(f"kept: {folder}")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos OPTIONS=…", description=__doc__)
+    parser.add_argument("--kills", type=int, default=100, help="at random moments; 0: none")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
+    parser.add_argument("--signals", nargs="+", default=["KILL", "TERM", "INT"], choices=["KILL", "TERM", "INT"])
+    parser.add_argument("--percents", nargs="+", type=int, default=[50, 100], help="size: an arm each")
+    parser.add_argument("--faults", nargs="*", default=list(FAULTS), choices=list(FAULTS))
+    parser.add_argument("--soak", type=int, default=0, help="so many small pipeline runs in a row; 200 for a night")
+    parser.add_argument("--load", action="store_true", help="many callers, many classes and arms, many images")
+    parser.add_argument("--callers", type=int, default=32)
+    parser.add_argument("--images", type=int, default=200_000)
+    parser.add_argument("--classes", type=int, default=100)
+    parser.add_argument("--arms", type=int, default=40)
+    parser.add_argument("--out", type=Path, default=Path("docs/results/chaos.json"))
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the workspace, which is kept anyway when something failed"
+    )
+    return parser.parse_args(arguments)
+
+
+def save(path: Path, record: dict[str, object], passed: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**record, "passed": passed}, indent=1, default=str) + "\n")
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,93 @@
+"""The short form of `make chaos`: three stages, a few kills. The campaign itself is for a machine that has the time."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from pipeline.alone import alone
+from stages.prepare.errors import InputError
+from tests.chaos import campaign, kills
+from tests.chaos.faults import FAULTS
+from tests.chaos.workspace import Workspace, differences, timeless, until
+from tests.servers import surroundings
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> tuple[Workspace, dict[str, str], float]:
+    workspace = Workspace(tmp_path_factory.mktemp("chaos"), percents=(100,), tracking=False)
+    began = time.monotonic()
+    assert workspace.finish("dvc", "repro", "synthesize") == 0, workspace.said()[-3000:]
+    return workspace, workspace.outcome(), time.monotonic() - began
+
+
+@pytest.mark.slow
+class TestShort:
+    def test_kills_at_random_moments(self, undisturbed):
+        workspace, wanted, seconds = undisturbed
+        assert len(wanted) >= 8  # tensors of three splits, weights, images
+        found = kills.campaign(
+            workspace, wanted, seconds, 3, ["KILL", "TERM", "INT"], random.Random(1), target="synthesize"
+        )
+        assert sum(found["hits"].values()) == 3 and found["runs"] >= 1
+        assert not found["differing"] and not found["unclear"] and not found["strays"], found
+
+    def test_dvc_that_is_killed_takes_its_stage_and_its_workers_along(self, undisturbed):
+        workspace, wanted, _ = undisturbed
+        workspace.clear()
+        process = workspace.start("dvc", "repro", "prepare")
+        assert until(lambda: any("pipeline.stage" in each.cmdline() for each in workspace.processes()), 60)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert until(lambda: not workspace.processes(), 60), workspace.processes()
+
+    def test_a_second_run_leaves_with_a_line(self, tmp_path):
+        (tmp_path / ".dvc").mkdir()
+        with alone(tmp_path):
+            with (
+                pytest.raises(InputError, match="another run is at work in .*; wait for it, or stop it"),
+                alone(tmp_path),
+            ):
+                pass
+            command = ["python", "-m", "pipeline.alone", "echo", "ran"]
+            done = subprocess.run(command, cwd=tmp_path, env=surroundings(), capture_output=True, text=True)
+            assert (
+                done.returncode == 2 and done.stdout == "" and done.stderr.startswith("error: another run is at work")
+            )
+        done = subprocess.run(command, cwd=tmp_path, env=surroundings(), capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, "ran\n")
+
+
+def test_times_alone_are_left_out_of_the_comparison(tmp_path):
+    (tmp_path / "a.json").write_text('{"rows": [{"accuracy": 0.5, "seconds": 3}], "seconds": 1}')
+    (tmp_path / "a.csv").write_text("accuracy,seconds\n0.5,3\n")
+    assert timeless(tmp_path / "a.json") == '{"rows": [{"accuracy": 0.5}]}'
+    assert timeless(tmp_path / "a.csv") == "accuracy\n0.5"
+    assert differences({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == ["b", "c"]
+
+
+def test_options():
+    options = campaign.parse(["--kills", "200", "--seed", "7", "--signals", "KILL", "--faults", "disk_full"])
+    assert (options.kills, options.seed, options.signals, options.faults) == (200, 7, ["KILL"], ["disk_full"])
+    assert set(campaign.parse([]).faults) == set(FAULTS)
+
+
+def test_workers_of_a_killed_process_end(tmp_path):
+    """They would wait for their next job for ever."""
+    code = (
+        "import time\nfrom stages.prepare.workers import in_processes\nlist(in_processes(time.sleep, [0, 600, 600], 2))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], env=surroundings())
+    own = psutil.Process(process.pid)
+    assert until(lambda: len(own.children()) == 2, 30)
+    workers = own.children()
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    assert not psutil.wait_procs(workers, 30)[1]
