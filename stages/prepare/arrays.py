@@ -36,7 +36,7 @@ def prepared(dataset: Dataset, raw: Path = Path("data/raw")) -> Prepared:
         layout = Layout(Path(folder))
         layout.raw.parent.mkdir(parents=True)
         layout.raw.symlink_to(raw.resolve())
-        listener = NullTracker()  # type: ignore[abstract]  # mypy takes a protocol's empty methods for abstract ones
+        listener = NullTracker()
         run(Params(dataset, [100], [0], Compute()), layout, listener)
         (images, labels), (test_images, test_labels) = load_set(layout.tensors), load_set(layout.test_tensors)
         classes = load_json(layout.tensors / "dataset.json")["classes"]
