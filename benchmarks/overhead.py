@@ -1,6 +1,6 @@
 """What the flow costs over plain `dvc repro`, and what an idle schedule holds in memory.
 
-    python benchmarks/overhead.py [--repeats 1] [--tiny] [--keep DIR]
+    python benchmarks/overhead.py [--repeats 1] [--tiny] [--only WAY] [--keep DIR]
 
 Each run starts from a fresh copy of the project without results, on the default experiment (or, with --tiny, on a few images),
 both ways in turn: `dvc repro`; `labelmint run` without a server; `labelmint run` with the servers of `labelmint ui`, whose start
@@ -36,9 +36,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--tiny", action="store_true", help="a few images and steps, to see that it works")
     parser.add_argument("--idle-seconds", type=float, default=60.0)
+    parser.add_argument("--only", help="one of the flow's two ways, such as 'with a server', beside dvc repro")
     parser.add_argument("--keep", type=Path, help="folder for the copies, which are thrown away otherwise")
     options = parser.parse_args()
     seconds: dict[str, list[float]] = {"dvc repro": [], "without a server": [], "with a server": []}
+    if options.only:
+        seconds = {way: taken for way, taken in seconds.items() if way in ("dvc repro", options.only)}
     memory = 0
     for repeat in range(options.repeats):
         for way, taken in seconds.items():
