@@ -24,7 +24,10 @@ SIZE, SHOWN, EPOCHS = 16, 3, 2
 def faces(params, tmp_path_factory) -> tuple[settings.Params, Layout]:
     """Few drawn faces with two attributes."""
     data = replace(params.dataset, name="faces", attributes=ATTRIBUTES, image_size=SIZE, channels=3, images_per_class=80)  # fmt: skip
-    params, layout = replace(params, dataset=data), Layout(tmp_path_factory.mktemp("faces"))
+    params, layout = (
+        replace(params, dataset=data, generators=["attribute_cgan"]),
+        Layout(tmp_path_factory.mktemp("faces")),
+    )
     module = entry("prepare")
     module.run(select(module.Params, params, None), layout, NullTracker())
     return params, layout
@@ -69,7 +72,7 @@ def test_a_row_for_each_pattern_of_attributes(faces, name):
 def test_one_row_without_labels(faces):
     params, layout = faces
     families = params.families | {"dcgan": replace(params.families["dcgan"], labels="none")}
-    check(train(replace(params, families=families), layout, "dcgan"), "dcgan", 1)
+    check(train(replace(params, families=families, generators=["dcgan"]), layout, "dcgan"), "dcgan", 1)
 
 
 def test_no_family_is_left_out(params):
