@@ -56,7 +56,7 @@ def render(page: Page) -> str:
     environment.filters["number"] = lambda value: (
         "–" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     )
-    environment.filters["signed"] = lambda share: "–" if share is None else f"{100 * share:+.2f}"
+    environment.filters["signed"] = lambda share: "–" if share is None else f"{100 * share:+.2f}".replace("-", "−")
     environment.filters["whole"] = lambda value: f"{value:,}"
     style, script = ((_FOLDER / name).read_text() for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -45,7 +45,8 @@ def _cost(difference: Estimate) -> str:
 
 def _range(differences: Iterable[Estimate]) -> str:
     values = sorted(100 * each.value for each in differences)
-    return f"{values[0]:+.1f} to {values[-1]:+.1f}".replace("-", "−")
+    ends = dict.fromkeys(f"{value:+.1f}".replace("-", "−") for value in (values[0], values[-1]))
+    return " to ".join(ends)
 
 
 def _evidence(differences: Iterable[Estimate]) -> str:
