@@ -84,19 +84,25 @@ class _Ended(BaseException):
 
 
 def end_with_parent() -> None:
-    """SIGTERM to this process when the one that started it is gone, killed perhaps. Linux only; elsewhere it goes on."""
+    """SIGTERM to this process when the one that started it is gone, killed perhaps, also when it went before. Linux only; elsewhere
+    the process goes on."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if _orphaned():
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
-_at_work, _ending, _parent = False, False, 0
+def _orphaned() -> bool:
+    """An orphan gets another parent, which is of another session than those that a command starts."""
+    return os.getsid(os.getppid()) != os.getsid(0)
+
+
+_at_work, _ending = False, False
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    global _parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C too, and ends its workers
     signal.signal(signal.SIGTERM, _end)
-    _parent = os.getppid()
     end_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     if start is not None:
@@ -106,7 +112,7 @@ def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
 def _end(*_: object) -> None:
     """A process that died while it sends its result would leave the parent waiting for the rest: only jobs are cut short."""
     global _ending
-    if os.getppid() != _parent:  # nobody waits any more
+    if _orphaned():  # nobody waits any more
         os._exit(1)
     _ending = True
     if _at_work:
