@@ -97,10 +97,12 @@ def _orphaned() -> bool:
     return os.getsid(os.getppid()) != os.getsid(0)
 
 
-_at_work, _ending = False, False
+_at_work, _ending, _parent = False, False, 0
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    global _parent
+    _parent = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C too, and ends its workers
     signal.signal(signal.SIGTERM, _end)
     end_with_parent()
@@ -112,7 +114,7 @@ def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
 def _end(*_: object) -> None:
     """A process that died while it sends its result would leave the parent waiting for the rest: only jobs are cut short."""
     global _ending
-    if _orphaned():  # nobody waits any more
+    if os.getppid() != _parent or _orphaned():  # nobody waits any more
         os._exit(1)
     _ending = True
     if _at_work:
