@@ -49,8 +49,6 @@ def main(arguments: list[str]) -> int:
     )
     label = f"{stage} {arm_name}" if arm_name else stage
     signal.signal(signal.SIGTERM, _terminate)
-    if "DVC_STAGE" in os.environ:
-        end_with_parent()
     tracker: SpoolTracker | None = None
     status = "FAILED"
     try:
@@ -155,4 +153,6 @@ def _terminate(signum: int, frame: Any) -> None:
 
 
 if __name__ == "__main__":
+    if "DVC_STAGE" in os.environ:
+        end_with_parent()
     sys.exit(main(sys.argv[1:]))

@@ -84,9 +84,17 @@ class _Ended(BaseException):
 
 
 def end_with_parent() -> None:
-    """SIGTERM to this process when the one that started it is gone, killed perhaps. Linux only; elsewhere it goes on."""
+    """SIGTERM to this process when the one that started it is gone, killed perhaps, also when it went before. Linux only; elsewhere
+    the process goes on."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if _orphaned():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _orphaned() -> bool:
+    """An orphan gets another parent, which is of another session than those that a command starts."""
+    return os.getsid(os.getppid()) != os.getsid(0)
 
 
 _at_work, _ending, _parent = False, False, 0
@@ -94,9 +102,9 @@ _at_work, _ending, _parent = False, False, 0
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     global _parent
+    _parent = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C too, and ends its workers
     signal.signal(signal.SIGTERM, _end)
-    _parent = os.getppid()
     end_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     if start is not None:
@@ -106,7 +114,7 @@ def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
 def _end(*_: object) -> None:
     """A process that died while it sends its result would leave the parent waiting for the rest: only jobs are cut short."""
     global _ending
-    if os.getppid() != _parent:  # nobody waits any more
+    if os.getppid() != _parent or _orphaned():  # nobody waits any more
         os._exit(1)
     _ending = True
     if _at_work:
