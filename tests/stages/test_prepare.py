@@ -150,6 +150,13 @@ class TestDownload:
         for part in ("raw/a/x", "mirror/a/x", "404", "refused", download.MIRROR):
             assert part in str(error.value)
 
+    def test_only_http_is_fetched(self, tmp_path, monkeypatch):
+        (tmp_path / "x").write_text("a file of this machine")
+        monkeypatch.setenv(download.MIRROR, tmp_path.as_uri())
+        with pytest.raises(InputError, match="only http:// and https://"):
+            download.locate(["x"], tmp_path / "raw", [])
+        assert not (tmp_path / "raw" / "x").exists()
+
 
 class TestRun:
     def test_digits_are_all_there_and_apart(self, tmp_path):
