@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -19,6 +18,7 @@ from prefect.artifacts import (
 
 from pipeline import surroundings
 from pipeline.tracked_run import NAME, TrackedRun, results
+from stages.prepare.download import anonymous
 
 _SHOWN = (
     "generator",
@@ -65,8 +65,8 @@ def mlflow_address(root: Path) -> str:
     """Where MLflow's pages are: its server, or the one that `make ui` starts."""
     from pipeline.tracking.spool import tracking_uri
 
-    uri = urlsplit(tracking_uri(root))
-    if uri.scheme in ("http", "https"):  # a link is for all who see the page: no credentials in it
-        return urlunsplit((uri.scheme, uri.netloc.rpartition("@")[2], uri.path.rstrip("/"), "", ""))
+    uri = tracking_uri(root)
+    if uri.startswith("http"):
+        return anonymous(uri).rstrip("/")  # a link is for all who see the page: no credentials in it
     found = surroundings.running(root)
     return found.mlflow if found else "http://127.0.0.1:5000"

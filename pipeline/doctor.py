@@ -19,7 +19,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pipeline import params as settings
-from stages.prepare.download import public
+from stages.prepare.download import anonymous, public
 from stages.prepare.errors import InputError
 
 State = Literal["ok", "note", "problem"]
@@ -237,7 +237,7 @@ def servers(root: Path) -> Iterator[Finding]:
         shown = public(address) if "@" in address else address
         if urlsplit(address).scheme not in ("http", "https"):
             yield Finding(variable, "ok", shown)
-        elif _answers(address.rstrip("/") + path):
+        elif _answers(anonymous(address).rstrip("/") + path):
             yield Finding(variable, "ok", f"{shown} answers")
         else:
             yield Finding(variable, "note", f"{shown} does not answer; runs go on and keep their records", f"start it, or unset {variable}; later: labelmint sync")  # fmt: skip

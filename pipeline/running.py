@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import surroundings
 from pipeline.project import PARAMS_FILE
-from stages.prepare.download import public
+from stages.prepare.download import anonymous, public
 from stages.prepare.errors import InputError
 
 
@@ -78,5 +78,5 @@ def _reachable() -> None:
     import os
 
     address = os.environ.get("PREFECT_API_URL")
-    if address and not surroundings.answers(f"{address.rstrip('/')}/health", seconds=5):
+    if address and not surroundings.answers(f"{anonymous(address).rstrip('/')}/health", seconds=5):
         raise ConnectionError(f"no Prefect server answers at {public(address)}; start it, or unset PREFECT_API_URL")

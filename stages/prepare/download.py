@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from stages.prepare.errors import InputError, Unreachable
 from stages.prepare.tracker import say
@@ -62,6 +63,18 @@ def public(url: str) -> str:
     )
 
 
+def anonymous(url: str) -> str:
+    """The address without a name and password. urllib would take them for a part of the host, and ask the network for its name."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], *parts[2:]))
+
+
+def _credentials(url: str) -> dict[str, str]:
+    """The header that brings the name and password in an address to its server."""
+    user, found, _ = urlsplit(url).netloc.rpartition("@")
+    return {"Authorization": f"Basic {base64.b64encode(unquote(user).encode()).decode()}"} if found else {}
+
+
 def download(url: str, target: Path) -> Path:
     """Fetch `url` into `target`, going on where an earlier attempt was cut.
 
@@ -74,7 +87,8 @@ def download(url: str, target: Path) -> Path:
     part = target.with_name(target.name + ".part")
     for _ in range(_ATTEMPTS):
         have = part.stat().st_size if part.exists() else 0
-        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+        headers = _credentials(url) | ({"Range": f"bytes={have}-"} if have else {})
+        request = urllib.request.Request(anonymous(url), headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # nosec B310
                 resumed = have > 0 and response.status == 206

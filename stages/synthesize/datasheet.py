@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from stages.prepare.errors import InputError
 from stages.synthesize.orders import Order, Plan
 from stages.train_generators.archive import GeneratorArchive
 
@@ -78,7 +79,7 @@ def render(
         "",
         "## What is known of their worth",
         "",
-        *_measured(metrics),
+        *_told(metrics),
         "",
         "## Labels",
         "",
@@ -125,6 +126,16 @@ def _quoted(value: str | None) -> str:
 def _plain(text: object) -> str:
     """Words from elsewhere, such as class names, so that no viewer takes them for HTML or for links and code of Markdown."""
     return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(" ".join(str(text).split()), quote=False))
+
+
+def _told(metrics: Mapping[str, Any] | None) -> list[str]:
+    """Raises: InputError when the measures are not as `evaluate` writes them."""
+    try:
+        return _measured(metrics)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"the measures of this generator in data/metrics are damaged ({type(error).__name__}: {' '.join(str(error).split())[:120]}); delete them and run `dvc repro`"
+        ) from error
 
 
 def _measured(metrics: Mapping[str, Any] | None) -> list[str]:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from tests.chaos import soak
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, Verdict
 from tests.chaos.kills import campaign
 from tests.chaos.workspace import Workspace, kill
 
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     workspace = Workspace(folder / "workspace", tuple(options.percents))
     record = {"options": vars(options) | {"out": str(options.out)}, "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}", "date": time.strftime("%Y-%m-%d")}  # fmt: skip
-    passed = True
+    passed, finished = True, False
     try:
         began = time.monotonic()
         if workspace.finish() != 0:
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
         say(f"undisturbed: {seconds:.0f} s, {len(wanted)} files to compare")
         for name in options.faults:
             began = time.monotonic()
-            verdict = FAULTS[name](workspace, wanted)
+            verdict = survive(name, workspace, wanted)
             record.setdefault("faults", {})[name] = {**verdict, "seconds": round(time.monotonic() - began, 1)}
             passed &= bool(verdict["ok"])
             say(f"{name}: {'survived' if verdict['ok'] else 'NOT SURVIVED'}")
@@ -57,13 +57,23 @@ def main(arguments: list[str]) -> int:
             record["load"] = soak.load(workspace, options.images, options.callers, options.classes, options.arms, say)
             passed &= record["load"]["ok"]
         save(options.out, record, passed)
+        finished = True
         return 0 if passed else 1
     finally:
         kill(workspace.processes())
-        if passed and not options.keep:
+        if passed and finished and not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             say(f"kept: {folder}")
+
+
+def survive(name: str, workspace: Workspace, wanted: dict[str, str]) -> Verdict:
+    """One fault. What fails in trying it is a verdict too, and the others are tried all the same."""
+    try:
+        return FAULTS[name](workspace, wanted)
+    except Exception as error:
+        kill(workspace.processes())
+        return {"ok": False, "said": f"{type(error).__name__}: {error}"}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

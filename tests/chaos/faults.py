@@ -68,8 +68,10 @@ def _line(process: psutil.Process) -> list[str]:
 
 
 def _stages(workspace: Workspace) -> list[str]:
-    done = subprocess.run(["dvc", "repro", "--dry"], cwd=workspace.folder, env=workspace.environment(), capture_output=True, text=True, check=True)  # fmt: skip
-    return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+    """In the order of dvc.yaml, where what is needed comes first."""
+    command = ["dvc", "stage", "list", "--name-only"]
+    done = subprocess.run(command, cwd=workspace.folder, env=workspace.environment(), capture_output=True, text=True, check=True)  # fmt: skip
+    return done.stdout.split()
 
 
 def read_only(workspace: Workspace, wanted: dict[str, str]) -> Verdict:

@@ -186,6 +186,31 @@ class TestAddresses:
         assert said == "http://***@127.0.0.1:9/api failed with *** and ***"
         assert mlflow_address(tmp_path) == "http://127.0.0.1:9"
 
+    def test_a_password_is_sent_as_one_and_not_asked_of_the_network(self, tmp_path):
+        import http.server
+        import threading
+
+        from stages.prepare import download
+
+        asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append((self.headers["Host"], self.headers["Authorization"]))
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, *_: object) -> None: ...
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            place = f"127.0.0.1:{server.server_port}"
+            assert download.download(f"http://user:p%40ss@{place}/x", tmp_path / "x").read_bytes() == b"ok"
+            server.shutdown()
+        assert asked == [(place, "Basic dXNlcjpwQHNz")]
+
     def test_a_mirror_with_a_password(self, tmp_path, monkeypatch, capsys):
         from stages.prepare import download
         from stages.prepare.errors import Unreachable
