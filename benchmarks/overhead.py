@@ -2,7 +2,7 @@
 
     python benchmarks/overhead.py [--repeats 1] [--tiny] [--only WAY] [--keep DIR]
 
-Each run starts from a fresh copy of the project without results, on the default experiment (or, with --tiny, on a few images),
+Each run starts from a fresh copy of the project without results, on the default experiment (or, with --tiny, on as many stages of a few images),
 both ways in turn: `dvc repro`; `labelmint run` without a server; `labelmint run` with the servers of `labelmint ui`, whose start
 is not counted, since they stay. Times are from the command to its end. Then `labelmint serve` waits for a minute, and the
 resident memory of its process is read. --keep leaves the copies and `overhead.json` in a folder, to look at.
@@ -34,7 +34,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--tiny", action="store_true", help="a few images and steps, to see that it works")
+    parser.add_argument("--tiny", action="store_true", help="as many stages, each of a few images and steps")
     parser.add_argument("--idle-seconds", type=float, default=60.0)
     parser.add_argument("--only", help="one of the flow's two ways, such as 'with a server', beside dvc repro")
     parser.add_argument("--keep", type=Path, help="folder for the copies, which are thrown away otherwise")
@@ -48,6 +48,8 @@ def main() -> None:
             kept = options.keep / f"{way.replace(' ', '-')}-{repeat}" if options.keep else None
             with nullcontext(str(kept)) if kept else tempfile.TemporaryDirectory() as folder:
                 clone = Clone(Path(folder), shrink=options.tiny)
+                if options.tiny:
+                    clone.change(percents=[40, 60, 80, 100])  # as many stages as the default has
                 pages = Pages(clone.folder) if way == "with a server" else None
                 try:
                     command = ["dvc", "repro"] if way == "dvc repro" else ["labelmint", "run"]
