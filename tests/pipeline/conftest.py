@@ -18,7 +18,9 @@ def prefect(pages):
     """Prefect's client, and everything that is started in this process uses the same server."""
     os.environ.update(PREFECT_API_URL=f"{pages.prefect}/api", PREFECT_HOME=str(pages.root / "client"), DO_NOT_TRACK="1")
     from prefect.client.orchestration import get_client
+    from prefect.context import refresh_global_settings_context
 
+    refresh_global_settings_context()  # read when Prefect is imported, which an earlier test may have done
     with get_client(sync_client=True) as client:
         yield client
 

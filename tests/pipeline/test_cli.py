@@ -310,7 +310,7 @@ class TestManners:
         ("typed", "offered"),
         [
             ("labelmint ex", ["experiments"]),
-            ("labelmint use mnist_", ["mnist_quick", "mnist_report"]),
+            ("labelmint use mnist_", ["mnist_quick", "mnist_report", "mnist_report_small"]),
             ("labelmint run --experiment best_m", ["best_mnist"]),
             ("labelmint params training.e", ["training.ema_half_life", "training.epochs"]),
             ("labelmint sample dc", ["dcgan-40-0"]),
