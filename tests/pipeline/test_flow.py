@@ -112,9 +112,9 @@ class TestFailures:
         assert tiny.ran() == ["prepare", "train-40", "train-40"]
 
     def test_a_second_run_in_the_same_folder_is_refused(self, tiny, run):
-        from pipeline.flow import _alone
+        from pipeline.alone import alone
 
-        with _alone(tiny.root):
+        with alone(tiny.root):
             ended = run()
         assert ended.run.state.is_failed() and "another run is at work" in ended.run.state.message and not tiny.log()
 
