@@ -10,10 +10,8 @@ import bz2
 import errno
 import gzip
 import lzma
-import struct
 import tarfile
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,13 +19,11 @@ import numpy as np
 
 from stages.prepare.errors import InputError
 from stages.prepare.files import writing
-from stages.prepare.sources.storage import MOST_BYTES, TarImages, ZipImages
+from stages.prepare.sources.storage import DAMAGED, MOST_BYTES, TarImages, ZipImages
 
 _MOST_SWELLING = 200
 _FREE_BYTES = 1 << 30
 _CHUNK = 1 << 20
-# Whatever the standard library raises when it is fed bytes that are no archive, or a damaged one.
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, NotImplementedError, ValueError, OverflowError, struct.error, IndexError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class Member:
 def is_archive(path: Path) -> bool:
     try:
         return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
-    except (*_DAMAGED, OSError) as error:
+    except (*DAMAGED, OSError) as error:
         if not is_damage(error):
             raise
         return True  # a compressed tar, whose damage is told when it is listed
@@ -51,7 +47,7 @@ def is_archive(path: Path) -> bool:
 def is_damage(error: Exception) -> bool:
     """Whether what the standard library raised is about the bytes, and not about the disk that they come from."""
     # Some say so by an OSError: bz2 and gzip without a number, zip when a damaged offset leads to before the file.
-    return error.errno in (None, errno.EINVAL) if isinstance(error, OSError) else isinstance(error, _DAMAGED)
+    return error.errno in (None, errno.EINVAL) if isinstance(error, OSError) else isinstance(error, DAMAGED)
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ def list_members(path: Path, scratch: Path) -> Listing:
         if zipfile.is_zipfile(path):
             return _list_zip(path)
         return _list_tar(_plain_tar(path, scratch), path)
-    except (*_DAMAGED, OSError) as error:
+    except (*DAMAGED, OSError) as error:
         if not is_damage(error):
             raise
         raise InputError(f"{path}: damaged archive ({' '.join(str(error).split())[:120]}); fetch it again") from error
@@ -161,7 +157,7 @@ def unpack_zip_member(path: Path, member: str, target: Path) -> Path:
             while chunk := file.read(_CHUNK):
                 with writing(target):
                     out.write(chunk)
-    except (KeyError, *_DAMAGED, OSError) as error:
+    except (KeyError, *DAMAGED, OSError) as error:
         if not isinstance(error, KeyError) and not is_damage(error):
             raise
         raise InputError(

@@ -5,7 +5,13 @@ All but memory are read at random positions by several processes at once.
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import os
+import struct
+import tarfile
+import zipfile
+import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +23,8 @@ import numpy as np
 
 MOST_BYTES = 256 << 20
 """A larger file is no image for a network of at most 1,024 pixels."""
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, NotImplementedError, ValueError, OverflowError, struct.error, IndexError)  # fmt: skip
+"""Whatever the standard library raises when it is fed bytes that are no archive, or a damaged one."""
 
 
 class BadImage(Exception):
@@ -150,19 +158,14 @@ class ZipImages:
 
     @contextmanager
     def open(self) -> Iterator[Callable[[int], bytes]]:
-        import lzma
-        import struct
-        import zipfile
-        import zlib
-
-        damaged = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, OSError, struct.error)  # fmt: skip
         with zipfile.ZipFile(self.path) as archive:
 
             def read(index: int) -> bytes:
+                name = self.members[index]
                 try:
-                    with archive.open(self.members[index]) as member:
+                    with archive.open(name) as member:
                         content = member.read(MOST_BYTES + 1)  # a bomb declares little and gives much
-                except damaged as error:
+                except (*DAMAGED, RuntimeError, OSError) as error:  # RuntimeError: it is encrypted
                     raise BadImage(f"damaged in the archive ({' '.join(str(error).split())})") from error
                 return small_enough(content)
 
