@@ -234,7 +234,7 @@ def servers(root: Path) -> Iterator[Finding]:
         address = os.environ.get(variable)
         if not address:
             continue
-        shown = public(address) if "@" in address else address
+        shown = public(address)
         if urlsplit(address).scheme not in ("http", "https"):
             yield Finding(variable, "ok", shown)
         elif _answers(anonymous(address).rstrip("/") + path):

@@ -38,9 +38,8 @@ def tracking_uri(root: Path) -> str:
 
 
 def public_uri(root: Path) -> str:
-    """The same for messages and records: a sqlite file's path whole, any other address without its credentials."""
-    uri = tracking_uri(root)
-    return uri if uri.startswith("sqlite:") else public(uri)
+    """The same for messages and records, without credentials."""
+    return public(tracking_uri(root))
 
 
 def without_credentials(root: Path, error: BaseException) -> str:

@@ -52,11 +52,16 @@ def locate(names: Sequence[str], raw: Path, addresses: Sequence[str]) -> Path:
 
 
 def public(url: str) -> str:
-    """The address without a name and password, and without what follows a `?`, which may sign a request: for messages and records."""
+    """The address without a name and password, and without what follows a `?`, which may sign a request: for messages and records.
+
+    One that names no host, such as sqlite:////path, is a file's, and stays whole.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
         return "an address that cannot be read"
+    if not parts.netloc:
+        return url
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(
         (parts.scheme, f"***@{host}" if "@" in parts.netloc else host, parts.path, "***" if parts.query else "", "")
