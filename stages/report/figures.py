@@ -12,12 +12,12 @@ from markupsafe import Markup
 
 from stages.report.charts import Axis, Point, Series, interval_chart, legend, line_chart, number
 from stages.report.replicates import Row, by_source, estimate
+from stages.train_generators.params import COLLAPSED_BELOW
 
 SOURCES = ("real", "synthetic", "mixed")
 _LABELS = {"real": "real images only", "synthetic": "minted images only", "mixed": "real + minted"}
 _MARKERS = {"real": "circle", "synthetic": "square", "mixed": "triangle"}
 _SPREAD = 0.9  # percent between the points of neighbouring lines, so that their bars do not hide each other
-_COLLAPSED = 0.25  # diversity below which a generator counts as collapsed
 # Families whose discriminator answers with the logit of a probability; the others' answers are scores without a bound.
 _LOGISTIC = {"vanilla", "dcgan", "cgan", "acgan", "attribute_cgan", "fairness_gan"}
 
@@ -167,7 +167,7 @@ def training(table: list[dict[str, str]], family: str, most_points: int) -> list
         return [(name, form.format(column), colour) for name, form, colour in players]
 
     ailing = sorted({float(row["images_seen"]) for row in table if row["health"] != "ok"})
-    health = panel("Diversity", "spacing, minted ÷ real", [("diversity", "diversity", 2)], least=0, marks=[(1.0, "as real images"), (_COLLAPSED, "collapsed below")])  # fmt: skip
+    health = panel("Diversity", "spacing, minted ÷ real", [("diversity", "diversity", 2)], least=0, marks=[(1.0, "as real images"), (COLLAPSED_BELOW, "collapsed below")])  # fmt: skip
     if ailing:
         health = health[0], Chart(health[1].svg, health[1].legend + Markup(f'<p class="note">Some generator was unwell at {_listed(ailing)} images.</p>'))  # fmt: skip
     answers = (

@@ -23,24 +23,13 @@ def headline(rows: list[Row]) -> str:
         )
     if len(alone) == 1:
         ((generator, percent), only) = next(iter(alone.items()))
-        told = (
-            f"In place of the real images ({percent} % of the training data), those minted by {generator} {_cost(only)}"
-        )
-        more = [f"; added to them, they {_cost(each)}" for each in added.values()]
+        told = f"In place of the real images ({percent} % of the training data), those minted by {generator} {in_points(only, several=True)}"
+        more = [f"; added to them, they {in_points(each, several=True)}" for each in added.values()]
         return told + "".join(more) + "."
     told = f"In place of the same real images, minted ones change accuracy by {_range(alone.values())} points ({_evidence(alone.values())})"
     if added:
         told += f"; added to them, by {_range(added.values())} points ({_evidence(added.values())})"
     return told + "."
-
-
-def _cost(difference: Estimate) -> str:
-    """As in_points, of several images."""
-    size = f"{abs(100 * difference.value):.1f} ± {100 * difference.half:.1f} points of accuracy"
-    if difference.value == 0:
-        return f"change nothing (0.0 ± {100 * difference.half:.1f} points of accuracy)"
-    kind, verb = ("gain", "gain") if difference.value > 0 else ("loss", "cost")
-    return f"{verb} {size}" + ("" if difference.beyond_doubt else f", which is no evidence of a {kind}")
 
 
 def _range(differences: Iterable[Estimate]) -> str:
@@ -99,11 +88,12 @@ def _judged(generator: str, here: dict[str, list[Row]], minted: list[Row]) -> st
     return sentence
 
 
-def in_points(difference: Estimate) -> str:
-    """costs 0.8 ± 0.2 points, and whether that is evidence of anything."""
-    gains = difference.value > 0
-    size = f"{abs(100 * difference.value):.1f} ± {100 * difference.half:.1f} points"
+def in_points(difference: Estimate, several: bool = False) -> str:
+    """costs 0.8 ± 0.2 points, and whether that is evidence of anything. several: it is said of images, not of their set."""
+    size = f"{abs(100 * difference.value):.1f} ± {100 * difference.half:.1f} points" + several * " of accuracy"
+    ending = "" if several else "s"
     if difference.value == 0:
-        return f"changes nothing (0.0 ± {100 * difference.half:.1f} points)"
-    told = f"{'gains' if gains else 'costs'} {size}"
-    return told if difference.beyond_doubt else f"{told}: no evidence of a {'gain' if gains else 'loss'}"
+        return f"change{ending} nothing ({size})"
+    verb, kind = ("gain", "gain") if difference.value > 0 else ("cost", "loss")
+    doubt = "" if difference.beyond_doubt else f"{', which is' if several else ':'} no evidence of a {kind}"
+    return f"{verb}{ending} {size}{doubt}"

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional as F
 
+from stages.train_generators.params import COLLAPSED_BELOW
+
 OK, NOT_FINITE, COLLAPSED, SATURATED, VANISHING = "ok", "not finite", "collapsed", "saturated", "vanishing gradient"
 
 LOOKED_AT = 64
 """Images of each kind that diversity is measured on."""
 
 _THUMBNAIL = 8
-_COLLAPSED_BELOW = 0.25
 _ALWAYS_RIGHT = 0.995
 _VANISHED = 1e-3
 _PATIENCE = 3
@@ -54,7 +55,7 @@ class Monitor:
         diversity = spacing(images) / max(self.real_spacing, 1e-6)
         if not all(math.isfinite(value) for value in row.values()):
             self.last = NOT_FINITE
-        elif diversity < _COLLAPSED_BELOW:
+        elif diversity < COLLAPSED_BELOW:
             self.last = COLLAPSED
         elif self.saturates and min(row["d_acc_real"], row["d_acc_fake"]) > _ALWAYS_RIGHT:
             self.last = SATURATED

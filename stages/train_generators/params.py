@@ -10,6 +10,9 @@ from stages.prepare.params import within
 
 Activation = Literal["relu", "leaky_relu", "selu"]
 
+COLLAPSED_BELOW = 0.25
+"""Diversity of minted images, that of real ones being 1, below which a generator counts as collapsed."""
+
 
 def _same_length(owner: str, **lists: list[int]) -> None:
     lengths = {name: len(values) for name, values in lists.items()}
