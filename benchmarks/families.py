@@ -27,8 +27,6 @@ _RATE = {"generator_optimizer": {"learning_rate": 1e-3}, "discriminator_optimize
 _PER_CLASS = {"generator": {"dense_filters": 48, "filters": [24]}, "discriminator": {"filters": [24, 48]}}
 _OF_ALL = {"generator": {"dense_filters": 96, "filters": [48]}, "discriminator": {"filters": [48, 96]}}
 _UNTRAINED = " after one step"
-_LONGER = {"twice the steps": 2, "ten times the steps": 10}
-"""Endings of titles of what needs more than the budget."""
 
 
 def _told(generator: str, discriminator: str, **more: Any) -> dict[str, Any]:
@@ -39,24 +37,25 @@ def _told(generator: str, discriminator: str, **more: Any) -> dict[str, Any]:
     return settings
 
 
-DIGITS: dict[str, tuple[str, dict[str, Any]]] = {
-    "vanilla, perceptrons, per class": ("vanilla", {}),
-    "vanilla, perceptrons, all classes, no labels": ("vanilla", {"labels": "none"}),
-    "vanilla, perceptrons, all classes, no labels, ten times the steps": ("vanilla", {"labels": "none", "generator_optimizer": {"learning_rate": 2e-4}, "discriminator_optimizer": {"learning_rate": 2e-4}}),
-    "vanilla, convolutions, per class": ("vanilla", {**_PER_CLASS, "generator": {"kind": "conv", "units": [], **_PER_CLASS["generator"]}, "discriminator": {"kind": "conv", "block_dropout": 0.0, **_PER_CLASS["discriminator"]}}),
-    "dcgan, per class": ("dcgan", {**_RATE, **_PER_CLASS}),
-    "dcgan, all classes, no labels": ("dcgan", {**_RATE, **_OF_ALL, "labels": "none"}),
-    "wgan, per class": ("wgan", _PER_CLASS),
-    "wgan, all classes, no labels": ("wgan", {**_OF_ALL, "labels": "none"}),
-    "wgan_gp, per class": ("wgan_gp", {**_RATE, **_PER_CLASS, "generator_optimizer": {"learning_rate": 1e-3, "beta1": 0.0, "beta2": 0.9}, "discriminator_optimizer": {"learning_rate": 1e-3, "beta1": 0.0, "beta2": 0.9}}),
-    "r3gan, per class": ("r3gan", {**_RATE, **_PER_CLASS}),
-    "cgan, beside the latent and as maps": ("cgan", {**_RATE, **_told("concat", "channel")}),
-    "cgan, as one channel each": ("cgan", {**_RATE, **_told("channel", "channel", g={"embedding": 10}, d={"embedding": 10})}),
-    "cgan, trunk and merge": ("cgan", {**_RATE, **_told("concat", "merge", g={"embedding": 10}, d={"embedding": 10, "units": [64, 64]})}),
-    "acgan": ("acgan", {**_RATE, **_told("concat", "auxiliary")}),
-    "projection_cgan": ("projection_cgan", {**_RATE, **_told("batch_norm", "projection")}),
-    "wgan_gp, conditional": ("wgan_gp", {**_RATE, "labels": "conditional", **_told("batch_norm", "projection")}),
-    "r3gan, conditional": ("r3gan", {**_RATE, "labels": "conditional", **_told("concat", "projection")}),
+# title -> steps, in budgets of a class's generator; family; what is laid over the settings
+DIGITS: dict[str, tuple[int, str, dict[str, Any]]] = {
+    "vanilla, perceptrons, per class": (1, "vanilla", {}),
+    "vanilla, perceptrons, all classes, no labels": (10, "vanilla", {"labels": "none"}),
+    "vanilla, perceptrons, all classes, no labels, ten times the steps": (100, "vanilla", {"labels": "none", "generator_optimizer": {"learning_rate": 2e-4}, "discriminator_optimizer": {"learning_rate": 2e-4}}),
+    "vanilla, convolutions, per class": (1, "vanilla", {**_PER_CLASS, "generator": {"kind": "conv", "units": [], **_PER_CLASS["generator"]}, "discriminator": {"kind": "conv", "block_dropout": 0.0, **_PER_CLASS["discriminator"]}}),
+    "dcgan, per class": (1, "dcgan", {**_RATE, **_PER_CLASS}),
+    "dcgan, all classes, no labels": (10, "dcgan", {**_RATE, **_OF_ALL, "labels": "none"}),
+    "wgan, per class": (1, "wgan", _PER_CLASS),
+    "wgan, all classes, no labels": (10, "wgan", {**_OF_ALL, "labels": "none"}),
+    "wgan_gp, per class": (1, "wgan_gp", {**_RATE, **_PER_CLASS, "generator_optimizer": {"learning_rate": 1e-3, "beta1": 0.0, "beta2": 0.9}, "discriminator_optimizer": {"learning_rate": 1e-3, "beta1": 0.0, "beta2": 0.9}}),
+    "r3gan, per class": (1, "r3gan", {**_RATE, **_PER_CLASS}),
+    "cgan, beside the latent and as maps": (10, "cgan", {**_RATE, **_told("concat", "channel")}),
+    "cgan, as one channel each": (10, "cgan", {**_RATE, **_told("channel", "channel", g={"embedding": 10}, d={"embedding": 10})}),
+    "cgan, trunk and merge": (10, "cgan", {**_RATE, **_told("concat", "merge", g={"embedding": 10}, d={"embedding": 10, "units": [64, 64]})}),
+    "acgan": (10, "acgan", {**_RATE, **_told("concat", "auxiliary")}),
+    "projection_cgan": (10, "projection_cgan", {**_RATE, **_told("batch_norm", "projection")}),
+    "wgan_gp, conditional": (10, "wgan_gp", {**_RATE, "labels": "conditional", **_told("batch_norm", "projection")}),
+    "r3gan, conditional": (10, "r3gan", {**_RATE, "labels": "conditional", **_told("concat", "projection")}),
 }  # fmt: skip
 
 _RESNET = {"generator": {"kind": "resnet", "units": [64], "dense_filters": 48, "filters": [32, 24, 16]}, "discriminator": {"kind": "resnet", "filters": [16, 24, 32]}}  # fmt: skip
@@ -68,31 +67,28 @@ def _fair(kind: str, generator: str, discriminator: str) -> tuple[str, dict[str,
     return "fairness_gan", {"fairness": kind, **networks}
 
 
-FACES: dict[str, tuple[str, list[str], dict[str, Any]]] = {
-    "attribute_cgan, branches": ("attribute_cgan", ["Black_Hair", "Male", "Oval_Face", "Smiling", "Young"], {
+# The same, and the attributes.
+FACES: dict[str, tuple[int, str, list[str], dict[str, Any]]] = {
+    "attribute_cgan, branches": (10, "attribute_cgan", ["Black_Hair", "Male", "Oval_Face", "Smiling", "Young"], {
         **_RATE,
         "generator": {"dense_filters": 64, "filters": [64, 32], "kernels": [4, 4, 4], "strides": [2, 2, 2], "condition": "branch", "embedding": 32},
         "discriminator": {"filters": [32, 64, 96], "kernels": [4, 4, 4], "strides": [2, 2, 2], "condition": "channel"},
     }),
-    "acgan, attributes": ("acgan", ["Black_Hair", "Male", "Oval_Face", "Smiling", "Young"], {
+    "acgan, attributes": (10, "acgan", ["Black_Hair", "Male", "Oval_Face", "Smiling", "Young"], {
         **_RATE, "labels": "multi_hot",
         "generator": {"dense_filters": 64, "filters": [64, 32], "kernels": [4, 4, 4], "strides": [2, 2, 2], "condition": "concat"},
         "discriminator": {"filters": [32, 64, 96], "kernels": [4, 4, 4], "strides": [2, 2, 2], "condition": "auxiliary"},
     }),
 }  # fmt: skip
-for title, kind, *conditions in (
-    ("demographic parity, conditional BN and projection", "demographic_parity", "batch_norm", "projection"),
-    ("demographic parity, plain BN and concatenation", "demographic_parity", "product", "channel"),
-    (
-        "demographic parity, conditional BN and projection, twice the steps",
-        "demographic_parity",
-        "batch_norm",
-        "projection",
-    ),
-    ("equality of opportunity, conditional BN and projection", "equality_of_opportunity", "batch_norm", "projection"),
-):
-    family, changes = _fair(kind, *conditions)
-    FACES[f"fairness_gan, {title}"] = (family, ["Male", "Attractive"], changes)
+# Residual blocks compute eight times as much per image, hence half the steps.
+for title, times, *kind in (
+    ("demographic parity, conditional BN and projection", 5, "demographic_parity", "batch_norm", "projection"),
+    ("demographic parity, plain BN and concatenation", 5, "demographic_parity", "product", "channel"),
+    ("demographic parity, conditional BN and projection, twice the steps", 10, "demographic_parity", "batch_norm", "projection"),
+    ("equality of opportunity, conditional BN and projection", 5, "equality_of_opportunity", "batch_norm", "projection"),
+):  # fmt: skip
+    family, changes = _fair(*kind)
+    FACES[f"fairness_gan, {title}"] = (times, family, ["Male", "Attractive"], changes)
 
 _MEASURES = {
     "classifier": {"network": "small_cnn", "steps": 400, "checks": 2, "learning_rate": 2e-3, "augmentation": {"rotation": 10.0, "shift": 0.08, "scale": 0.1, "shear": 0.1, "blur": 0.8, "contrast": 0.2, "noise": 0.1}},
@@ -103,9 +99,8 @@ _MEASURES = {
 def of_digits(steps: int) -> tuple[dict[str, Any], list[Subject]]:
     base = {"dataset": {"name": "mnist", "image_size": 28}, "training": {"epochs": 8, "translation": 0.11}, "synthesis": {"images_per_class": 1000}, **_MEASURES}  # fmt: skip
     subjects = []
-    for title, (family, changes) in DIGITS.items():
-        count = steps if changes.get("labels", "per_class") == "per_class" and "per class" in title else 10 * steps
-        subjects += _pair(title, family, base, changes, count)
+    for title, (times, family, changes) in DIGITS.items():
+        subjects += _pair(title, family, base, changes, times * steps)
     return base, subjects
 
 
@@ -114,16 +109,14 @@ def of_faces(attributes: list[str], steps: int) -> tuple[dict[str, Any], list[Su
     fair = {"metrics": {"protected": "Male", "outcome": "Attractive"}} if "Attractive" in attributes else {}
     base = {"generators": [], "dataset": data, **fair, "training": {"epochs": 8, "translation": 0.0}, "synthesis": {"images_per_class": 1000}, **_MEASURES}  # fmt: skip
     subjects = []
-    for title, (family, own, changes) in FACES.items():
+    for title, (times, family, own, changes) in FACES.items():
         if own == attributes:
-            # Residual blocks compute eight times as much per image.
-            subjects += _pair(title, family, base, changes, (5 if family == "fairness_gan" else 10) * steps)
+            subjects += _pair(title, family, base, changes, times * steps)
     return base, subjects
 
 
 def _pair(title: str, family: str, base: dict[str, Any], changes: dict[str, Any], steps: int) -> list[Subject]:
     """A family trained, and as good as untrained."""
-    steps *= next((times for ending, times in _LONGER.items() if title.endswith(ending)), 1)
     training = {"training": {"images_per_epoch": 64 * steps // 8}}
     one_step = {"training": {"epochs": 1, "images_per_epoch": 1, "batch_size": 64, "restarts": 0}, "classifier": {"steps": 4}}  # fmt: skip
     arm, laid = Arm(family, 100, 0), (base, {"families": {family: changes}})
@@ -152,7 +145,7 @@ def main() -> None:
 
 def _attributes() -> list[list[str]]:
     kinds: list[list[str]] = []
-    for _, names, _ in FACES.values():
+    for _, _, names, _ in FACES.values():
         kinds += [names] if names not in kinds else []
     return kinds
 
