@@ -47,9 +47,10 @@ def sole(root: Path, name: str) -> Iterator[None]:
     saving when DVC starts the next one. Raises: InputError when it does not end in time.
     """
     folder = root / ".dvc" / "tmp"
-    if (
-        not folder.is_dir() or os.environ.get("RANK", "0") != "0"
-    ):  # without DVC; and one for all of torchrun's processes
+    of_many = (
+        os.environ.get("RANK", "0") != "0"
+    )  # torchrun starts several processes for one stage, of which one holds the lock
+    if of_many or not folder.is_dir():
         yield
         return
     with (folder / f"labelmint-{name}.lock").open("a") as file:

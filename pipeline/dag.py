@@ -77,9 +77,8 @@ def fingerprints(root: Path) -> dict[str, str]:
         text = (root / "dvc.lock").read_text()
     except FileNotFoundError:
         return {}
-    loader = getattr(
-        yaml, "CSafeLoader", yaml.SafeLoader
-    )  # of C where PyYAML was built with it; plain data only, either way
+    # In C where PyYAML was built with it; plain data only, either way.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     content = yaml.load(text, loader)  # nosec B506
     return {
         name: hashlib.sha256(json.dumps(entry, sort_keys=True, default=str).encode()).hexdigest()

@@ -43,10 +43,8 @@ def main(arguments: list[str]) -> int:
     if not 1 <= len(arguments) <= 2:
         print("usage: python -m pipeline.stage STAGE [ARM], such as train_generators dcgan-40-0", file=sys.stderr)
         return 2
-    stage, arm_name = (
-        arguments[0],
-        arguments[1] if len(arguments) == 2 else arm_of(os.environ.get("DVC_STAGE", ""), arguments[0]),
-    )
+    stage = arguments[0]
+    arm_name = arguments[1] if len(arguments) == 2 else arm_of(os.environ.get("DVC_STAGE", ""), stage)
     label = f"{stage} {arm_name}" if arm_name else stage
     signal.signal(signal.SIGTERM, _terminate)
     tracker: SpoolTracker | None = None

@@ -6,7 +6,9 @@ import gzip
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from stages.prepare.files import load_json
 from stages.prepare.layout import Arm
 from stages.prepare.params import Dataset
 from stages.prepare.sources import archives, huggingface, idx, imagefolder, imagenet32
+from stages.prepare.sources.source import Source
 from stages.prepare.sources.storage import BadImage
 from stages.prepare.tensors import load_set, save_set
 from stages.synthesize import datasheet, published
@@ -34,9 +37,18 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("files")
 
 
-IMAGES = (
-    b"\x00\x00\x08\x03" + np.array([6, 4, 4], ">u4").tobytes() + bytes(range(96))
-)  # an idx of six images of four by four
+def read_all(source: Source, whole: Callable[[Any], bool]) -> None:
+    """Every image is whole, or is called bad in one line."""
+    with source.images.open() as read:
+        for index in range(len(source.labels)):
+            try:
+                assert whole(read(index))
+            except BadImage as error:
+                assert "\n" not in str(error)
+
+
+# An idx of six images of four by four.
+IMAGES = b"\x00\x00\x08\x03" + np.array([6, 4, 4], ">u4").tobytes() + bytes(range(96))
 
 
 @bounded
@@ -72,12 +84,7 @@ def test_archives(folder, kind, data):
         source = imagefolder.read_from(path, "mine", folder / "scratch")
     except InputError as error:
         return one_line(error)
-    with source.images.open() as read:
-        for index in range(len(source.labels)):
-            try:
-                assert isinstance(read(index), bytes)
-            except BadImage as error:
-                assert "\n" not in str(error)
+    read_all(source, lambda content: isinstance(content, bytes))
 
 
 def test_archives_unspoiled(folder):
@@ -101,12 +108,7 @@ def test_npz(folder, data):
         source = imagenet32.read(Dataset(name="imagenet32", image_size=32, channels=3), folder, folder / "scratch")
     except InputError as error:
         return one_line(error)
-    with source.images.open() as read:
-        for index in range(len(source.labels)):
-            try:
-                assert read(index).shape == (32, 32, 3)
-            except BadImage as error:
-                assert "\n" not in str(error)
+    read_all(source, lambda image: image.shape == (32, 32, 3))
 
 
 FEATURES = {"info": {"features": {"image": {"_type": "Image"}, "label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}  # fmt: skip
@@ -115,7 +117,7 @@ FEATURES = {"info": {"features": {"image": {"_type": "Image"}, "label": {"names"
 @bounded
 @given(data=st.data(), metadata=st.booleans())
 def test_parquet(folder, data, metadata):
-    pa = pytest.importorskip("pyarrow")
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     place = folder / "tables"
@@ -131,13 +133,7 @@ def test_parquet(folder, data, metadata):
     (place / "train.parquet").write_bytes(content)
     dataset = Dataset(name="mine", format="huggingface", path=str(place), channels=3)
     try:
-        source = huggingface.read(dataset, folder, folder / "scratch")
-        with source.images.open() as read:
-            for index in range(len(source.labels)):
-                try:
-                    assert isinstance(read(index), bytes)
-                except BadImage as error:
-                    assert "\n" not in str(error)
+        read_all(huggingface.read(dataset, folder, folder / "scratch"), lambda content: isinstance(content, bytes))
     except InputError as error:
         one_line(error)
 
