@@ -12,7 +12,7 @@ import pytest
 
 from tests.pipeline.flow_runs import Ended, complete
 from tests.pipeline.tiny_project import alive
-from tests.servers import surroundings, until
+from tests.servers import free_port, surroundings, until
 
 pytestmark = pytest.mark.slow
 
@@ -86,7 +86,7 @@ class TestUi:
         for name in ("params.yaml", "dvc.yaml"):
             (elsewhere / name).touch()
         port = pages.mlflow.rpartition(":")[2]
-        taken = self.ui(elsewhere, "--prefect-port", "0", "--mlflow-port", port)
+        taken = self.ui(elsewhere, "--prefect-port", str(free_port()), "--mlflow-port", port)
         for name in ("params.yaml", "dvc.yaml"):
             (elsewhere / name).unlink()
         assert taken.returncode == 2 and taken.stderr.count("\n") == 1

@@ -97,12 +97,15 @@ def test_from_import_to_minted_images(tmp_path):
     )
     ran = clone.repro("synthesize")
     assert ran == ["prepare", "train_generators@dcgan-100-0", "synthesize@dcgan-100-0"]
-    # Settings that somebody handed over, run by DVC alone. `prepare` does not depend on them, so their stage comes first.
+    # Settings that somebody handed over, with a file for each family, so that DVC comes to its command.
+    families = clone.folder / "stages" / "train_generators" / "families"
     family = YAML(typ="safe").load((clone.folder / "params.yaml").read_text())["families"]["dcgan"]
     for name in COMMANDS[:3]:
+        shutil.copy(families / "dcgan.py", families / f"{name}.py")
         clone.change(generators=[name], families={name: family})
-        done = clone.run("dvc", "repro", "synthesize")
-        assert done.returncode != 0 and f"families: '{name}' must be small letters" in done.stderr, done.stderr
+        for command in (("labelmint", "check"), ("dvc", "repro", "synthesize")):
+            done = clone.run(*command)
+            assert done.returncode != 0 and f"families: '{COMMANDS[0]}' must be small letters" in done.stderr, done.stderr
     assert not list(tmp_path.rglob("sprung*"))
 
 
