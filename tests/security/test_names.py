@@ -105,7 +105,9 @@ def test_from_import_to_minted_images(tmp_path):
         clone.change(generators=[name], families={name: family})
         for command in (("labelmint", "check"), ("dvc", "repro", "synthesize")):
             done = clone.run(*command)
-            assert done.returncode != 0 and f"families: '{COMMANDS[0]}' must be small letters" in done.stderr, done.stderr
+            assert done.returncode != 0 and f"families: '{COMMANDS[0]}' must be small letters" in done.stderr, (
+                done.stderr
+            )
     assert not list(tmp_path.rglob("sprung*"))
 
 
