@@ -24,16 +24,17 @@ help: ## show this list
 env: $(READY) ## create the environment in .venv from requirements.lock
 
 # With UV_TORCH_BACKEND=cpu the locked versions are installed from PyTorch's own index, without CUDA and without hashes,
-# since that index serves other builds than those the lock's hashes name.
+# since that index serves other builds than those the lock's hashes name. Bytecode is made here once: where
+# PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would compile torch and Prefect anew.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 ifeq ($(UV_TORCH_BACKEND),)
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --compile-bytecode requirements.lock
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 else
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-verify-hashes --constraint requirements.lock --editable '.[dev]'
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode --no-verify-hashes --constraint requirements.lock --editable '.[dev]'
 endif
 	@touch $@
 
