@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import surroundings
+from pipeline import servers, surroundings
 from pipeline.project import PARAMS_FILE
 from stages.prepare.download import anonymous, public
 from stages.prepare.errors import InputError
@@ -16,10 +16,20 @@ def run_once(root: Path, parameters: dict[str, Any]) -> str:
     """Returns: how it ended, in a sentence. Raises: InputError; RuntimeError when a stage failed; KeyboardInterrupt."""
     check(root, parameters)
     surroundings.prepare(root)
-    _reachable()
+    server = None
+    if surroundings.has_server():
+        _reachable()
+    else:
+        server = servers.Temporary(root)
+    import dvc.repo  # noqa: F401  # the flow needs it; here, the server comes up meanwhile
+
     from pipeline.flow import pipeline, terminate_like_ctrl_c
+    from pipeline.stage_task import dvc_of
 
     terminate_like_ctrl_c()
+    dvc_of(root)
+    if server:
+        server.wait()
     state = pipeline(**parameters, return_state=True)
     if state.is_completed():
         return state.message or ""

@@ -1,7 +1,9 @@
-"""`labelmint ui`: Prefect's and MLflow's servers with their state in the project, on the loopback interface unless told otherwise."""
+"""Prefect's and MLflow's servers with their state in the project, on the loopback interface unless told otherwise: for `labelmint ui`,
+and Prefect's for one run that finds none."""
 
 from __future__ import annotations
 
+import atexit
 import errno
 import ipaddress
 import os
@@ -72,6 +74,29 @@ def serve(root: Path, prefect_port: int, mlflow_port: int, say: Callable[[str], 
     say("stopped")
 
 
+class Temporary:
+    """A Prefect server without pages for a run that finds no other, from its making until this process ends.
+
+    Prefect would start one itself, but only after it has imported the server's code here too. This one comes up while this process
+    imports what it needs, and ends with it also when it is killed. Make it before Prefect is imported: $PREFECT_API_URL names it.
+    """
+
+    def __init__(self, root: Path):
+        with socket.socket() as trial:
+            trial.bind((HOST, 0))
+            port = trial.getsockname()[1]
+        command = [sys.executable, "-m", "pipeline.temporary_server", HOST, str(port)]
+        self._running = _Running(root, Server("Prefect", HOST, port, "", "/api/health", command, {}))
+        # Called last, since it is registered first: Prefect sends what it has left when the interpreter ends.
+        atexit.register(self._running.__exit__)
+        os.environ["PREFECT_API_URL"] = f"{self._running.server.address}/api"
+        os.environ["PREFECT_UI_URL"] = ""  # or Prefect would print where its pages are, which there are none of
+
+    def wait(self) -> None:
+        """Until it serves. Raises: RuntimeError when it does not come up."""
+        self._running.wait_until_it_serves()
+
+
 class _Running:
     """One server process, stopped at the end of the block."""
 
@@ -86,7 +111,7 @@ class _Running:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # it is stopped here, whole, and not by the terminal
+                process_group=0,  # it is stopped here, whole, and not by the terminal
             )
 
     def __enter__(self) -> _Running:
@@ -105,7 +130,7 @@ class _Running:
             self.check()
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.server.name} did not come up within {_START_SECONDS:.0f} s; see {self.log}")
-            time.sleep(0.3)
+            time.sleep(0.1)
 
     def check(self) -> None:
         if self.process.poll() is not None:

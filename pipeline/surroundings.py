@@ -36,7 +36,6 @@ def prepare(root: Path, server: bool = True) -> None:
         ("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
         ("PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT", "false"),
         ("PREFECT_LOGGING_TO_API_MAX_LOG_SIZE", "20000"),
-        ("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120"),
     ):
         os.environ.setdefault(name, value)
     if server and "PREFECT_API_URL" not in os.environ and (found := running(root)):
@@ -44,7 +43,7 @@ def prepare(root: Path, server: bool = True) -> None:
 
 
 def has_server() -> bool:
-    """Whether runs are told to a Prefect server that outlives them."""
+    """Whether there is a Prefect server to tell runs to."""
     return bool(os.environ.get("PREFECT_API_URL"))
 
 
