@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline import dag
@@ -212,13 +213,32 @@ class TestStopping:
 
 
 def test_without_a_server(tmp_path, pages):
-    """Prefect starts one for the run and ends it; its record stays in the project."""
+    """The run starts one and ends it, or it ends with a run that is killed; its record stays in the project."""
     tiny = TinyProject(tmp_path / "tiny")
     _copy_tables(pages.root / ".servers/prefect/prefect.db", tiny.root / ".servers/prefect/prefect.db")
     done = tiny.labelmint("run", "train@40", LABELMINT_TRACKING="off")
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "2 ran", done.stderr[-2000:]
     with sqlite3.connect(tiny.root / ".servers/prefect/prefect.db") as database:
         assert {name for (name,) in database.execute("select name from task_run")} >= {"prepare", "train@40"}
+    assert not _temporary_servers(tiny.root)
+    assert "View at" not in done.stderr, "there are no pages"
+
+    tiny.tell("train-60", "slow")
+    process = tiny.start("run", "train@60", LABELMINT_TRACKING="off")
+    until(lambda: tiny.pids("train-60"))
+    assert len(_temporary_servers(tiny.root)) == 1
+    process.kill()
+    process.communicate()
+    until(lambda: not _temporary_servers(tiny.root), 30)
+    until(lambda: not any(alive(pid) for pid in tiny.pids("train-60")), 30)
+
+
+def _temporary_servers(root: Path) -> list[psutil.Process]:
+    return [
+        each
+        for each in psutil.process_iter(["cmdline", "cwd"])
+        if "pipeline.temporary_server" in (each.info["cmdline"] or []) and each.info["cwd"] == str(root)
+    ]
 
 
 def _copy_tables(source: Path, target: Path) -> None:
