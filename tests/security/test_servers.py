@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -19,6 +21,7 @@ from pipeline.tracking.ship import waiting
 from stages.prepare.download import public
 from tests.conftest import ROOT
 from tests.pipeline.tiny_project import TinyProject
+from tests.security.closed_network import PROBE
 from tests.servers import Pages, until
 
 WATCH = Path(__file__).parent / "watch"
@@ -127,6 +130,19 @@ class TestRun:
 
     def test_credentials_reach_mlflow_all_the_same(self, run):
         assert run.said.count(run.pages.mlflow.split("://")[1]) and "shipped to" in run.said
+
+
+@pytest.mark.slow
+def test_nothing_leaves_a_machine_whose_network_is_closed(tmp_path):
+    """Whatever sends it: not only Python, which the watch above sees."""
+    closed = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if not shutil.which("unshare") or subprocess.run([*closed, "test", "-w", "/dev/net/tun"], capture_output=True).returncode:  # fmt: skip
+        pytest.skip("no network of its own to be had here: unshare --net, /dev/net/tun")
+    command = [*closed, sys.executable, "-m", "tests.security.closed_network", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert "6 ran" in told["said"] and told["sent"] == [PROBE], told
 
 
 def test_the_watch_sees_an_attempt(tmp_path):
