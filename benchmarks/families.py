@@ -86,6 +86,7 @@ for title, times, *kind in (
     ("demographic parity, plain BN and concatenation", 5, "demographic_parity", "product", "channel"),
     ("demographic parity, conditional BN and projection, twice the steps", 10, "demographic_parity", "batch_norm", "projection"),
     ("equality of opportunity, conditional BN and projection", 5, "equality_of_opportunity", "batch_norm", "projection"),
+    ("equality of opportunity, conditional BN and projection, twice the steps", 10, "equality_of_opportunity", "batch_norm", "projection"),
 ):  # fmt: skip
     family, changes = _fair(*kind)
     FACES[f"fairness_gan, {title}"] = (times, family, ["Male", "Attractive"], changes)
