@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sys
 import time
@@ -37,6 +38,17 @@ def _hold(descriptor: int, root: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InputError(f"another run is at work in {root}; wait for it, or stop it") from None
+    _mend(root / ".dvc" / "tmp" / "rwlock")
+
+
+def _mend(path: Path) -> None:
+    """DVC that is killed while it writes its table of locks leaves half of it, and every later command would fail at that."""
+    try:
+        json.loads(path.read_bytes())
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -91,3 +91,13 @@ def test_workers_of_a_killed_process_end(tmp_path):
     process.kill()
     process.wait()
     assert not psutil.wait_procs(workers, 30)[1]
+
+
+@pytest.mark.parametrize(("left", "kept"), [("", False), ('{"lock', False), ("{}", True)])
+def test_half_a_table_of_locks_is_no_hindrance(tmp_path, left, kept):
+    """Of DVC that was killed while it wrote. The lock is held alone then, so nobody else's entries can be in it."""
+    path = tmp_path / ".dvc" / "tmp" / "rwlock"
+    path.parent.mkdir(parents=True)
+    path.write_text(left)
+    with alone(tmp_path):
+        assert path.exists() is kept
