@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stages.prepare.errors import InputError
@@ -43,12 +43,24 @@ def _hold(descriptor: int, root: Path) -> None:
 
 def _mend(path: Path) -> None:
     """DVC that is killed while it writes its table of locks leaves half of it, and every later command would fail at that."""
+    if _whole(path):
+        return
+    from dvc.lock import LockError, make_lock
+
+    # Under the lock that DVC writes it by: another command may be about it. Then it is that one's.
+    with suppress(LockError), make_lock(f"{path}.lock", tmp_dir=str(path.parent)):
+        if not _whole(path):
+            path.unlink()
+
+
+def _whole(path: Path) -> bool:
     try:
         json.loads(path.read_bytes())
     except FileNotFoundError:
-        pass
+        return True
     except ValueError:
-        path.unlink(missing_ok=True)
+        return False
+    return True
 
 
 @contextmanager

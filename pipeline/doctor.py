@@ -289,6 +289,9 @@ def dvc(root: Path) -> Iterator[Finding]:
         return
     if done.returncode:
         told = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        if "RWLock-file" in told:  # half written by DVC that was killed
+            yield Finding("DVC", "problem", told, "when no DVC is at work, rm .dvc/tmp/rwlock; make repro does it by itself")  # fmt: skip
+            return
         locked = "lock" in told.lower()
         fix = "another DVC is at work: wait for it" if locked else "dvc status --verbose says more"
         yield Finding("DVC", "note" if locked else "problem", told, fix)

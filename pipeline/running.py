@@ -16,18 +16,16 @@ def run_once(root: Path, parameters: dict[str, Any]) -> str:
     """Returns: how it ended, in a sentence. Raises: InputError; RuntimeError when a stage failed; KeyboardInterrupt."""
     check(root, parameters)
     surroundings.prepare(root)
-    server = None
-    if surroundings.has_server():
+    server = None if surroundings.has_server() else servers.Temporary(root)
+    if server is None:
         _reachable()
-    else:
-        server = servers.Temporary(root)
     import dvc.repo  # noqa: F401  # the flow needs it; here, the server comes up meanwhile
 
     from pipeline.flow import pipeline, terminate_like_ctrl_c
     from pipeline.stage_task import dvc_of
 
     terminate_like_ctrl_c()
-    dvc_of(root)
+    dvc_of(root)  # begins to import DVC in a process of its own
     if server:
         server.wait()
     state = pipeline(**parameters, return_state=True)
@@ -87,6 +85,6 @@ def parse_percents(text: str) -> Sequence[int]:
 def _reachable() -> None:
     import os
 
-    address = os.environ.get("PREFECT_API_URL")
-    if address and not surroundings.answers(f"{anonymous(address).rstrip('/')}/health", seconds=5):
+    address = os.environ["PREFECT_API_URL"]
+    if not surroundings.answers(f"{anonymous(address).rstrip('/')}/health", seconds=5):
         raise ConnectionError(f"no Prefect server answers at {public(address)}; start it, or unset PREFECT_API_URL")

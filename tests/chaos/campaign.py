@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         if options.kills:
             rng = random.Random(options.seed)
             found = campaign(workspace, wanted, seconds, options.kills, options.signals, rng, say)
-            passed &= not (found["differing"] or found["unclear"] or found["strays"])
+            passed &= not (found["differing"] or found["unclear"] or found["stuck"] or found["strays"])
             record["kills"] = found
             save(options.out, record, passed)
         if options.soak:

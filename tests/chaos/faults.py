@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.workspace import Workspace, differences, kill, until
+from tests.chaos.workspace import REPRO, Workspace, differences, kill, until
 from tests.servers import Pages
 
 Verdict = dict[str, Any]
@@ -126,10 +126,9 @@ def clock_jumps(workspace: Workspace, wanted: dict[str, str]) -> Verdict:
 def two_at_once(workspace: Workspace, wanted: dict[str, str]) -> Verdict:
     """Two `make repro` in one workspace, by what it starts: the second leaves with a line, the first is not disturbed."""
     workspace.clear()
-    command = ("python", "-m", "pipeline.alone", "dvc", "repro")
-    first = workspace.start(*command)
+    first = workspace.start(*REPRO)
     until(lambda: (workspace.folder / ".dvc" / "tmp" / "labelmint.lock").exists(), 30)
-    done = subprocess.run(command, cwd=workspace.folder, env=workspace.environment(), capture_output=True, text=True)
+    done = subprocess.run(REPRO, cwd=workspace.folder, env=workspace.environment(), capture_output=True, text=True)
     code = first.wait()
     told = errors(done.stderr)
     good = code == 0 and done.returncode == 2 and len(told) == 1 and "another run is at work" in told[0]

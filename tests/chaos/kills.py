@@ -12,8 +12,9 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.workspace import Workspace, differences, kill
+from tests.chaos.workspace import REPRO, Workspace, differences, kill
 
+_TRIES = 5  # a run that fails so often, hit by nothing meanwhile, will not come through
 ALL, ONE = "all", "one"  # as when the power fails; or a single process, which leaves the others to cope
 
 
@@ -24,12 +25,13 @@ def campaign(workspace: Workspace, wanted: dict[str, str], seconds: float, kills
     the workspace cleared, until there were enough kills. Returns: what happened, for the record.
     """
     hits: Counter[str] = Counter()
-    record: dict[str, Any] = {"runs": 0, "differing": [], "unclear": [], "strays": 0}
+    record: dict[str, Any] = {"runs": 0, "differing": [], "unclear": [], "stuck": [], "strays": 0}
     while sum(hits.values()) < kills:
         workspace.clear()
+        failed = 0
         while True:
             since = workspace.mark()
-            process = workspace.start("dvc", "repro", *([target] if target else []))
+            process = workspace.start(*REPRO, *([target] if target else []))
             # Few long waits and many short ones, so that start-up and every stage are hit.
             wait = seconds * rng.random() ** 2 / 2 if sum(hits.values()) < kills else seconds * 20
             try:
@@ -38,13 +40,17 @@ def campaign(workspace: Workspace, wanted: dict[str, str], seconds: float, kills
                 name, whom = rng.choice(signals), rng.choice([ALL, ONE])
                 hits[f"{name} to {_hit(workspace, process, name, whom, rng)}"] += 1
                 record["strays"] += _settle(workspace, process, seconds)
+                failed = 0
                 continue
             if code == 0:
                 break
             said = workspace.said(since)
             if "Traceback" in said or "error" not in said.lower():
                 record["unclear"].append(said[-600:])
-            if len(record["unclear"]) > 5:
+            failed += 1
+            if failed == _TRIES:
+                record["stuck"].append(said[-600:])
+            if record["stuck"] or len(record["unclear"]) > 5:
                 return {**record, "hits": dict(hits)}
         record["runs"] += 1
         if changed := differences(workspace.outcome(), wanted):

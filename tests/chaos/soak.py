@@ -25,11 +25,13 @@ from tests.servers import surroundings
 _LOOP = """\
 import gc, json, os, sys
 from pathlib import Path
-from pipeline import surroundings
+from pipeline import servers, surroundings
 root = Path.cwd()
 surroundings.prepare(root)
+server = servers.Temporary(root)
 import psutil
 from pipeline.flow import pipeline
+server.wait()
 own = psutil.Process()
 for number in range(int(sys.argv[1])):
     state = pipeline(force=True, return_state=True)

@@ -17,6 +17,7 @@ import psutil
 from tests.e2e.clone import Clone
 from tests.servers import surroundings
 
+REPRO = ("python", "-m", "pipeline.alone", "dvc", "repro")  # what `make repro` starts
 _MADE = ("data", "reports", "dvc.lock", ".checkpoints", ".tracking", ".results", "mlflow.db", "mlartifacts")
 _TIMES = {"seconds", "images_per_second"}
 
@@ -41,7 +42,7 @@ class Workspace(Clone):
             )  # fmt: skip
 
     def finish(self, *command: str, seconds: float = 3600, **environment: str) -> int:
-        process = self.start(*(command or ("dvc", "repro")), **environment)
+        process = self.start(*(command or REPRO), **environment)
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -215,3 +215,6 @@ def test_the_command(root):
     assert told.returncode == 1 and found["cluster"]["state"] == "problem"
     assert found["DVC"]["state"] == "note" and found["DVC"]["fix"] == "make repro"
     assert "prepare" in found["DVC"]["says"]
+    (root / ".dvc" / "tmp" / "rwlock").write_text("")
+    damaged = only(doctor.dvc(root))
+    assert damaged.state == "problem" and "rm .dvc/tmp/rwlock" in damaged.fix

@@ -16,6 +16,8 @@ import sys
 import threading
 from pathlib import Path
 
+from tests.security.watched_run import Watched
+
 # Of linux/sockios.h, if.h, if_tun.h and route.h.
 _SIOCADDRT, _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK, _TUNSETIFF = 0x890B, 0x8914, 0x8916, 0x891C, 0x400454CA
 _IFF_UP, _IFF_TUN, _IFF_NO_PI, _RTF_UP, _RTF_GATEWAY = 0x1, 0x1, 0x1000, 0x1, 0x2
@@ -56,8 +58,6 @@ def main(folder: Path) -> None:
     nowhere = Nowhere()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # which must be seen
         probe.sendto(b"", (PROBE, 9))
-    from tests.security.test_servers import Watched
-
     made = Watched(folder)
     made.pages.stop()
     print(json.dumps({"said": made.said, "sent": nowhere.sent}))
