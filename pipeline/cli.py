@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from pipeline import completion, experiments
+from pipeline import completion, exits, experiments
 from pipeline import params as settings
 from pipeline.project import project_root
 from stages.prepare.errors import InputError
@@ -175,7 +174,7 @@ def run(
     try:
         typer.echo(run_once(project_root(), parameters))
     except KeyboardInterrupt:  # which typer would end without a word
-        _fail("interrupted; run again to go on", 130)
+        exits.fail("interrupted; run again to go on", 130)
 
 
 @app.command(epilog='Example: labelmint serve --cron "0 2 * * *"')
@@ -221,8 +220,6 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print all measures as JSON, and plot nothing.")] = False,
 ) -> None:
     """Compare the shares of real data: accuracies with intervals, from MLflow alone."""
-    import json
-
     from pipeline import compare as comparison
 
     root = project_root()
@@ -307,45 +304,7 @@ def options(
 
 def main() -> None:
     """0 on success, 2 on a person's mistake, 1 on a failure, each with one line."""
-    arguments = sys.argv[1:]
-    if "--debug" in arguments:
-        arguments.remove("--debug")
-        arguments.insert(0, "--debug")
-    try:
-        code = app(args=arguments, prog_name="labelmint", standalone_mode=False)
-        if code == 130:
-            _fail("interrupted; run again to go on", 130)
-        sys.exit(code if isinstance(code, int) else 0)
-    except InputError as error:
-        _fail(str(error), 2)
-    except KeyboardInterrupt:
-        _fail("interrupted; run again to go on", 130)
-    except BrokenPipeError:
-        sys.exit(1)  # whoever read our output wants no more
-    except (RuntimeError, OSError) as error:
-        _fail(str(error), 1)
-    except Exception as error:
-        # typer's own kind of error, about the command line; it has no public name.
-        if hasattr(error, "format_message"):
-            _misused(error)
-        _fail(f"{type(error).__name__}: {' '.join(str(error).split())}; --debug shows where", 1)
-
-
-def _misused(error: Any) -> None:
-    context, message = getattr(error, "ctx", None), " ".join(error.format_message().split())
-    if not message or type(error).__name__ == "NoArgsIsHelpError":
-        error.show()
-        sys.exit(error.exit_code)
-    where = context.command_path if context else "labelmint"
-    print(f"error: {message.rstrip('.')}; `{where} --help` shows what it takes", file=sys.stderr)
-    sys.exit(error.exit_code)
-
-
-def _fail(message: str, code: int) -> None:
-    if os.environ.get("LABELMINT_DEBUG"):
-        traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
+    exits.run(app)
 
 
 if __name__ == "__main__":
