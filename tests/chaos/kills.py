@@ -21,37 +21,39 @@ ALL, ONE = "all", "one"  # as when the power fails; or a single process, which l
 def campaign(workspace: Workspace, wanted: dict[str, str], seconds: float, kills: int, signals: list[str], rng: random.Random, say=print, target: str = "") -> dict[str, Any]:  # fmt: skip
     """wanted: the outcome of an undisturbed run, which took `seconds`.
 
-    Each attempt is hit after a random share of the time that a few stages take. When a run comes through, its outcome is compared and
-    the workspace cleared, until there were enough kills. Returns: what happened, for the record.
+    Each attempt is hit after a random share of the time that a few stages take, and every second time again while it goes on all the
+    same, as it does without its shipper; else it must end by itself. When a run comes through, its outcome is compared and the workspace
+    cleared, until there were enough kills. Returns: what happened, for the record.
     """
     hits: Counter[str] = Counter()
     record: dict[str, Any] = {"runs": 0, "differing": [], "unclear": [], "stuck": [], "strays": 0}
     while sum(hits.values()) < kills:
         workspace.clear()
-        failed = 0
-        while True:
-            since = workspace.mark()
+        failed, code = 0, -1
+        while code != 0:
+            since, before = workspace.mark(), sum(hits.values())
             process = workspace.start(*REPRO, *([target] if target else []))
-            # Few long waits and many short ones, so that start-up and every stage are hit.
-            wait = seconds * rng.random() ** 2 / 2 if sum(hits.values()) < kills else seconds * 20
-            try:
-                code = process.wait(wait + 0.5)
-            except subprocess.TimeoutExpired:
+            patient = sum(hits.values()) >= kills
+            while (code := _wait(process, seconds * 10 if patient else _moment(rng, seconds))) is None:
+                if patient:  # it hangs
+                    record["stuck"].append(workspace.said(since)[-600:])
+                    kill(workspace.processes())
+                    return {**record, "hits": dict(hits)}
                 name, whom = rng.choice(signals), rng.choice([ALL, ONE])
                 hits[f"{name} to {_hit(workspace, process, name, whom, rng)}"] += 1
-                record["strays"] += _settle(workspace, process, seconds)
+                patient = rng.random() < 0.5 or sum(hits.values()) >= kills
+            if sum(hits.values()) > before:
+                record["strays"] += _settle(workspace)
                 failed = 0
-                continue
-            if code == 0:
-                break
-            said = workspace.said(since)
-            if "Traceback" in said or "error" not in said.lower():
-                record["unclear"].append(said[-600:])
-            failed += 1
-            if failed == _TRIES:
-                record["stuck"].append(said[-600:])
-            if record["stuck"] or len(record["unclear"]) > 5:
-                return {**record, "hits": dict(hits)}
+            elif code != 0:
+                said = workspace.said(since)
+                if "Traceback" in said or "error" not in said.lower():
+                    record["unclear"].append(said[-600:])
+                failed += 1
+                if failed == _TRIES:
+                    record["stuck"].append(said[-600:])
+                if record["stuck"] or len(record["unclear"]) > 5:
+                    return {**record, "hits": dict(hits)}
         record["runs"] += 1
         if changed := differences(workspace.outcome(), wanted):
             record["differing"].append(changed)
@@ -92,12 +94,21 @@ def _role(process: psutil.Process) -> str:
     return "dvc" if "dvc" in text else "another"
 
 
-def _settle(workspace: Workspace, process: subprocess.Popen[bytes], seconds: float) -> int:
-    """Wait for the end of what was hit. Returns: processes other than the shipper that did not end by themselves, and were killed."""
+def _moment(rng: random.Random, seconds: float) -> float:
+    """Few long waits and many short ones, so that start-up and every stage are hit."""
+    return seconds * rng.random() ** 2 / 2 + 0.5
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """Its exit code, or None where it still runs."""
     try:
-        process.wait(seconds * 10)
+        return process.wait(seconds)
     except subprocess.TimeoutExpired:
-        kill([psutil.Process(process.pid)])
+        return None
+
+
+def _settle(workspace: Workspace) -> int:
+    """Wait for the end of what was hit. Returns: processes other than the shipper that did not end by themselves, and were killed."""
     deadline, left = time.monotonic() + 60, []
     while time.monotonic() < deadline:
         left = [each for each in workspace.processes() if _role(each) not in ("shipper", "a process that was ending")]
