@@ -43,9 +43,11 @@ def main(arguments: list[str]) -> int:
             passed &= bool(verdict["ok"])
             say(f"{name}: {'survived' if verdict['ok'] else 'NOT SURVIVED'}")
             save(options.out, record, passed)
-        if options.kills:
+        signals = ["KILL"] * options.kills + ["TERM"] * options.terminations + ["INT"] * options.interrupts
+        if signals:
             rng = random.Random(options.seed)
-            found = campaign(workspace, wanted, seconds, options.kills, options.signals, rng, say)
+            rng.shuffle(signals)
+            found = campaign(workspace, wanted, seconds, signals, rng, say)
             passed &= not (found["differing"] or found["unclear"] or found["stuck"] or found["strays"])
             record["kills"] = found
             save(options.out, record, passed)
@@ -78,9 +80,10 @@ def survive(name: str, workspace: Workspace, wanted: dict[str, str]) -> Verdict:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos OPTIONS=…", description=__doc__)
-    parser.add_argument("--kills", type=int, default=100, help="at random moments; 0: none")
+    parser.add_argument("--kills", type=int, default=100, help="SIGKILL at so many random moments")
+    parser.add_argument("--terminations", type=int, default=20, help="SIGTERM likewise")
+    parser.add_argument("--interrupts", type=int, default=20, help="SIGINT likewise")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
-    parser.add_argument("--signals", nargs="+", default=["KILL", "TERM", "INT"], choices=["KILL", "TERM", "INT"])
     parser.add_argument("--percents", nargs="+", type=int, default=[50, 100], help="size: an arm each")
     parser.add_argument("--faults", nargs="*", default=list(FAULTS), choices=list(FAULTS))
     parser.add_argument("--soak", type=int, default=0, help="so many small pipeline runs in a row; 200 for a night")

@@ -18,31 +18,32 @@ _TRIES = 5  # a run that fails so often, hit by nothing meanwhile, will not come
 ALL, ONE = "all", "one"  # as when the power fails; or a single process, which leaves the others to cope
 
 
-def campaign(workspace: Workspace, wanted: dict[str, str], seconds: float, kills: int, signals: list[str], rng: random.Random, say=print, target: str = "") -> dict[str, Any]:  # fmt: skip
-    """wanted: the outcome of an undisturbed run, which took `seconds`.
+def campaign(workspace: Workspace, wanted: dict[str, str], seconds: float, signals: list[str], rng: random.Random, say=print, target: str = "") -> dict[str, Any]:  # fmt: skip
+    """wanted: the outcome of an undisturbed run, which took `seconds`. signals: to be sent, one after the other.
 
     Each attempt is hit after a random share of the time that a few stages take, and every second time again while it goes on all the
     same, as it does without its shipper; else it must end by itself. When a run comes through, its outcome is compared and the workspace
-    cleared, until there were enough kills. Returns: what happened, for the record.
+    cleared, until all were sent. Returns: what happened, for the record.
     """
     hits: Counter[str] = Counter()
     record: dict[str, Any] = {"runs": 0, "differing": [], "unclear": [], "stuck": [], "strays": 0}
-    while sum(hits.values()) < kills:
+    left = signals[::-1]
+    while left:
         workspace.clear()
         failed, code = 0, -1
         while code != 0:
-            since, before = workspace.mark(), sum(hits.values())
+            since, before = workspace.mark(), len(left)
             process = workspace.start(*REPRO, *([target] if target else []))
-            patient = sum(hits.values()) >= kills
+            patient = not left
             while (code := _wait(process, seconds * 10 if patient else _moment(rng, seconds))) is None:
                 if patient:  # it hangs
                     record["stuck"].append(workspace.said(since)[-600:])
                     kill(workspace.processes())
                     return {**record, "hits": dict(hits)}
-                name, whom = rng.choice(signals), rng.choice([ALL, ONE])
+                name, whom = left.pop(), rng.choice([ALL, ONE])
                 hits[f"{name} to {_hit(workspace, process, name, whom, rng)}"] += 1
-                patient = rng.random() < 0.5 or sum(hits.values()) >= kills
-            if sum(hits.values()) > before:
+                patient = rng.random() < 0.5 or not left
+            if len(left) < before:
                 record["strays"] += _settle(workspace)
                 failed = 0
             elif code != 0:
@@ -57,7 +58,9 @@ def campaign(workspace: Workspace, wanted: dict[str, str], seconds: float, kills
         record["runs"] += 1
         if changed := differences(workspace.outcome(), wanted):
             record["differing"].append(changed)
-        say(f"{sum(hits.values())} kills, {record['runs']} runs came through, {len(record['differing'])} differ")
+        say(
+            f"{sum(hits.values())} of {len(signals)} signals, {record['runs']} runs came through, {len(record['differing'])} differ"
+        )
     return {**record, "hits": dict(sorted(hits.items()))}
 
 
@@ -96,7 +99,7 @@ def _role(process: psutil.Process) -> str:
 
 def _moment(rng: random.Random, seconds: float) -> float:
     """Few long waits and many short ones, so that start-up and every stage are hit."""
-    return seconds * rng.random() ** 2 / 2 + 0.5
+    return seconds * rng.random() ** 2 / 4 + 0.5
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:

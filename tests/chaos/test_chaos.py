@@ -35,7 +35,7 @@ class TestShort:
         workspace, wanted, seconds = undisturbed
         assert len(wanted) >= 8  # tensors of three splits, weights, images
         found = kills.campaign(
-            workspace, wanted, seconds, 3, ["KILL", "TERM", "INT"], random.Random(1), target="synthesize"
+            workspace, wanted, seconds, ["KILL", "TERM", "INT"], random.Random(1), target="synthesize"
         )
         assert sum(found["hits"].values()) == 3 and found["runs"] >= 1
         assert not any(found[name] for name in ("differing", "unclear", "stuck", "strays")), found
@@ -75,8 +75,9 @@ def test_times_alone_are_left_out_of_the_comparison(tmp_path):
 
 
 def test_options():
-    options = campaign.parse(["--kills", "200", "--seed", "7", "--signals", "KILL", "--faults", "disk_full"])
-    assert (options.kills, options.seed, options.signals, options.faults) == (200, 7, ["KILL"], ["disk_full"])
+    options = campaign.parse(["--kills", "200", "--seed", "7", "--interrupts", "0", "--faults", "disk_full"])
+    assert (options.kills, options.terminations, options.interrupts) == (200, 20, 0)
+    assert (options.seed, options.faults) == (7, ["disk_full"])
     assert set(campaign.parse([]).faults) == set(FAULTS)
 
 
