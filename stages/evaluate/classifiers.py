@@ -23,7 +23,7 @@ GAN_TEST_PER_CLASS = 200
 GAN_TEST_MOST = 2000
 NEIGHBOUR_MOST = 60_000
 _DIFFERENCE = ("difference", "difference_low", "difference_high")
-_KEPT = ("n_real", "n_synthetic", "steps", "best_step", "view", "holdout_accuracy")
+_KEPT = ("n_real", "n_synthetic", "n_holdout", "steps", "best_step", "view", "holdout_accuracy")
 
 
 def rows(layout: Layout, arm: Arm, test: tuple[np.ndarray, np.ndarray], names: list[str], device: torch.device) -> list[dict[str, Any]]:  # fmt: skip

@@ -31,6 +31,7 @@ def save(folder: Path, jobs: list[Job], fitted: list[Fitted]) -> None:
             "multi_hot": job.multi_hot,
             "view": job.view,
             **{f"n_{origin}": job.count(origin) for origin in ("real", "synthetic")},
+            "n_holdout": result.held_out,
             "steps": job.steps,
             "best_step": result.best_step,
             "holdout_accuracy": best["holdout_accuracy"],

@@ -1,4 +1,4 @@
-"""Train one classifier for a fixed number of steps, and keep its best moment on held-out training images."""
+"""Train one classifier for a fixed number of steps, and keep its best moment on held-out training images, or its last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from stages.prepare.pixels import normalize
-from stages.prepare.splits import at_most, derive_seed, hold_out
+from stages.prepare.splits import at_most, derive_seed, hold_out, strata
 from stages.train_classifiers import targets
 from stages.train_classifiers.augment import augment
 from stages.train_classifiers.efficientnet import EfficientNetB0
@@ -36,6 +36,7 @@ class Pool:
     """Labelled images of one origin, and their share of each batch.
 
     images: uint8 (N, C, S, S). labels: int64 (N,), or float32 multi-hot (N, A). renewal: None keeps them for all epochs.
+    bootstrap: seed of a draw with replacement from those that are trained on; None trains on each.
     """
 
     origin: Literal["real", "synthetic"]
@@ -43,6 +44,7 @@ class Pool:
     labels: np.ndarray
     share: float = 1.0
     renewal: Optional[Renewal] = None
+    bootstrap: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Fitted:
-    """weights: of the best check. checks: one row each: step, train_loss, holdout_loss, holdout_accuracy."""
+    """weights: of the moment that is kept. checks: one row each: step, train_loss, holdout_loss, holdout_accuracy.
+
+    held_out: how many of the source's images were not trained on, for these checks.
+    """
 
     weights: dict[str, np.ndarray]
     checks: list[dict[str, float]]
     best_step: int
+    held_out: int
 
 
 def build(params: Classifier, shape: tuple[int, int, int], classes: int, raw: Path | None) -> torch.nn.Module:
@@ -121,7 +127,11 @@ def fit(job: Job, device: torch.device) -> Fitted:
                 epochs[place], (images, labels) = epoch, pool.renewal.draw(epoch)
                 pools[place] = replace(pool, images=images, labels=labels)
         stream = Stream(derive_seed(job.seed, "step", step), device)
-        images, labels = _batch(pools, params.batch_size, derive_seed(job.seed, "batch", step), device)
+        if params.epochs is None:
+            chosen = _draw(pools, params.batch_size, derive_seed(job.seed, "batch", step))
+        else:
+            chosen = _in_turn(sum(len(pool.labels) for pool in pools), step, params.batch_size, job.seed)
+        images, labels = _batch(pools, chosen, device)
         images = augment(normalize(images), params.augmentation, stream)
         if job.mirror and any(job.mirror):
             images = mirror(images, targets.may_flip(job.mirror, labels), stream)
@@ -145,14 +155,14 @@ def fit(job: Job, device: torch.device) -> Fitted:
                 }
             )
             loss_sum, since = torch.zeros((), device=device), 0
-            if (accuracy, -holdout_loss) > best:
+            if (accuracy, -holdout_loss) > best or params.moment == "last":
                 best, best_step = (accuracy, -holdout_loss), step + 1
                 weights = {
                     name: value.detach().cpu().contiguous().numpy().copy()
                     for name, value in network.state_dict().items()
                 }
             network.train()
-    return Fitted(weights, checks, best_step)
+    return Fitted(weights, checks, best_step, len(held_labels))
 
 
 @torch.no_grad()
@@ -175,22 +185,54 @@ def _hold_out(job: Job) -> tuple[list[Pool], tuple[np.ndarray, np.ndarray]]:
         _, out = hold_out(pool.labels, job.params.holdout_percent, job.seed, "holdout", position)
         out = out[at_most(pool.labels[out], most, job.seed, "fewer", position)]
         rest = np.setdiff1d(np.arange(len(pool.labels)), out)
+        if pool.bootstrap is not None:  # after the draw of the held-out, whose copies would else be trained on
+            rest = _resampled(rest, pool.labels, pool.bootstrap)
         kept.append(replace(pool, images=pool.images[rest], labels=pool.labels[rest]))
         held.append((pool.images[out], pool.labels[out]))
     held_images, held_labels = (np.concatenate(parts) for parts in zip(*held))
     return kept, (held_images, held_labels)
 
 
-def _batch(pools: list[Pool], size: int, seed: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images drawn with replacement, from each pool its share."""
-    rng = np.random.default_rng(seed)
+def _resampled(places: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """As many of `places`, drawn with replacement; of each class as many as before."""
+    rng, chosen, groups = np.random.default_rng(derive_seed(seed, "bootstrap")), places.copy(), strata(labels)[places]
+    for label in np.unique(groups):
+        members = np.flatnonzero(groups == label)
+        chosen[members] = places[rng.choice(members, len(members))]
+    return chosen
+
+
+def _draw(pools: list[Pool], size: int, seed: int) -> np.ndarray:
+    """int64 (size,): places in all pools together, drawn with replacement, from each pool its share."""
+    rng, chosen, first = np.random.default_rng(seed), np.empty(size, np.int64), 0
     origin = rng.choice(len(pools), size, p=[pool.share for pool in pools])
-    images = np.empty((size, *pools[0].images.shape[1:]), np.uint8)
-    labels = np.empty((size, *pools[0].labels.shape[1:]), pools[0].labels.dtype)
     for position, pool in enumerate(pools):
         places = np.flatnonzero(origin == position)
-        chosen = rng.integers(len(pool.labels), size=len(places))
-        images[places], labels[places] = pool.images[chosen], pool.labels[chosen]
+        chosen[places] = first + rng.integers(len(pool.labels), size=len(places))
+        first += len(pool.labels)
+    return chosen
+
+
+def _in_turn(total: int, step: int, size: int, seed: int) -> np.ndarray:
+    """int64 (size,): the places of one step, where every epoch goes through all of `total` once, in an order of its own."""
+    at = np.arange(step * size, (step + 1) * size)
+    epochs = [
+        np.random.default_rng(derive_seed(seed, "epoch", epoch)).permutation(total)
+        for epoch in range(at[0] // total, at[-1] // total + 1)
+    ]
+    return np.concatenate(epochs)[at - at[0] // total * total]
+
+
+def _batch(pools: list[Pool], chosen: np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """chosen: int64 (B,), places in all pools together -> images uint8 (B, C, S, S), and their labels."""
+    images = np.empty((len(chosen), *pools[0].images.shape[1:]), np.uint8)
+    labels = np.empty((len(chosen), *pools[0].labels.shape[1:]), pools[0].labels.dtype)
+    first = 0
+    for pool in pools:
+        inside = np.flatnonzero((first <= chosen) & (chosen < first + len(pool.labels)))
+        images[inside] = pool.images[chosen[inside] - first]
+        labels[inside] = pool.labels[chosen[inside] - first]
+        first += len(pool.labels)
     return torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
 
 

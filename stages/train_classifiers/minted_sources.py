@@ -13,14 +13,13 @@ from stages.prepare.splits import at_most, derive_seed
 from stages.prepare.tensors import load_set
 from stages.synthesize.sampling import mint_set
 from stages.train_classifiers.fit import Pool
-from stages.train_classifiers.params import Augmentation, Classifier
+from stages.train_classifiers.params import AUGMENTATIONS, Classifier
 from stages.train_classifiers.sources import Source, real_pool, shuffled, viewed
 from stages.train_generators import archive, families
 from stages.train_generators.archive import GeneratorArchive
 from stages.train_generators.initialization import draw_latents, initialize, with_own_statistics
 from stages.train_generators.randomness import Stream
 
-_NO_AUGMENTATION = Augmentation(0, 0, 0, 0, 0, 0, 0)
 _STATISTICS_BATCHES, _BATCH = 4, 256
 
 
@@ -39,7 +38,7 @@ def minted_source(name: str, layout: Layout, arm: Arm, params: Classifier) -> So
     if name == "synthetic_fresh":
         return Source([replace(minted, renewal=Minting(generators, per_label(minted.labels), arm.seed))])
     if name == "synthetic_unaugmented":
-        return Source([minted], _NO_AUGMENTATION)
+        return Source([minted], AUGMENTATIONS[name])
     if name == "synthetic_shuffled":
         return Source([shuffled(minted, arm.seed)])
     if last.isdigit():

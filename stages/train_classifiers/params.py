@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Optional
 
 from stages.prepare.params import within
@@ -42,12 +42,22 @@ class Augmentation:
 
 
 VIEWS = ("residual", "background", "blurred", "noised", "requantized")
-REAL_SOURCES = ("real", "real_augmented", "real_shuffled", "real_bootstrap", *(f"real_{view}" for view in VIEWS))
+NO_AUGMENTATION = Augmentation(rotation=0, shift=0, scale=0, shear=0, blur=0, contrast=0, noise=0)
+# In place of the recipe's.
+AUGMENTATIONS = {
+    "real_augmented": replace(NO_AUGMENTATION, rotation=30.0, shift=0.1),
+    "real_rotated": replace(NO_AUGMENTATION, rotation=30.0),
+    "real_unaugmented": NO_AUGMENTATION,
+    "synthetic_unaugmented": NO_AUGMENTATION,
+}
+REAL_SOURCES = (
+    *("real", "real_augmented", "real_rotated", "real_unaugmented", "real_shuffled", "real_bootstrap"),
+    *(f"real_{view}" for view in VIEWS),
+)
 MINTED_SOURCES = (
     *("synthetic", "mixed", "synthetic_equal", "synthetic_fresh", "synthetic_unaugmented", "synthetic_shuffled"),
     *("untrained", *(f"synthetic_{view}" for view in VIEWS)),
 )
-CLASSICAL = Augmentation(rotation=30.0, shift=0.1, scale=0.0, shear=0.0, blur=0.0, contrast=0.0, noise=0.0)
 
 
 @dataclass(frozen=True)
@@ -57,21 +67,24 @@ class Classifier:
     sources: what classifiers are trained on, each on its own.
         real: the images the generator had. synthetic: minted ones. mixed: both.
         real_augmented: real ones under classical augmentation (30 degrees each way, shifts of a tenth) in place of the recipe's.
+        real_rotated: under 30 degrees each way alone.
         real_bootstrap: as many real ones drawn with replacement: what a perfect generator of copies would give.
         synthetic_equal: as many minted ones as there are real. synthetic_fresh: new minted ones in every epoch.
-        synthetic_unaugmented: without augmentation, so that fingerprints are not hidden.
+        real_unaugmented, synthetic_unaugmented: without augmentation, so that fingerprints are not hidden; real ones have none.
         Controls: real_shuffled, synthetic_shuffled: labels in another order, which must give chance; untrained: minted by
         generators with their initial weights.
         real_VIEW, synthetic_VIEW: seen as `views` has it, in training and in testing: residual, background, blurred, noised, requantized.
     sweep: numbers of minted images per class, each a further source synthetic_<number>.
     weak_checks: of every source, how a weak classifier does on it: linear (on pixels, same steps), nearest_neighbour (on pixels).
-    epochs: in place of `steps`, passes over each source's own images, as reports do, which lets larger sets train longer.
+    epochs: in place of `steps`, passes over each source's own images, as reports do, which lets larger sets train longer. Each pass
+    takes every image once, whatever real_share says; with `steps`, batches are drawn with replacement.
     weights: none, imagenet (fetched by name, checked by hash), or the path of a state dict.
     stem_stride: 1 keeps small images from shrinking away before the first block; 2 is the original and 3 times quicker.
     head_dropout, head_units: the report's top, dropout -> units -> ReLU -> classes; 0 units is one linear layer.
     learning_rate_schedule: one_cycle (Smith 2018), or constant.
-    holdout_percent: share of an arm's own training images on which its best moment is chosen, looked at `checks` times;
+    holdout_percent: share of an arm's own training images that are not trained on, but looked at `checks` times;
     holdout_most: never more images than these, of a class its part.
+    moment: which weights are kept: those best on the held-out images, or the last.
     real_share: share of real images in each batch of the mixed arm.
     """
 
@@ -94,6 +107,7 @@ class Classifier:
     holdout_percent: int = 10
     holdout_most: int = 1000
     checks: int = 4
+    moment: Literal["best", "last"] = "best"
     real_share: float = 0.5
     augmentation: Augmentation = field(default_factory=Augmentation)
 

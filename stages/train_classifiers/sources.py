@@ -10,7 +10,7 @@ from stages.prepare.layout import Arm, Layout
 from stages.prepare.splits import derive_seed, subset
 from stages.prepare.tensors import load_set
 from stages.train_classifiers.fit import Pool
-from stages.train_classifiers.params import CLASSICAL, VIEWS, Augmentation, Classifier
+from stages.train_classifiers.params import AUGMENTATIONS, VIEWS, Augmentation, Classifier
 from stages.train_classifiers.views import view
 
 
@@ -33,12 +33,12 @@ def real_pool(layout: Layout, arm: Arm) -> Pool:
 def real_source(name: str, layout: Layout, arm: Arm, params: Classifier) -> Source:
     """name: one of params.REAL_SOURCES."""
     pool = real_pool(layout, arm)
-    if name == "real_augmented":
-        return Source([pool], CLASSICAL)
+    if name in AUGMENTATIONS:
+        return Source([pool], AUGMENTATIONS[name])
     if name == "real_shuffled":
         return Source([shuffled(pool, arm.seed)])
     if name == "real_bootstrap":
-        return Source([resampled(pool, arm.seed)])
+        return Source([replace(pool, bootstrap=arm.seed)])
     return viewed([pool], name)
 
 
@@ -54,13 +54,3 @@ def shuffled(pool: Pool, seed: int) -> Pool:
     """The same images, their labels in another order: nothing can be learned but how often each label comes."""
     order = np.random.default_rng(derive_seed(seed, "shuffled labels")).permutation(len(pool.labels))
     return replace(pool, labels=pool.labels[order])
-
-
-def resampled(pool: Pool, seed: int) -> Pool:
-    """As many images, drawn with replacement; of each class as many as before."""
-    rng, chosen = np.random.default_rng(derive_seed(seed, "bootstrap")), np.arange(len(pool.labels))
-    groups = pool.labels if pool.labels.ndim == 1 else np.zeros(len(pool.labels), np.int64)
-    for label in np.unique(groups):
-        members = np.flatnonzero(groups == label)
-        chosen[members] = rng.choice(members, len(members))
-    return replace(pool, images=pool.images[chosen], labels=pool.labels[chosen])

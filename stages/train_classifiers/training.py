@@ -42,7 +42,7 @@ def train(params: Params, stage: str, layout: Layout, sources: dict[str, Source]
             fitted[position], seconds[name] = result, round(time.perf_counter() - started, 2)
             best = next(row for row in result.checks if row["step"] == result.best_step)
             say(
-                f"{arm.name} {name}: {jobs[position].steps} steps, best on held-out images of its own at step {result.best_step} ({100 * best['holdout_accuracy']:.2f} %)"
+                f"{arm.name} {name}: {jobs[position].steps} steps, kept as of step {result.best_step}: {100 * best['holdout_accuracy']:.2f} % of {result.held_out} held-out images of its own"
             )
             for row in result.checks:
                 tracker.log_metrics({f"{check}/{name}": row[check] for check in archive.CHECKS[2:]}, step=row["step"])

@@ -12,6 +12,7 @@ from pipeline import experiments
 from pipeline import params as settings
 from pipeline.experiments import Choice
 from stages.prepare.errors import InputError
+from stages.train_classifiers.params import AUGMENTATIONS
 from stages.train_generators import families
 from tests.conftest import ROOT
 
@@ -63,6 +64,15 @@ class TestFiles:
         assert training.cutout == training.brightness == training.contrast == 0
         for family in (params.families[generator] for generator in params.generators):
             assert family.r1 == family.r2 == family.lecam == 0
+
+    def test_the_main_reports_classifier_has_its_recipe(self, project):
+        """Section 4.2: ImageNet's weights, SGD 0.001, momentum 0.3, 40 epochs, the last of which counts; real images turned by 30 degrees, minted ones not."""
+        recipe = used(project, "mnist_report").classifier
+        assert (recipe.network, recipe.weights, recipe.stem_stride, recipe.head_dropout, recipe.head_units) == ("efficientnet-b0", "imagenet", 2, 0.3, 512)  # fmt: skip
+        assert (recipe.optimizer, recipe.learning_rate, recipe.momentum, recipe.weight_decay) == ("sgd", 0.001, 0.3, 0.0)  # fmt: skip
+        assert (recipe.learning_rate_schedule, recipe.epochs, recipe.moment) == ("constant", 40, "last")
+        assert recipe.augmentation == AUGMENTATIONS["synthetic_unaugmented"] and "real_rotated" in recipe.sources
+        assert used(project, "mnist_report").percents == [40, 60, 80, 100]
 
     def test_the_committed_params_are_the_default(self):
         assert (ROOT / "params.yaml").read_text() == (ROOT / "experiments" / "default.yaml").read_text()

@@ -110,12 +110,6 @@ class TestPools:
         own = sources.real_source("real_augmented", workspace, BASELINE, params.classifier).augmentation
         assert (own.rotation, own.shift, own.noise, own.blur) == (30.0, 0.1, 0.0, 0.0)
 
-    def test_a_bootstrap_keeps_classes_and_repeats_images(self, params, workspace):
-        pool = sources.real_source("real_bootstrap", workspace, BASELINE, params.classifier).pools[0]
-        plain = sources.real_pool(workspace, BASELINE)
-        assert np.bincount(pool.labels).tolist() == np.bincount(plain.labels).tolist()
-        assert 60 < len({image.tobytes() for image in pool.images}) < 90  # 1 - 1/e of 120 is 76
-
     def test_as_many_as_real_ones_of_all_classes(self, workspace, params):
         pool = minted_source("synthetic", workspace, ARM, params.classifier).pools[0]
         assert np.bincount(thinned(pool, 97, 0).labels).min() >= 9 and len(thinned(pool, 97, 0).labels) == 97

@@ -13,10 +13,9 @@ from stages.prepare.errors import InputError
 from stages.prepare.files import load_json
 from stages.prepare.layout import Arm
 from stages.prepare.tensors import load_set
-from stages.train_classifiers import archive, efficientnet, feature_network, fit
+from stages.train_classifiers import archive, efficientnet, feature_network, fit, sources
 from stages.train_classifiers.augment import augment
 from stages.train_classifiers.params import Augmentation, Classifier
-from stages.train_classifiers.sources import real_pool
 from stages.train_generators.randomness import Stream
 
 CPU = torch.device("cpu")
@@ -140,8 +139,35 @@ class TestFit:
             fit.Pool("real", np.full((5, 1, 4, 4), value, np.uint8), np.full(5, value), share)
             for value, share in ((0, 0.25), (1, 0.75))
         ]
-        _, labels = fit._batch(pools, 4000, 0, CPU)
+        images, labels = fit._batch(pools, fit._draw(pools, 4000, 0), CPU)
         assert labels.float().mean().item() == pytest.approx(0.75, abs=0.03)
+        assert torch.equal(images.flatten(1).float().mean(1), labels.float())
+
+    def test_every_epoch_takes_each_image_once_in_an_order_of_its_own(self):
+        taken = np.concatenate([fit._in_turn(10, step, 4, 0) for step in range(5)])
+        first, second = taken[:10], taken[10:]
+        assert sorted(first) == sorted(second) == list(range(10)) and list(first) != list(second)
+        assert np.array_equal(np.concatenate([fit._in_turn(10, step, 25, 0) for step in range(2)])[:20], taken)
+
+    def test_the_last_moment_is_kept_where_asked(self, params, workspace):
+        job = self.job(params, workspace)
+        # Labels in another order cannot be learned: the best moment is one by chance.
+        pools = [sources.shuffled(job.pools[0], seed=0)]
+        blind = replace(job, pools=pools, params=replace(job.params, checks=6))
+        best, last = fit.fit(blind, CPU), fit.fit(replace(blind, params=replace(blind.params, moment="last")), CPU)
+        alone = fit.fit(replace(blind, params=replace(blind.params, checks=1)), CPU)
+        assert last.checks == best.checks and last.best_step == 30 > best.best_step
+        assert all(np.array_equal(values, alone.weights[name]) for name, values in last.weights.items())
+
+    def test_a_bootstrap_keeps_classes_repeats_images_and_has_no_copy_of_a_held_out_one(self, params, workspace):
+        job = self.job(params, workspace)
+        pools = sources.real_source("real_bootstrap", workspace, Arm("real", 100, 0), params.classifier).pools
+        again = replace(job, pools=pools)
+        (drawn,), (held_images, _) = fit._hold_out(again)
+        (whole,), _ = fit._hold_out(job)
+        seen, held = ({image.tobytes() for image in images} for images in (drawn.images, held_images))
+        assert not seen & held and 55 < len(seen) < 85  # 1 - 1/e of 110 is 70
+        assert np.array_equal(np.bincount(drawn.labels), np.bincount(whole.labels))
 
 
 class TestAugment:
@@ -181,7 +207,7 @@ class TestStages:
     def test_the_baseline_has_the_images_the_generator_had(self, workspace, params):
         subsets = load_json(workspace.tensors / "manifest.json")["subsets"]["0"]
         images, _ = load_set(workspace.tensors)
-        pool = real_pool(workspace, Arm("dcgan", 50, 0))
+        pool = sources.real_pool(workspace, Arm("dcgan", 50, 0))
         assert np.array_equal(pool.images, images[subsets["50"]])
 
     def test_feature_network_is_frozen_and_hashed(self, workspace, tmp_path):
