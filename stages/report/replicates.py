@@ -33,16 +33,19 @@ class Estimate:
 def estimate(rows: list[Row], name: str) -> Estimate:
     """Of the column `name` over replicates; `name`_low and `name`_high are a single row's own interval.
 
-    Several: Student's t with one degree of freedom less than seeds, so that two replicates admit how little they say.
-    A difference was taken within each replicate, on the same real images and the same test images: it is paired by itself.
+    Several: Student's t over seeds, with one degree of freedom less than seeds, so that two replicates admit how little they say; and, as
+    independent of it, the draw of the test images, which all replicates share and their spread does not show: the mean of their own
+    intervals. The two half-widths are added as squares. A difference was taken within each replicate, on the same real images and the
+    same test images: it is paired by itself.
     """
     values = np.array([row[name] for row in rows], np.float64)
     if len(values) == 1:
         return Estimate(float(values[0]), rows[0][f"{name}_low"], rows[0][f"{name}_high"], 1)
     from scipy.stats import t
 
-    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    mean = float(values.mean())
+    over_seeds = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    of_test_images = float(np.mean([row[f"{name}_high"] - row[f"{name}_low"] for row in rows])) / 2
+    half, mean = float(np.hypot(over_seeds, of_test_images)), float(values.mean())
     return Estimate(mean, mean - half, mean + half, len(values))
 
 

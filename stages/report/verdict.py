@@ -63,7 +63,7 @@ def verdict(rows: list[Row], n_test: int) -> list[str]:
     sentences.append(
         f"One replicate: the intervals cover the draw of the {n_test:,} test images, not the luck of a training run; add seeds to params.yaml to measure that."
         if seeds == 1
-        else f"{seeds} replicates: intervals of accuracies and differences are Student's t over seeds, each of which draws its subset, generators and classifiers anew."
+        else f"{seeds} replicates: intervals of accuracies and differences are Student's t over seeds, each of which draws its subset (unless that is all of the data), generators and classifiers anew, and the draw of the {n_test:,} test images, which they share."
     )
     return sentences
 

@@ -63,7 +63,8 @@ class TestEverySource:
     def test_real_images_teach_and_shuffled_labels_do_not(self, rows):
         assert rows["real"]["accuracy"] > 0.75 and rows["real_bootstrap"]["accuracy"] > 0.65
         for control in ("real_shuffled", "synthetic_shuffled"):
-            assert rows[control]["accuracy"] < 0.3, control
+            # Chance is 1 in 10; the interval is for the draw of test images alone, so that training's luck needs some room.
+            assert rows[control]["accuracy_low"] < 0.12 and rows[control]["accuracy"] < 0.2, rows[control]
         assert rows["real_shuffled"]["difference_high"] < -0.4
 
     def test_an_untrained_generator_teaches_nothing_though_its_own_images_are_told(self, rows):

@@ -83,8 +83,14 @@ def test_verdict_says_which_way_it_went_and_whether_that_is_evidence():
     assert "changes nothing (0.0 ± 1.0 points)" in same and "costs 0.4 ± 1.0 points: no evidence of a loss." in same
 
 
+def test_replicates_that_agree_are_no_surer_than_their_test_images():
+    rows = [{**row("synthetic", 0.978, difference=-0.002), "seed": seed} for seed in range(3)]
+    found = replicates.table(rows)[0]["difference"]
+    assert found.half == pytest.approx(0.01) and not found.beyond_doubt
+
+
 def test_several_seeds_have_an_interval_over_seeds():
-    """Student's t by hand: mean -0.02, deviation 0.01, t(0.975, 2) = 4.3027."""
+    """By hand: mean -0.02, deviation 0.01, t(0.975, 2) = 4.3027; each replicate's own interval is 0.01 each way."""
     rows = [
         {**row(source, accuracy, difference=difference), "seed": seed}
         for seed, change in enumerate((-0.01, -0.02, -0.03))
@@ -93,10 +99,12 @@ def test_several_seeds_have_an_interval_over_seeds():
     line = next(line for line in replicates.table(rows) if line["source"] == "synthetic")
     found = line["difference"]
     assert (found.value, found.seeds) == (pytest.approx(-0.02), 3)
-    assert found.half == pytest.approx(4.302653 * 0.01 / np.sqrt(3), rel=1e-6) and not found.beyond_doubt
+    assert (
+        found.half == pytest.approx(np.hypot(4.302653 * 0.01 / np.sqrt(3), 0.01), rel=1e-6) and not found.beyond_doubt
+    )
     assert line["accuracy"].value == pytest.approx(0.96)
     said = verdict(rows, 359)
-    assert "costs 2.0 ± 2.5 points: no evidence of a loss" in said[0] and said[-1].startswith("3 replicates")
+    assert "costs 2.0 ± 2.7 points: no evidence of a loss" in said[0] and said[-1].startswith("3 replicates")
 
 
 def test_a_sweep_is_drawn_by_the_number_of_images():
