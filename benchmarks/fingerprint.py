@@ -25,7 +25,7 @@ from stages.prepare.tensors import load_set, save_set
 from stages.train_classifiers.params import VIEWS
 
 PAIR = (3, 5)  # digits that are told apart by shape alone
-SOURCES = ["real", "synthetic", "mixed", "synthetic_unaugmented", "untrained", *(f"{origin}_{view}" for origin in ("real", "synthetic") for view in VIEWS)]  # fmt: skip
+SOURCES = ["real", "synthetic", "mixed", "real_unaugmented", "synthetic_unaugmented", "untrained", *(f"{origin}_{view}" for origin in ("real", "synthetic") for view in VIEWS)]  # fmt: skip
 
 
 def subjects_of(steps: int, classes: int) -> dict[str, tuple[Any, ...]]:
