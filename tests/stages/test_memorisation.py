@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from pipeline.stage import entry, select
 from stages.evaluate import diversity, memorisation
@@ -41,6 +42,17 @@ class TestMeasures:
         assert memorisation.share_near(found) > 0.99 and (found.places == np.arange(800)).all()
         assert memorisation.copying(copies, test, training, found)["copying"] < -10
         assert memorisation.authenticity(found, training)["authentic"] < 0.01
+
+    def test_authenticity_agrees_with_the_definition_over_all_pairs(self):
+        """Alaa et al. 2022, eq. 6, by SciPy's distances: of planted near copies some are not authentic."""
+        training, test = gaussian(200, 4, 0), gaussian(80, 4, 1)
+        minted = np.concatenate([gaussian(60, 4, 2), training[:20] + 0.05 * gaussian(20, 4, 3)])
+        within = cdist(training, training) + np.diag(np.full(200, np.inf))
+        found = memorisation.authenticity(memorisation.neighbours(minted, test, training), training)
+        for name, images in (("authentic", minted), ("authentic_test", test)):
+            apart = cdist(images, training)
+            expected = np.mean([row.min() > within[row.argmin()].min() for row in apart])
+            assert 0.1 < expected < 0.9 and found[name] == expected
 
     def test_underfitting_is_told_from_copying(self, sets):
         training, test = sets
