@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stages.evaluate import accuracy, attributes, nearest_neighbour
+from stages.evaluate import accuracy, attributes, content, nearest_neighbour
 from stages.evaluate.differences import paired
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.splits import at_most
@@ -22,6 +22,7 @@ from stages.train_classifiers.views import view
 GAN_TEST_PER_CLASS = 200
 GAN_TEST_MOST = 2000
 NEIGHBOUR_MOST = 60_000
+_OF_TEST = ("accuracy", "macro_recall", "worst_class_recall", "exact_match", "majority", "difference")
 _DIFFERENCE = ("difference", "difference_low", "difference_high")
 _KEPT = ("n_real", "n_synthetic", "n_holdout", "steps", "best_step", "view", "holdout_accuracy")
 
@@ -44,6 +45,7 @@ def rows(layout: Layout, arm: Arm, test: tuple[np.ndarray, np.ndarray], names: l
                 zip(_DIFFERENCE, (0.0, 0.0, 0.0) if source == "real" else paired(rights[source], rights["real"]))
             )
             row |= _weak(layout, arm, folder, source, facts, test, device)
+            row["measured"] = _measured(facts, source, images, row)
             found.append({**row, "told": told})
     return found
 
@@ -59,6 +61,30 @@ def right_share(labels: np.ndarray, told: np.ndarray) -> np.ndarray:
     """float (N,): whether each image is told right, or what share of its attributes is."""
     right = (labels > 0.5) == (told > 0.5) if labels.ndim > 1 else labels == told
     return right.astype(float) if right.ndim == 1 else right.mean(1)
+
+
+def _measured(facts: dict[str, Any], source: str, images: np.ndarray, row: dict[str, Any]) -> dict[str, Any]:
+    """How each number about the test images was had. Of held-out images the archive of classifiers has the number alone."""
+
+    def how(network: str) -> dict[str, Any]:
+        return _how("test", len(images), images, facts[source]["view"], network)
+
+    found = {name: how(_hash(facts[source])) for name in _OF_TEST if name in row}
+    if "accuracy_linear" in row:
+        found["accuracy_linear"] = how(_hash(facts[f"{source}-linear"]))
+    if "accuracy_nearest_neighbour" in row:
+        found["accuracy_nearest_neighbour"] = how("none: pixels")
+    return found
+
+
+def _how(split: str, n: int, images: np.ndarray, shown: str, network: str) -> dict[str, Any]:
+    size = images.shape[-1]
+    resize = f"none: {size} x {size} pixels as prepared"
+    return {"split": split, "n": n, "resize": resize, "view": shown, "network": network}
+
+
+def _hash(facts: dict[str, Any]) -> str:
+    return f"sha256 {facts['weights_sha256']}"
 
 
 def _weak(
@@ -84,14 +110,21 @@ def _weak(
 def gan_test(baseline: Path, synthetic: tuple[np.ndarray, np.ndarray], names: list[str], device: torch.device) -> dict[str, Any]:  # fmt: skip
     """Does the classifier that had the real images agree with the minted labels (Shmelkov et al. 2018)?
 
-    recalls: by class; by attribute the share of images on which both agree.
+    accuracy with its 95 % interval; recalls: by class; by attribute the share of images on which both agree.
     """
     images, labels = synthetic
-    several = labels.ndim > 1
-    seen = at_most(labels, GAN_TEST_MOST if several else GAN_TEST_PER_CLASS, "gan_test")
+    several, places = labels.ndim > 1, content.order(images, labels)
+    seen = places[at_most(labels[places], GAN_TEST_MOST if several else GAN_TEST_PER_CLASS, "gan_test")]
     measured = measure(labels[seen], predict_with(baseline, "real", images[seen], device), names)
     recalls = [each["accuracy"] for each in measured["attributes"]] if several else measured["recalls"]
-    return {"accuracy": measured["accuracy"], "recalls": recalls}
+    facts = archive.load(baseline)["real"]
+    how = _how("synthetic", len(seen), images, facts["view"], _hash(facts))
+    per_class = [len(seen)] * len(names) if several else np.bincount(labels[seen], minlength=len(names)).tolist()
+    return {
+        **{name: measured[name] for name in ("accuracy", "accuracy_low", "accuracy_high")},
+        "recalls": recalls,
+        "measured": {"accuracy": how, "recalls": how | {"n": per_class}},
+    }
 
 
 def predict_with(folder: Path, name: str, images: np.ndarray, device: torch.device) -> np.ndarray:

@@ -1,19 +1,44 @@
 """Distances between two sets of images, in the features of a frozen network.
 
-All take arrays (N, d), work in float64, and hold all pairs of a thousand rows with as many more as 64 MiB hold at a time.
+All take arrays (N, d) and work in float64, a thousand rows at a time: never on a float64 copy of a whole set. Of pairs they hold
+those of a thousand rows with as many more as 64 MiB hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 _CHUNK = 1000
 _CHUNK_BYTES = 64 << 20
 _EXTRAPOLATION_SIZES = 15
-_LEAST_ROWS_PER_FEATURE = 2
+LEAST_ROWS_PER_FEATURE = 2
+"""Of a covariance that is worth fitting: with fewer the distance is mostly the bias of its size."""
+
+
+class _Moments:
+    """Sums of points and of their products, to which more points can be added."""
+
+    def __init__(self, points: np.ndarray):
+        # About a point among them: about 0 the digits of a mean far off would drown those of the covariance.
+        self.origin = points[:_CHUNK].mean(0, dtype=np.float64)
+        self.count, self.sums, self.products = 0, np.zeros(len(self.origin)), np.zeros(2 * self.origin.shape)
+        self.add(points)
+
+    def add(self, points: np.ndarray) -> None:
+        for at in range(0, len(points), _CHUNK):
+            part = points[at : at + _CHUNK] - self.origin
+            self.sums += part.sum(0)
+            self.products += part.T @ part
+        self.count += len(points)
+
+    def gaussian(self) -> Gaussian:
+        shift = self.sums / self.count
+        covariance = (self.products - self.count * np.outer(shift, shift)) / (self.count - 1)
+        return Gaussian(self.origin + shift, _root(covariance))
 
 
 @dataclass(frozen=True)
@@ -25,8 +50,7 @@ class Gaussian:
 
     @classmethod
     def of(cls, points: np.ndarray) -> Gaussian:
-        points = points.astype(np.float64)
-        return cls(points.mean(0), _root(np.atleast_2d(np.cov(points, rowvar=False))))
+        return _Moments(points).gaussian()
 
     def distance(self, other: Gaussian) -> float:
         """Fréchet distance (Dowson and Landau 1982): |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
@@ -45,6 +69,12 @@ def frechet(first: np.ndarray, second: np.ndarray) -> float:
     return Gaussian.of(first).distance(Gaussian.of(second))
 
 
+def extrapolation_sizes(count: int, features: int) -> list[int]:
+    """The 15 sizes of `frechet_infinity`, none where `count` points are too few."""
+    least = max(count // 5, LEAST_ROWS_PER_FEATURE * features)
+    return [] if 2 * least > count else np.linspace(least, count, _EXTRAPOLATION_SIZES).astype(int).tolist()
+
+
 def frechet_infinity(points: np.ndarray, reference: np.ndarray) -> float | None:
     """Fréchet distance to `reference` that infinitely many points would have (Chong and Forsyth 2020).
 
@@ -52,13 +82,15 @@ def frechet_infinity(points: np.ndarray, reference: np.ndarray) -> float | None:
     None where they are too few: the smallest size is a fifth of them, and twice as many as there are features. The bias of
     the reference's own size remains, and the value may fall below 0.
     """
-    least = max(len(points) // 5, _LEAST_ROWS_PER_FEATURE * points.shape[1])
-    if 2 * least > len(points):
+    sizes = extrapolation_sizes(*points.shape)
+    if not sizes:
         return None
-    fixed = Gaussian.of(reference)
-    sizes = np.linspace(least, len(points), _EXTRAPOLATION_SIZES).astype(int)
-    values = [Gaussian.of(points[:size]).distance(fixed) for size in sizes]
-    return float(np.polyfit(1 / sizes, values, 1)[1])
+    fixed, moments = Gaussian.of(reference), _Moments(points[: sizes[0]])
+    values = [moments.gaussian().distance(fixed)]
+    for begin, end in pairwise(sizes):
+        moments.add(points[begin:end])
+        values.append(moments.gaussian().distance(fixed))
+    return float(np.polyfit(1 / np.array(sizes), values, 1)[1])
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from stages.evaluate.distances import radii
-from stages.prepare.splits import derive_seed
 
 _LEAST = 10
 
 
 def per_class(
     minted: tuple[np.ndarray, np.ndarray], real: tuple[np.ndarray, np.ndarray], classes: int, most: int
-) -> list[float | None]:
-    """Mean distance of minted images to the nearest other of their class, over the same of real images.
+) -> tuple[list[float | None], list[int]]:
+    """Mean distance of minted images to the nearest other of their class, over the same of real images; and of how many of either.
 
-    minted, real: features (N, d) and int64 labels. 1: as far apart as real ones; 0: all alike. As many of both, and at most `most`
-    in all, since the more points the nearer the nearest. None of a class with too few.
+    minted, real: features (N, d) and int64 labels, in random order. 1: as far apart as real ones; 0: all alike. As many of both, and
+    at most `most` in all, since the more points the nearer the nearest. None of a class with too few.
     """
     ratios: list[float | None] = []
+    counts: list[int] = []
     for label in range(classes):
-        own, reference = (_draw(features[labels == label], label) for features, labels in (minted, real))
-        count = min(len(own), len(reference), max(_LEAST, most // classes))
-        if count < _LEAST:
+        own, reference = (features[labels == label] for features, labels in (minted, real))
+        counts.append(min(len(own), len(reference), max(_LEAST, most // classes)))
+        if counts[-1] < _LEAST:
             ratios.append(None)
             continue
-        apart = radii(reference[:count], 1).mean()
-        ratios.append(float(radii(own[:count], 1).mean() / apart) if apart > 0 else None)
-    return ratios
+        apart = radii(reference[: counts[-1]], 1).mean()
+        ratios.append(float(radii(own[: counts[-1]], 1).mean() / apart) if apart > 0 else None)
+    return ratios, counts
 
 
-def _draw(points: np.ndarray, label: int) -> np.ndarray:
-    return points[np.random.default_rng(derive_seed("diversity", label)).permutation(len(points))]
+def protocol(ratios: list[float | None], counts: list[int], frozen: dict[str, Any]) -> dict[str, Any]:
+    """ratios, counts: of per_class. frozen: resize and network."""
+    each = {"split": "synthetic", "n": counts, "reference": "train", "n_reference": counts, **frozen, "least": _LEAST}
+    total = sum(count for ratio, count in zip(ratios, counts) if ratio is not None)
+    return {"diversity_per_class": each, "diversity": each | {"n": total, "n_reference": total}}

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stages.evaluate.distances import frechet, frechet_infinity
-from stages.evaluate.likeness import shuffled
+from stages.evaluate.distances import extrapolation_sizes, frechet, frechet_infinity
 from stages.prepare.download import locate
 from stages.prepare.errors import InputError
 from stages.train_classifiers.state_dict import state_dict
@@ -94,7 +93,10 @@ def _read(path: Path, start: str) -> tuple[dict[str, torch.Tensor], str]:
 
 
 def metrics(own: Features, test: Features) -> dict[str, Any]:
-    """fid, fid_infinity, kid_inception and its standard deviation over subsets, inception_score and its standard deviation over splits."""
+    """fid, fid_infinity, kid_inception and its standard deviation over subsets, inception_score and its standard deviation over splits.
+
+    Both sets should be in random order.
+    """
     from torch_fidelity.metric_isc import isc_features_to_metric
     from torch_fidelity.metric_kid import kid_features_to_metric
 
@@ -105,7 +107,7 @@ def metrics(own: Features, test: Features) -> dict[str, Any]:
     score = isc_features_to_metric(torch.from_numpy(own.logits), splits=min(_SPLITS, len(own.logits)))
     return {
         "fid": frechet(own.pool, test.pool),
-        "fid_infinity": frechet_infinity(shuffled(own.pool), test.pool),
+        "fid_infinity": frechet_infinity(own.pool, test.pool),
         "kid_inception": kid["kernel_inception_distance_mean"],
         "kid_inception_deviation": kid["kernel_inception_distance_std"],
         "inception_score": score["inception_score_mean"],
@@ -113,14 +115,19 @@ def metrics(own: Features, test: Features) -> dict[str, Any]:
     }
 
 
-def protocol(network: Inception, n: int, n_reference: int) -> dict[str, Any]:
+def protocol(network: Inception, split: str, own: Features, test: Features) -> dict[str, Any]:
+    n, n_reference = len(own.pool), len(test.pool)
     whole = {
+        "split": split,
         "n": n,
-        "n_reference": n_reference,
         "reference": "test",
+        "n_reference": n_reference,
         "resize": "to 299 x 299, bilinear as in TensorFlow 1; grey tripled",
         "network": f"Inception v3 of torch-fidelity, sha256 {network.sha256}",
     }
-    subsets = {"n": f"{_KID_SUBSETS} subsets of {min(_KID_SUBSET, n, n_reference)}"}
-    score = {"n": f"{n} in {_SPLITS} splits", "reference": "none"}
-    return {"fid": whole, "kid_inception": whole | subsets, "inception_score": whole | score}
+    return {
+        "fid": whole,
+        "fid_infinity": whole | {"sizes": extrapolation_sizes(*own.pool.shape)},
+        "kid_inception": whole | {"subsets": _KID_SUBSETS, "subset": min(_KID_SUBSET, n, n_reference)},
+        "inception_score": whole | {"reference": "none", "n_reference": 0, "splits": min(_SPLITS, n)},
+    }

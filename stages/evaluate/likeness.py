@@ -1,77 +1,128 @@
-"""How like the test images a set of images is, in the features of the frozen network."""
+"""How like the test images sets of images are, in the features of the frozen network."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from stages.evaluate.distances import frechet, frechet_infinity, kernel_distance, neighbourhoods
+from stages.evaluate import content
+from stages.evaluate.distances import (
+    LEAST_ROWS_PER_FEATURE,
+    extrapolation_sizes,
+    frechet,
+    frechet_infinity,
+    kernel_distance,
+    neighbourhoods,
+)
 from stages.evaluate.params import Metrics
 from stages.train_classifiers.feature_network import FrozenNetwork
 
 _LEAST_OF_A_CLASS = 10
 
 
+@dataclass(frozen=True)
+class Points:
+    """Images in the features of the frozen network, in the order of their content: the first n are a random sample of any set's order.
+
+    split: where they are from. places: int64 (N,), of each image within its set. features: float32 (N, d). labels: int64 (N,),
+    -1 where there are none, or multi-hot (N, A).
+    """
+
+    split: str
+    places: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def per_class(self, classes: int) -> np.ndarray:
+        """int64 (classes,): how many there are of each."""
+        return np.bincount(self.labels, minlength=classes)
+
+    def of_class(self, label: int) -> np.ndarray:
+        return self.features[self.labels == label]
+
+
 class Space:
-    """The frozen network, and the test images in it. labels: int64 (N,), or multi-hot (N, A)."""
+    """The frozen network, and the test images in it. test: images, uint8 (N, C, S, S), and labels, int64 (N,) or multi-hot (N, A)."""
 
     def __init__(self, network: FrozenNetwork, test: tuple[np.ndarray, np.ndarray], classes: int, params: Metrics):
         self.network, self.params, self.classes = network, params, classes
-        self.test, self.labels = network.features(np.asarray(test[0])), test[1]
-
-    def likeness(self, features: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        """features: float (N, d). labels: as the test set's, or int64 (N,) of -1 where there are none."""
-        count = min(self.params.points, len(self.test), len(features))
-        points, few_test = shuffled(features), shuffled(self.test)[:count]
-        measured = {
-            "frechet_classifier": frechet(features, self.test),
-            "frechet_infinity": frechet_infinity(points, self.test),
-            "kid": kernel_distance(points[:count], few_test),
-            **neighbourhoods(few_test, points[:count], self.params.neighbours),
-            "n_points": count,
+        self.test, size = self.points("test", *test), test[0].shape[-1]
+        self.dimensions = self.test.features.shape[1]
+        self.frozen = {
+            "resize": f"none: {size} x {size} pixels as prepared",
+            "network": f"sha256 {network.sha256}",
+            "features": self.dimensions,
         }
-        if self.labels.ndim > 1 or labels.ndim > 1 or labels.min(initial=0) < 0:
-            return measured
-        return measured | self._by_class(features, labels)
 
-    def _by_class(self, features: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        """Within each class; None of a class with too few images to have a covariance."""
-        frechets, kernels = [], []
-        for label in range(self.classes):
-            own, reference = features[labels == label], self.test[self.labels == label]
-            enough = min(len(own), len(reference)) >= _LEAST_OF_A_CLASS
-            few = min(self.params.points, len(own), len(reference))
-            frechets.append(frechet(own, reference) if enough else None)
-            kernels.append(kernel_distance(shuffled(own)[:few], shuffled(reference)[:few]) if enough else None)
-        known = [value for value in frechets if value is not None]
+    def points(self, split: str, images: np.ndarray, labels: np.ndarray) -> Points:
+        """Arguments as the test set's; labels may be -1, int64 (N,)."""
+        places = content.order(images, labels)
+        return Points(split, places, self.network.features(images)[places], np.asarray(labels)[places])
+
+    def likeness(self, sources: Mapping[str, Points]) -> dict[str, dict[str, Any]]:
+        """By source its metrics, and under `measured` how each was had: as many images of every source, in all and of a class.
+
+        The fewest that any of them has: distances fall with the number of images, so that sources would not be comparable.
+        """
+        n = min(map(len, sources.values()))
+        found = {name: self._whole(points, n) for name, points in sources.items()}
+        if all(part.labels.ndim == 1 and part.labels.min(initial=0) >= 0 for part in (self.test, *sources.values())):
+            counts = np.min([points.per_class(self.classes) for points in sources.values()], axis=0)
+            for name, points in sources.items():
+                values = self._by_class(points, counts)
+                found[name]["measured"] |= values.pop("measured")
+                found[name] |= values
+        return found
+
+    def _whole(self, points: Points, n: int) -> dict[str, Any]:
+        own, reference = points.features[:n], self.test.features
+        few, k = min(self.params.points, len(reference), n), self.params.neighbours
+        whole = {"split": points.split, "n": n, "reference": "test", "n_reference": len(reference), **self.frozen}
+        paired = whole | {"n": few, "n_reference": few}
         return {
-            "frechet_intra_class": float(np.mean(known)) if known else None,
+            "frechet_classifier": frechet(own, reference),
+            "frechet_infinity": frechet_infinity(own, reference),
+            "kid": kernel_distance(own[:few], reference[:few]),
+            **neighbourhoods(reference[:few], own[:few], k),
+            "measured": {
+                "frechet_classifier": whole,
+                "frechet_infinity": whole | {"sizes": extrapolation_sizes(n, self.dimensions)},
+                "kid": paired,
+                **{name: paired | {"k": k} for name in ("precision", "recall", "density", "coverage")},
+            },
+        }
+
+    def _by_class(self, points: Points, counts: np.ndarray) -> dict[str, Any]:
+        """Within each class; None of a class with too few images: of a Fréchet distance they must give a covariance."""
+        frechets, kernels, few, least = [], [], [], LEAST_ROWS_PER_FEATURE * self.dimensions
+        references = self.test.per_class(self.classes)
+        for label, (count, n_reference) in enumerate(zip(counts, references)):
+            own, reference = points.of_class(label)[:count], self.test.of_class(label)
+            few.append(int(min(self.params.points, count, n_reference)))
+            frechets.append(frechet(own, reference) if min(count, n_reference) >= least else None)
+            kernels.append(kernel_distance(own[: few[-1]], reference[: few[-1]]) if few[-1] >= _LEAST_OF_A_CLASS else None)  # fmt: skip
+        known = [label for label, value in enumerate(frechets) if value is not None]
+        each = {"split": points.split, "n": counts.tolist(), "reference": "test", "n_reference": references.tolist()}
+        each |= self.frozen | {"least": least}
+        left_out = self.classes - len(known)
+        return {
+            "frechet_intra_class": float(np.mean([frechets[label] for label in known])) if known else None,
             "frechet_per_class": frechets,
             "kid_per_class": kernels,
-        }
-
-    def protocol(self, n: int, size: int) -> dict[str, Any]:
-        """What a number of `likeness` is worth nothing without. n: images measured; size: their side in pixels."""
-        count = min(self.params.points, len(self.test), n)
-        whole = {
-            "n": n,
-            "n_reference": len(self.test),
-            "reference": "test",
-            "resize": f"none: {size} x {size} pixels as prepared",
-            "network": f"sha256 {self.network.sha256}",
-            "features": self.test.shape[1],
-        }
-        paired = whole | {"n": count, "n_reference": count}
-        return {
-            "frechet_classifier": whole,
-            "frechet_infinity": whole | {"n": "extrapolated from 15 sizes to infinity"},
-            "frechet_intra_class": whole,
-            "kid": paired,
-            **{name: paired | {"k": self.params.neighbours} for name in ("precision", "recall", "density", "coverage")},
-        }
-
-
-def shuffled(points: np.ndarray) -> np.ndarray:
-    """In an order of its own, the same each time."""
-    return points[np.random.default_rng(0).permutation(len(points))]
+            "measured": {
+                "frechet_per_class": each,
+                "frechet_intra_class": each | {
+                    "n": int(counts[known].sum()),
+                    "n_reference": int(references[known].sum()),
+                    "classes": len(known),
+                    **({"absent": f"classes of fewer than {least} images: {left_out}"} if left_out else {}),
+                },
+                "kid_per_class": each | {"n": few, "n_reference": few, "least": _LEAST_OF_A_CLASS},
+            },
+        }  # fmt: skip

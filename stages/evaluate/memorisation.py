@@ -6,12 +6,12 @@ All sets are float (N, d): features, or pixels laid flat.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from stages.evaluate.content import digests
 from stages.evaluate.distances import nearest, radii
 from stages.prepare.splits import derive_seed
 
@@ -89,12 +89,22 @@ def copying(minted: np.ndarray, test: np.ndarray, training: np.ndarray, found: N
 
 def exact_copies(images: np.ndarray, training: np.ndarray) -> int:
     """How many images are a training image byte for byte. uint8 (N, ...)."""
-    known = {_digest(image) for image in training}
-    return sum(_digest(image) in known for image in images)
+    known = set(digests(training))
+    return sum(digest in known for digest in digests(images))
 
 
-def _digest(image: np.ndarray) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).digest()
+def protocol(n: int, n_test: int, minted: int, training: int, cells: int, frozen: dict[str, Any]) -> dict[str, Any]:
+    """n, n_test: minted and test images whose neighbours were sought among `training` images, of all `minted`; frozen: resize and network."""
+    near = {"split": "synthetic", "n": n, "n_training": training, "reference": "test", "n_reference": n_test, **frozen}
+    own = near | {"reference": "train", "n_reference": training}
+    return {
+        "memorised": near | {"quantile": _NEAR_QUANTILE},
+        "memorised_pixels": near | {"quantile": _NEAR_QUANTILE, "network": "none: pixels"},
+        "exact_copies": own | {"n": minted, "network": "none: bytes"},
+        "authentic": own,
+        "authentic_test": own | {"split": "test", "n": n_test},
+        "copying": near | {"cells": cells},
+    }
 
 
 def pairs(found: Neighbours, rows: np.ndarray, kept: np.ndarray) -> dict[str, list[list[float]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stages.evaluate.classifiers import GAN_TEST_MOST, GAN_TEST_PER_CLASS, NEIGHBOUR_MOST
+from stages.evaluate.distances import LEAST_ROWS_PER_FEATURE
 from stages.evaluate.likeness import Space
 from stages.evaluate.params import Metrics
 
@@ -29,11 +30,13 @@ def protocol(facts: dict[str, Any], space: Space, params: Metrics, absent: dict[
         "accuracy_nearest_neighbour": f"the label of the image nearest in pixels among the same source's, at most {NEIGHBOUR_MOST:,} drawn from them, without augmentation",
         "features": f"frozen small CNN trained on all {facts['n_train']} real training images, "
         f"in units of their root mean square, sha256 {space.network.sha256}",
-        "frechet_classifier": f"each source against the {n_test} test images; mixed has none of its own",
-        "frechet_infinity": "the same, extrapolated to infinitely many images by a line in 1/N through 15 sizes (Chong and Forsyth 2020)",
-        "frechet_intra_class": "mean over classes of the distance within each; classes of fewer than 10 images are left out",
-        "kid": "unbiased, cubic kernel, all pairs of n_points of each side, the first of a fixed shuffle",
-        "precision_recall_density_coverage": f"k = {params.neighbours}, the same points; the real row is what real images reach: the ceiling",
+        "frechet_classifier": f"each source against the {n_test} test images, as many real as minted ones (n, the fewer of both), since it falls with n: "
+        "the real row of an arm is its ceiling, and arms of other n are not comparable; mixed has none of its own",
+        "frechet_infinity": "the same, extrapolated to infinitely many images by a line in 1/N through 15 sizes (Chong and Forsyth 2020); empty below 4 images a feature",
+        "frechet_intra_class": f"mean over classes of the distance within each, as many real as minted images of a class; classes of fewer than {LEAST_ROWS_PER_FEATURE} images a feature "
+        f"({LEAST_ROWS_PER_FEATURE * space.dimensions}) on any side are left out, and where all are it is empty",
+        "kid": f"unbiased, cubic kernel, all pairs of as many points of each side, at most {params.points}, drawn by a hash of their content",
+        "precision_recall_density_coverage": f"k = {params.neighbours}, the same points; the real row is what as many real images reach: the ceiling",
         "memorised": f"share of (at most {params.points}) synthetic images nearer, in features, to a training image of this arm "
         "than 99 % of the test images are; 0.01 is what new real images would give; memorised_pixels: the same in pixels",
         "exact_copies": "minted images that are a training image of this arm byte for byte, of all",
@@ -42,7 +45,7 @@ def protocol(facts: dict[str, Any], space: Space, params: Metrics, absent: dict[
         "copying": "C_T: z of minted against test images' distances to the training images, within cells (Meehan et al. 2020); "
         "below -3 is copying, far above 0 underfitting",
         "diversity": "mean distance to the nearest other image of the class, over the same of as many real images; mean over classes",
-        "gan_test": "accuracy of the real-only classifier of the same images on synthetic ones, at most "
+        "gan_test": "accuracy of the real-only classifier of the same images on synthetic ones, drawn by a hash of their content, at most "
         + (f"{GAN_TEST_MOST}" if several else f"{GAN_TEST_PER_CLASS} a class"),
         **{name: f"not measured: {why}" for name, why in absent.items()},
     }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stages.evaluate import classifiers, diversity, fairness, inception, latent_figures, memorisation, representation
-from stages.evaluate.likeness import Space, shuffled
+from stages.evaluate.likeness import Space
 from stages.evaluate.params import Metrics
 from stages.evaluate.protocol import protocol
 from stages.prepare.errors import InputError
@@ -85,7 +85,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
                 "metrics.representation tells classes; name one of dataset.attributes, or set measured: false"
             )
         represented = representation.measure(layout, layout.generator(arm), sets.real, sets.test, params.metrics.representation, device, arm.seed)  # fmt: skip
-    rows = [{**whose, **_without_told(row), **likeness.get(row["source"], {})} for row in rows]
+    rows = [whose | _joined(_without_told(row), likeness.get(row["source"], {})) for row in rows]
     for row in rows:
         numbers = {name: value for name, value in row.items() if isinstance(value, float)}
         tracker.log_metrics({f"{name}/{row['source']}": value for name, value in numbers.items()})
@@ -112,46 +112,44 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
 
 def distances(sets: Sets, space: Space, params: Metrics, layout: Layout, device: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:  # fmt: skip
     """(by source: how like the test images the real and the minted ones are; their nearest training images; what is absent, and why)."""
-    size, features = sets.facts["shape"][1], {}
-    found: dict[str, Any] = {}
-    for source, (images, labels) in (("real", sets.real), ("synthetic", sets.minted)):
-        features[source] = space.network.features(np.asarray(images))
-        found[source] = space.likeness(features[source], labels)
-        found[source]["measured"] = space.protocol(len(images), size)
+    minted, real, test = sets.minted[0], sets.real[0], space.test
+    points = {"real": space.points("train", *sets.real), "synthetic": space.points("synthetic", *sets.minted)}
+    found = space.likeness(points)
+    own, training = points["synthetic"], points["real"]
 
-    rows = shuffled(np.arange(len(sets.minted[0])))[: params.points]
-    few_test = shuffled(np.arange(len(sets.test[0])))[: params.points]
-    near = memorisation.neighbours(features["synthetic"][rows], space.test[few_test], features["real"])
-    flat = [_flat(images) for images in (sets.minted[0][rows], sets.test[0][few_test], sets.real[0])]
-    near_pixels = memorisation.neighbours(*flat)
+    rows, few_test = own.places[: params.points], test.places[: params.points]
+    few, few_features = own.features[: len(rows)], test.features[: len(few_test)]
+    near = memorisation.neighbours(few, few_features, training.features)
+    near_pixels = memorisation.neighbours(_flat(minted[rows]), _flat(sets.test[0][few_test]), _flat(real))
+    copied = memorisation.copying(few, few_features, training.features, near)
     found["synthetic"] |= {
         "memorised": memorisation.share_near(near),
         "memorised_pixels": memorisation.share_near(near_pixels),
-        "exact_copies": memorisation.exact_copies(sets.minted[0], sets.real[0]),
-        **memorisation.authenticity(near, features["real"]),
-        **memorisation.copying(features["synthetic"][rows], space.test[few_test], features["real"], near),
+        "exact_copies": memorisation.exact_copies(minted, real),
+        **memorisation.authenticity(near, training.features),
+        **copied,
     }
+    told = found["synthetic"]["measured"]
+    told |= memorisation.protocol(len(rows), len(few_test), len(own), len(training), copied["cells"], space.frozen)
     copies = {
-        "features": memorisation.pairs(near, rows, sets.real_places),
+        "features": memorisation.pairs(near, rows, sets.real_places[training.places]),
         "pixels": memorisation.pairs(near_pixels, rows, sets.real_places),
     }
-    if sets.minted[1].ndim == 1 and sets.minted_kind != "none":
-        apart = [
-            (features[source], labels) for source, (_, labels) in (("synthetic", sets.minted), ("real", sets.real))
-        ]
-        spread = diversity.per_class(*apart, len(sets.names), params.points)
+    if own.labels.ndim == 1 and sets.minted_kind != "none":
+        spread, counts = diversity.per_class(*((each.features, each.labels) for each in (own, training)), len(sets.names), params.points)  # fmt: skip
         known = [value for value in spread if value is not None]
         found["synthetic"] |= {"diversity_per_class": spread, "diversity": float(np.mean(known)) if known else None}
+        told |= diversity.protocol(spread, counts, space.frozen)
 
     network, why = inception.load(params.inception, layout.raw, device)
     if network is None:
         return found, copies, {"fid, kid_inception, inception_score": why}
-    most = params.inception_images
-    reference = network.features(shuffled(np.asarray(sets.test[0]))[:most])
-    for source, (images, _) in (("real", sets.real), ("synthetic", sets.minted)):
-        own = network.features(shuffled(np.asarray(images))[:most])
-        found[source] |= inception.metrics(own, reference)
-        found[source]["measured"] |= inception.protocol(network, len(own.pool), len(reference.pool))
+    n = min(params.inception_images, len(own), len(training))
+    reference = network.features(sets.test[0][test.places[: params.inception_images]])
+    for source, images in (("real", real), ("synthetic", minted)):
+        seen = network.features(images[points[source].places[:n]])
+        found[source] |= inception.metrics(seen, reference)
+        found[source]["measured"] |= inception.protocol(network, points[source].split, seen, reference)
     return found, copies, {}
 
 
@@ -185,6 +183,11 @@ def fairness_gaps(sets: Sets, rows: list[dict[str, Any]], params: Metrics) -> di
 def _flat(images: np.ndarray) -> np.ndarray:
     """uint8 (N, C * S * S), without a copy."""
     return np.asarray(images).reshape(len(images), -1)
+
+
+def _joined(row: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Both, and how each number of both was measured."""
+    return row | more | {"measured": row.get("measured", {}) | more.get("measured", {})}
 
 
 def _without_told(row: dict[str, Any]) -> dict[str, Any]:

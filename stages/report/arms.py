@@ -90,7 +90,10 @@ def per_class(metrics: dict[str, Any], most: int) -> dict[str, Any]:
     if metrics["gan_test"]:
         shares["GAN-test"] = metrics["gan_test"]["recalls"]
     others = {
-        f"{title}, {row['source']}": row[name] for name, title in _PER_CLASS.items() for row in rows if row.get(name)
+        f"{title}, {row['source']}": row[name]
+        for name, title in _PER_CLASS.items()
+        for row in rows
+        if any(value is not None for value in row.get(name) or [])
     }
     order = np.arange(len(classes))
     if len(classes) > most and shares:

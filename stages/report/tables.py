@@ -17,7 +17,13 @@ COLUMNS = (
     *("kid", "frechet_classifier", "frechet_infinity", "frechet_intra_class"),
     *("precision", "recall", "density", "coverage", "diversity"),
     *("memorised", "memorised_pixels", "exact_copies", "authentic", "copying", "seconds"),
+    *("n_frechet", "n_points", "n_memorised", "feature_network", "n_inception", "inception_network"),
 )
+_MEASURED = {
+    **{"n_frechet": ("frechet_classifier", "n"), "n_points": ("kid", "n"), "n_memorised": ("memorised", "n")},
+    **{"feature_network": ("kid", "network"), "n_inception": ("fid", "n"), "inception_network": ("fid", "network")},
+}
+"""Column -> a metric whose protocol it is of, and what of it: all of a kind have the same."""
 _ORDER = (*REAL_SOURCES[:1], *MINTED_SOURCES[:2], *REAL_SOURCES[1:], *MINTED_SOURCES[2:])
 
 
@@ -32,7 +38,12 @@ def ordered(rows: list[Row]) -> list[Row]:
 
 def to_table(rows: list[Row]) -> list[Row]:
     """What results.csv holds: the COLUMNS in order, empty where there is no value."""
-    return [{column: row.get(column) for column in COLUMNS} for row in ordered(rows)]
+    return [{column: row.get(column) for column in COLUMNS} | _measured(row) for row in ordered(rows)]
+
+
+def _measured(row: Row) -> Row:
+    told = row.get("measured", {})
+    return {column: told.get(metric, {}).get(part) for column, (metric, part) in _MEASURED.items()}
 
 
 def interval(row: Row) -> str:
@@ -65,7 +76,7 @@ def to_markdown(rows: list[Row]) -> str:
             interval(row),
             difference(row),
             "–" if row["accuracy"] is None else f"{100 * row['worst_class_recall']:.1f} %",
-            "–" if distance is None else f"{distance:.2f}",
+            "–" if distance is None else f"{distance:.2f} (n = {row['measured']['frechet_classifier']['n']:,})",
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"

@@ -71,7 +71,7 @@ def write_arm(layout: Layout, arm: Arm, classes: list[str], shown: np.ndarray, l
     content = {
             **{"classes": classes, "labels": "single", "minted_labels": "per_class", "fairness": None, "representation": []},
             "rows": [row(arm, source, classes, rng) for source in ("real", "synthetic", "mixed")],
-            "gan_test": {"accuracy": 0.9, "recalls": [0.9] * len(classes)},
+            "gan_test": {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "recalls": [0.9] * len(classes), "measured": {"accuracy": {"n": 100}}},
             "nearest": {"features": {"closest": near, "random": near}, "pixels": {"closest": near, "random": near}},
             "latent_space": {"rows": {}, "arithmetic": [], "absent": []},
             **{"absent": {}, "protocol": {"accuracy": "real test images", "features": f"small CNN, sha256 {_SHA}"}},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 
 import numpy as np
 import pytest
-from scipy.linalg import sqrtm
+from scipy.linalg import eigvals, sqrtm
+from scipy.spatial.distance import cdist
 
 from stages.evaluate.accuracy import confusion_matrix, summary, wilson
 from stages.evaluate.distances import frechet, frechet_infinity, kernel_distance, nearest, neighbourhoods, radii
@@ -63,12 +65,27 @@ class TestFrechet:
     def test_agrees_with_the_matrix_square_root(self, count):
         first, second = gaussian(count, 32, 0), gaussian(count, 32, 1, 0.2) @ np.diag(np.linspace(0.5, 2, 32))
         c1, c2 = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
-        if count > 32:
-            root = sqrtm(c1 @ c2).real
-            expected = ((first.mean(0) - second.mean(0)) ** 2).sum() + np.trace(c1 + c2 - 2 * root)
-            assert frechet(first, second) == pytest.approx(expected, rel=1e-6)
-        else:
-            assert frechet(first, first) == pytest.approx(0, abs=1e-6)
+        # Of a singular product sqrtm is unsure; its trace is the sum of the roots of the eigenvalues, real and not negative.
+        root = np.trace(sqrtm(c1 @ c2).real) if count > 32 else np.sqrt(eigvals(c1 @ c2).real.clip(min=0)).sum()
+        expected = ((first.mean(0) - second.mean(0)) ** 2).sum() + np.trace(c1 + c2) - 2 * root
+        assert frechet(first, second) == pytest.approx(expected, rel=1e-6)
+
+    def test_of_features_far_from_zero_keeps_its_digits(self):
+        """float32, as features are, with a mean a thousand times the deviation; in chunks of other sizes than the set's."""
+        first, second = (gaussian(2500, 8, seed, 1000 + seed / 4).astype(np.float32) for seed in (0, 1))
+        c1, c2 = (np.cov(part.astype(np.float64), rowvar=False) for part in (first, second))
+        means = first.mean(0, dtype=np.float64) - second.mean(0, dtype=np.float64)
+        expected = (means**2).sum() + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real)
+        assert frechet(first, second) == pytest.approx(expected, rel=1e-6)
+
+    def test_memory_is_that_of_chunks(self):
+        """200,000 x 64 float32 are 51 MB: a copy in float64 would be 102 MB, np.cov's another, and of 15 sizes as many again."""
+        points = np.random.default_rng(0).standard_normal((200_000, 64), dtype=np.float32)
+        tracemalloc.start()
+        values = frechet(points, points[::2]), frechet_infinity(points[:50_000], points)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert values[0] < 0.01 and abs(values[1]) < 0.01 and peak < 8 << 20
 
     def test_does_not_depend_on_order(self):
         first, second = gaussian(200, 8, 0), gaussian(300, 8, 1)
@@ -85,6 +102,13 @@ class TestFrechetInfinity:
 
     def test_finds_a_true_distance(self):
         assert frechet_infinity(gaussian(4000, 4, 1, 0.5), gaussian(50_000, 4, 0)) == pytest.approx(1.0, abs=0.08)
+
+    def test_is_the_line_through_the_distances_of_the_first_points(self):
+        """Each size measured anew by `frechet`, as ours adds points to those before."""
+        points, reference = gaussian(2600, 6, 0, 0.3), gaussian(900, 6, 1)
+        sizes = np.linspace(520, 2600, 15).astype(int)
+        slope_and_end = np.polyfit(1 / sizes, [frechet(points[:size], reference) for size in sizes], 1)
+        assert frechet_infinity(points, reference) == pytest.approx(slope_and_end[1], rel=1e-6)
 
     def test_is_not_claimed_of_too_few(self):
         assert frechet_infinity(gaussian(100, 64, 0), gaussian(500, 64, 1)) is None
@@ -112,6 +136,21 @@ class TestNeighbourhoods:
         # Naeem et al. 2020: density near 1, coverage near 1 - 1/2^k, though precision is not near 1 in many dimensions
         found = neighbourhoods(gaussian(2000, 64, 0), gaussian(2000, 64, 1), k=5)
         assert found["density"] == pytest.approx(1.0, abs=0.05) and found["coverage"] == pytest.approx(0.97, abs=0.015)
+
+    @pytest.mark.parametrize("k", [1, 5])
+    def test_agree_with_the_definitions_over_all_pairs(self, k):
+        """Kynkäänniemi et al. 2019, eq. 1 and 2; Naeem et al. 2020, eq. 3 and 5: loops over SciPy's distances."""
+        real, fake = gaussian(150, 5, 0), gaussian(150, 5, 1, 0.4) * 0.8
+        # A point is not its own neighbour: the k-th of the others stands at place k of its sorted row.
+        own, others = np.sort(cdist(real, real), 1)[:, k], np.sort(cdist(fake, fake), 1)[:, k]
+        apart, count = cdist(real, fake), range(150)
+        expected = {
+            "precision": np.mean([any(apart[i, j] <= own[i] for i in count) for j in count]),
+            "recall": np.mean([any(apart[i, j] <= others[j] for j in count) for i in count]),
+            "density": sum(apart[i, j] <= own[i] for i in count for j in count) / (k * 150),
+            "coverage": np.mean([min(apart[i]) <= own[i] for i in count]),
+        }
+        assert 0 < min(expected.values()) < 1 and neighbourhoods(real, fake, k) == pytest.approx(expected, rel=1e-12)
 
     def test_a_set_against_itself_is_perfect(self):
         found = neighbourhoods(gaussian(100, 3, 0), gaussian(100, 3, 0))
@@ -170,3 +209,34 @@ class TestStage:
         assert real["coverage"] > synthetic["coverage"]
         assert "sha256" in content["protocol"]["features"] and "120 real test images" in content["protocol"]["accuracy"]
         json.dumps(content, allow_nan=False)
+
+    def test_every_number_has_its_n(self, workspace):
+        """Bounds and deviations are their number's; of held-out images the archive of classifiers keeps no count."""
+        content = load_json(workspace.metrics(Arm("dcgan", 100, 0)))
+        for row in content["rows"]:
+            numbers = {name for name, value in row.items() if isinstance(value, float) or name.endswith(("_per_class", "_copies", "_infinity", "_intra_class"))}  # fmt: skip
+            numbers = {re.sub("_(low|high|deviation)$", "", name) for name in numbers} - {
+                "holdout_accuracy",
+                "holdout_gap",
+            }
+            assert len(numbers) >= {"real": 10, "synthetic": 20, "mixed": 3}[row["source"]]
+            for name in numbers:
+                how = row["measured"][name]
+                assert how["split"] and how["resize"] and how["network"].startswith(("sha256 ", "none: ")), name
+                whole = how["n"] if isinstance(how["n"], list) else [how["n"]]
+                assert all(isinstance(n, int) for n in whole) and (sum(whole) > 0 or row[name] is None), name
+        real, synthetic, _ = (row["measured"] for row in content["rows"])
+        assert (
+            real["frechet_classifier"]["n"]
+            == synthetic["frechet_classifier"]["n"]
+            == 120
+            < synthetic["exact_copies"]["n"]
+        )
+        assert (synthetic["memorised"]["n"], synthetic["memorised"]["n_training"]) == (150, 120)
+        assert synthetic["memorised_pixels"]["network"] == "none: pixels" and synthetic["diversity"]["n"] == 120
+
+    def test_gan_test_has_an_interval(self, workspace):
+        found = load_json(workspace.metrics(Arm("dcgan", 100, 0)))["gan_test"]
+        assert found["measured"]["accuracy"]["n"] == 150 and found["measured"]["recalls"]["n"] == [15] * 10
+        assert found["measured"]["accuracy"]["network"].startswith("sha256 ")
+        assert (found["accuracy_low"], found["accuracy_high"]) == pytest.approx(wilson(150 * found["accuracy"], 150))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from pipeline.stage import entry, select
 from stages.evaluate import inception
 from stages.prepare.files import load_json
 from stages.prepare.layout import Arm
+from stages.prepare.tracker import NullTracker
+from stages.report.tables import to_table
 from tests.conftest import CPU
+from tests.stages.test_arms import beside
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +83,30 @@ class TestNetwork:
     def test_of_a_set_with_itself_is_zero(self, network):
         own = network.features(images(20, 0))
         assert inception.metrics(own, own)["fid"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_stage_measures_as_many_real_as_minted_images(params, workspace, weights, tmp_path, monkeypatch):
+    """With a most that both sets exceed; each number with its n, its split and the hash of the weights."""
+    whole = inception.Inception.features  # of whose 2048 features 16 will do: roots of covariances of all take a minute
+
+    def first(self: inception.Inception, images: np.ndarray) -> inception.Features:
+        found = whole(self, images)
+        return inception.Features(found.pool[:, :16], found.logits)
+
+    monkeypatch.setattr(inception.Inception, "features", first)
+    arm, layout = Arm("dcgan", 100, 0), beside(workspace, tmp_path)
+    (tmp_path / "data" / "classifiers").symlink_to(workspace.root / "data" / "classifiers")
+    module, few = entry("evaluate"), replace(params.metrics, inception=str(weights), inception_images=12)
+    module.run(select(module.Params, replace(params, metrics=few), arm), layout, NullTracker())
+    content, digest = load_json(layout.metrics(arm)), hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert content["absent"] == {}
+    for row in content["rows"][:2]:
+        assert row["fid"] > 0 and row["fid_infinity"] is None and row["measured"]["fid_infinity"]["sizes"] == []
+        for name in ("fid", "fid_infinity", "kid_inception", "inception_score"):
+            how = row["measured"][name]
+            assert (how["n"], how["split"]) == (12, {"real": "train"}.get(row["source"], "synthetic"))
+            assert how["network"].endswith(digest) and "299" in how["resize"]
+    assert to_table(content["rows"])[1]["n_inception"] == 12
 
 
 class TestAbsence:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from pipeline.stage import entry, select
 from stages.evaluate import diversity, memorisation
@@ -42,6 +43,17 @@ class TestMeasures:
         assert memorisation.copying(copies, test, training, found)["copying"] < -10
         assert memorisation.authenticity(found, training)["authentic"] < 0.01
 
+    def test_authenticity_agrees_with_the_definition_over_all_pairs(self):
+        """Alaa et al. 2022, eq. 6, by SciPy's distances: of planted near copies some are not authentic."""
+        training, test = gaussian(200, 4, 0), gaussian(80, 4, 1)
+        minted = np.concatenate([gaussian(60, 4, 2), training[:20] + 0.05 * gaussian(20, 4, 3)])
+        within = cdist(training, training) + np.diag(np.full(200, np.inf))
+        found = memorisation.authenticity(memorisation.neighbours(minted, test, training), training)
+        for name, images in (("authentic", minted), ("authentic_test", test)):
+            apart = cdist(images, training)
+            expected = np.mean([row.min() > within[row.argmin()].min() for row in apart])
+            assert 0.1 < expected < 0.9 and found[name] == expected
+
     def test_underfitting_is_told_from_copying(self, sets):
         training, test = sets
         wide = 2 * gaussian(800, 6, 4)
@@ -77,17 +89,17 @@ class TestDiversity:
     labels = np.repeat([0, 1], 200)
 
     def test_real_draws_are_as_diverse_as_real_ones(self):
-        ratios = diversity.per_class((gaussian(400, 4, 0), self.labels), (gaussian(400, 4, 1), self.labels), 2, 5000)
+        ratios = diversity.per_class((gaussian(400, 4, 0), self.labels), (gaussian(400, 4, 1), self.labels), 2, 5000)[0]
         assert ratios == pytest.approx([1, 1], abs=0.12)
 
     def test_a_class_of_narrow_modes_shows(self):
         narrow = gaussian(400, 4, 0)
         narrow[:200] = np.repeat(narrow[:10], 20, 0) + 0.01 * gaussian(200, 4, 2)
-        ratios = diversity.per_class((narrow, self.labels), (gaussian(400, 4, 1), self.labels), 2, 5000)
+        ratios = diversity.per_class((narrow, self.labels), (gaussian(400, 4, 1), self.labels), 2, 5000)[0]
         assert ratios[0] < 0.05 and ratios[1] == pytest.approx(1, abs=0.12)
 
     def test_few_images_say_nothing(self):
-        assert diversity.per_class((gaussian(9, 4, 0), np.zeros(9, int)), (gaussian(9, 4, 1), np.zeros(9, int)), 1, 100) == [None]  # fmt: skip
+        assert diversity.per_class((gaussian(9, 4, 0), np.zeros(9, int)), (gaussian(9, 4, 1), np.zeros(9, int)), 1, 100) == ([None], [9])  # fmt: skip
 
 
 def test_planted_copies_are_found_by_the_stage_and_shown(params, workspace, tmp_path):

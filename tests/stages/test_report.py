@@ -56,7 +56,11 @@ def test_csv_has_the_promised_columns_in_order(workspace):
         ("100", "synthetic"),
         ("100", "mixed"),
     ]
-    assert all(float(each["seconds"]) > 0 and each["fid"] == "" for each in rows)
+    assert all(float(each["seconds"]) > 0 and each["fid"] == each["n_inception"] == "" for each in rows)
+    digest = load_json(workspace.feature_network / "network.json")["sha256"]
+    how = [(each["n_frechet"], each["n_points"], each["n_memorised"], each["feature_network"]) for each in rows]
+    assert how == [("120", "120", "", f"sha256 {digest}"), ("120", "120", "150", f"sha256 {digest}"), ("",) * 4]
+    assert "(n = 120)" in (workspace.reports / "results.md").read_text()
 
 
 def test_rows_are_ordered_by_arm_whatever_came_first():
@@ -133,6 +137,8 @@ def test_page_needs_no_network_and_shows_every_part(workspace):
         "Recall per class",
         "Wilson, 95 %",
         "the twelve closest pairs",
+        "n = 120 images, as many real as minted ones of an arm, against 120 of the test split",
+        "] of the labels of 150 of this arm",
         "Fréchet ∞",
         "labelmint sample dcgan-100-0",
         load_json(workspace.generator(Arm("dcgan", 100, 0)) / "architecture.json")["trained_on"]["images_sha256"],
