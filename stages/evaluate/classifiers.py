@@ -64,12 +64,14 @@ def right_share(labels: np.ndarray, told: np.ndarray) -> np.ndarray:
 
 
 def _measured(facts: dict[str, Any], source: str, images: np.ndarray, row: dict[str, Any]) -> dict[str, Any]:
-    """How each number about the test images was had. Of held-out images the archive of classifiers has the number alone."""
+    """How each number was had."""
 
     def how(network: str) -> dict[str, Any]:
         return _how("test", len(images), images, facts[source]["view"], network)
 
     found = {name: how(_hash(facts[source])) for name in _OF_TEST if name in row}
+    held = found["accuracy"] | {"split": "held-out images of the source", "n": row["n_holdout"]}
+    found |= {"holdout_accuracy": held, "holdout_gap": held | {"reference": "test", "n_reference": len(images)}}
     if "accuracy_linear" in row:
         found["accuracy_linear"] = how(_hash(facts[f"{source}-linear"]))
     if "accuracy_nearest_neighbour" in row:

@@ -41,6 +41,7 @@ class Representation:
 class Metrics:
     """`metrics` in params.yaml.
 
+    split: the real images that all is judged by: test, or validation (dataset.validation_percent) while settings are being chosen.
     points: most images a side where all pairs are compared (KID, precision and its kin, nearest neighbours).
     neighbours: k of precision, recall, density and coverage.
     inception: weights of the network that FID, KID and IS are commonly measured in: none, fetch (checked by hash), or a path.
@@ -49,6 +50,7 @@ class Metrics:
     protected, outcome: attributes between which fairness gaps are measured; empty: none are.
     """
 
+    split: Literal["test", "validation"] = "test"
     points: int = 5000
     neighbours: int = 5
     inception: str = "none"

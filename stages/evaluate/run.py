@@ -48,12 +48,16 @@ class Sets:
     minted_kind: str
 
     @classmethod
-    def load(cls, layout: Layout, arm: Arm) -> Sets:
+    def load(cls, layout: Layout, arm: Arm, split: str) -> Sets:
+        """split: what stands for the test set. Raises: InputError where it has no images."""
         images, labels = load_set(layout.tensors)
         chosen = subset(labels, arm.percent, arm.seed)
         kind = load_json(layout.synthetic(arm) / "manifest.json")["labels"]
-        minted, test = load_set(layout.synthetic(arm)), load_set(layout.test_tensors)
-        facts = load_json(layout.tensors / "dataset.json")
+        minted = load_set(layout.synthetic(arm))
+        test = load_set(layout.test_tensors if split == "test" else layout.validation_tensors)
+        if not len(test[1]):
+            raise InputError(f"metrics.split: {split}, but there are no such images; set dataset.validation_percent")
+        facts = load_json(layout.tensors / "dataset.json") | {"n_test": len(test[1])}
         return cls(facts, test, minted, (np.asarray(images[chosen]), labels[chosen]), chosen, kind)
 
     @property
@@ -64,7 +68,7 @@ class Sets:
 
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     started, arm, device = time.perf_counter(), params.arm, pick_device(params.compute)
-    sets = Sets.load(layout, arm)
+    sets = Sets.load(layout, arm, params.metrics.split)
     whose = {"dataset": sets.facts["name"], "generator": arm.generator, "percent": arm.percent, "seed": arm.seed}
     rows = classifiers.rows(layout, arm, sets.test, sets.names, device)
     for row in rows:
@@ -85,12 +89,16 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
                 "metrics.representation tells classes; name one of dataset.attributes, or set measured: false"
             )
         represented = representation.measure(layout, layout.generator(arm), sets.real, sets.test, params.metrics.representation, device, arm.seed)  # fmt: skip
+    whose["split"] = params.metrics.split
     rows = [whose | _joined(_without_told(row), likeness.get(row["source"], {})) for row in rows]
     for row in rows:
         numbers = {name: value for name, value in row.items() if isinstance(value, float)}
         tracker.log_metrics({f"{name}/{row['source']}": value for name, value in numbers.items()})
 
+    _name_split([*rows, agreement or {}], params.metrics.split)
     content = {
+        "split": params.metrics.split,
+        "n_test": len(sets.test[1]),
         "classes": sets.names,
         "labels": sets.facts["labels"],
         "minted_labels": sets.minted_kind,
@@ -178,6 +186,13 @@ def fairness_gaps(sets: Sets, rows: list[dict[str, Any]], params: Metrics) -> di
             if "told" in row
         },
     }  # fmt: skip
+
+
+def _name_split(rows: list[dict[str, Any]], split: str) -> None:
+    """In what is told of how numbers were measured, `test` becomes the split that stood for it."""
+    for row in rows:
+        for how in row.get("measured", {}).values():
+            how |= {name: split for name in ("split", "reference") if how.get(name) == "test"}
 
 
 def _flat(images: np.ndarray) -> np.ndarray:

@@ -19,9 +19,10 @@ _FILTERS = {"generator": "generator", "percent": "real data, %", "seed": "seed",
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows. arms: as arms.section makes them."""
+    """What the page shows. split: the real images that all was judged by, whose number is manifest's n_test. arms: as arms.section makes them."""
 
     manifest: dict[str, Any]
+    split: str
     headline: str
     verdict: list[str]
     rows: list[dict[str, Any]]

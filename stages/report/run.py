@@ -43,11 +43,14 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     save_bytes(folder / "results.md", tables.to_markdown(rows).encode())
     save_json(folder / "summary.json", tables.to_summary(rows))
 
-    allowed = Allowance.of(len(arms))
+    allowed, manifest = Allowance.of(len(arms)), load_json(layout.tensors / "manifest.json")
+    if arms:
+        manifest["n_test"] = metrics[arms[0]]["n_test"]
     page = Page(
-        manifest=load_json(layout.tensors / "manifest.json"),
+        manifest=manifest,
+        split=metrics[arms[0]]["split"] if arms else "test",
         headline=headline(rows),
-        verdict=verdict(rows, load_json(layout.tensors / "dataset.json")["n_test"]) if rows else [],
+        verdict=verdict(rows, manifest["n_test"]) if rows else [],
         rows=tables.ordered(rows),
         replicates=replicates.table(tables.ordered(rows)) if len(params.seeds) > 1 else [],
         accuracy=figures.accuracy(rows),

@@ -9,7 +9,7 @@ from stages.train_classifiers.params import MINTED_SOURCES, REAL_SOURCES
 Row = dict[str, Any]
 
 COLUMNS = (
-    *("dataset", "generator", "percent", "seed", "source", "n_real", "n_synthetic", "steps"),
+    *("dataset", "generator", "percent", "seed", "source", "split", "n_real", "n_synthetic", "steps"),
     *("accuracy", "accuracy_low", "accuracy_high", "macro_recall", "worst_class_recall", "exact_match"),
     *("difference", "difference_low", "difference_high", "holdout_accuracy", "holdout_gap"),
     *("accuracy_linear", "accuracy_nearest_neighbour"),
