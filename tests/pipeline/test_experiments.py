@@ -45,6 +45,8 @@ class TestFiles:
             if family.fairness != "none":  # else no gap would be measured of what was trained for fairness
                 told = (params.metrics.protected, params.metrics.outcome)
                 assert told == (family.protected, family.outcome) and set(told) <= set(labels)
+            if family.labels == "none" and params.dataset.name == "celeba":  # else no sum of concepts could be judged
+                assert params.dataset.multi_hot
 
     def test_every_row_of_the_reports_has_one(self):
         """SEEDS: the main system, DCGAN's named networks and ways to 128 pixels, and the table of families."""
