@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from stages.evaluate import classifiers, diversity, fairness, inception, latent_figures, memorisation, representation
 from stages.evaluate.likeness import Space, shuffled
@@ -19,7 +20,7 @@ from stages.prepare.params import Compute
 from stages.prepare.splits import subset
 from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
-from stages.train_classifiers import feature_network
+from stages.train_classifiers import feature_network, targets
 from stages.train_generators.engine import pick_device
 
 # Of images without labels there is nothing to be told.
@@ -60,6 +61,13 @@ class Sets:
     def names(self) -> list[str]:
         """Of the classes, or of the attributes."""
         return self.facts["classes"]
+
+    @property
+    def shown(self) -> memorisation.Training:
+        """The real images as training shows them: of some classes flipped too."""
+        images, labels = self.real
+        flipped = targets.may_flip(self.facts["mirror"], torch.from_numpy(labels))
+        return memorisation.Training(images, np.flatnonzero(flipped.numpy()))
 
 
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
@@ -121,19 +129,20 @@ def distances(sets: Sets, space: Space, params: Metrics, layout: Layout, device:
 
     rows = shuffled(np.arange(len(sets.minted[0])))[: params.points]
     few_test = shuffled(np.arange(len(sets.test[0])))[: params.points]
-    near = memorisation.neighbours(features["synthetic"][rows], space.test[few_test], features["real"])
-    flat = [_flat(images) for images in (sets.minted[0][rows], sets.test[0][few_test], sets.real[0])]
-    near_pixels = memorisation.neighbours(*flat)
+    shown = sets.shown
+    points = shown.points(features["real"], space.network.features)
+    near = memorisation.neighbours(features["synthetic"][rows], space.test[few_test], points)
+    near_pixels = memorisation.neighbours_in_pixels(sets.minted[0][rows], sets.test[0][few_test], shown)
     found["synthetic"] |= {
         "memorised": memorisation.share_near(near),
         "memorised_pixels": memorisation.share_near(near_pixels),
-        "exact_copies": memorisation.exact_copies(sets.minted[0], sets.real[0]),
-        **memorisation.authenticity(near, features["real"]),
+        "exact_copies": memorisation.exact_copies(sets.minted[0], shown),
+        **memorisation.authenticity(near, points, shown.partners),
         **memorisation.copying(features["synthetic"][rows], space.test[few_test], features["real"], near),
     }
     copies = {
-        "features": memorisation.pairs(near, rows, sets.real_places),
-        "pixels": memorisation.pairs(near_pixels, rows, sets.real_places),
+        "features": memorisation.pairs(near, rows, shown, sets.real_places),
+        "pixels": memorisation.pairs(near_pixels, rows, shown, sets.real_places),
     }
     if sets.minted[1].ndim == 1 and sets.minted_kind != "none":
         apart = [
@@ -180,11 +189,6 @@ def fairness_gaps(sets: Sets, rows: list[dict[str, Any]], params: Metrics) -> di
             if "told" in row
         },
     }  # fmt: skip
-
-
-def _flat(images: np.ndarray) -> np.ndarray:
-    """uint8 (N, C * S * S), without a copy."""
-    return np.asarray(images).reshape(len(images), -1)
 
 
 def _without_told(row: dict[str, Any]) -> dict[str, Any]:
