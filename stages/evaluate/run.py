@@ -86,7 +86,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
 
     space = Space(feature_network.load(layout.feature_network), sets.test, len(sets.names), params.metrics)
     likeness, copies, absent = distances(sets, space, params.metrics, layout, device)
-    gaps, represented = fairness_gaps(sets, rows, params.metrics), []
+    gaps, represented = fairness_gaps(sets, rows, params.metrics), None
     if params.metrics.representation.measured:
         if sets.facts["labels"] == "multi_hot":
             raise InputError(

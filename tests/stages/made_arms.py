@@ -69,7 +69,7 @@ def write_arm(layout: Layout, arm: Arm, classes: list[str], shown: np.ndarray, l
     save_json(layout.timing("train_generators", arm), {"seconds": 2.0})
     near = [[place, place, 1.0, 0] for place in range(12)]
     content = {
-            **{"classes": classes, "labels": "single", "minted_labels": "per_class", "fairness": None, "representation": []},
+            **{"classes": classes, "labels": "single", "minted_labels": "per_class", "fairness": None, "representation": None},
             "rows": [row(arm, source, classes, rng) for source in ("real", "synthetic", "mixed")],
             "gan_test": {"accuracy": 0.9, "recalls": [0.9] * len(classes)},
             "nearest": {"features": {"closest": near, "random": near}, "pixels": {"closest": near, "random": near}},
