@@ -37,7 +37,7 @@ def draw(layout: Layout, arm: Arm, facts: dict[str, Any], device: torch.device) 
 
 def _arithmetic(layout: Layout, arm: Arm, facts: dict[str, Any], generators: archive.GeneratorArchive, device: torch.device) -> tuple[list[latent_space.Arithmetic], list[str]]:  # fmt: skip
     if facts["labels"] != "multi_hot":
-        return [], ["sums of concepts need several dataset.attributes, and a classifier of them"]
+        return [], ["they need several dataset.attributes, and a classifier of them"]
     if generators.family.labels != "none":
         return [], [
             "this generator is told the attributes, so that its latents do not decide them; labels: none leaves it to them"

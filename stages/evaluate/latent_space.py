@@ -107,8 +107,10 @@ def grid_of_labels(generators: GeneratorArchive, seed: int) -> tuple[np.ndarray,
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """B and not A - neither + A and not B = both. images: uint8 (4, columns, C, S, S): three of each concept, then sums, with noise.
+    """B and not A - neither + A and not B = both, as the paper's figure 7 shows it.
 
+    images: uint8 (4, 4, C, S, S), by term and row: three of a concept, and below them what their mean latent gives; of the last term
+    three sums with noise, and below them the sum itself. So the last row is the equation, in images.
     reached: share of sums that the classifier says are both; base: share of all minted images; sums: how many were tried.
     """
 
@@ -151,16 +153,12 @@ def arithmetic(decode: Decode, tell: Tell, latents: torch.Tensor, names: list[st
         noise = Stream(derive_seed(seed, "arithmetic", *pair)).uniform(sums, _AROUND, latents.shape[1])
         around = found[:, None] + _NOISE * (2 * noise - 1)
         told = tell(decode(around.flatten(0, 1)))[:, pair]
-        shown = [
-            decode(latents[torch.from_numpy(places[: sums * _PER_CONCEPT : sums])]) for places in concepts
-        ]  # of the first sum
-        results = decode(torch.cat([found[:1], around[0, : _PER_CONCEPT - 1]]))
-        made.append(
-            Arithmetic(
-                both, np.stack([*shown, results]), float((told > 0).all(1).mean()),
-                float((logits[:, pair] > 0).all(1).mean()), sums * _AROUND,
-            )
-        )  # fmt: skip
+        # Of the first sum: what it is made of, its terms, and what comes out.
+        chosen = [latents[torch.from_numpy(places[: sums * _PER_CONCEPT : sums])] for places in concepts]
+        shown = zip([*chosen, around[0, :_PER_CONCEPT]], [*terms, found])
+        images = np.stack([decode(torch.cat([above, below[:1]])) for above, below in shown])
+        reached, base = (float((each > 0).all(1).mean()) for each in (told, logits[:, pair]))
+        made.append(Arithmetic(both, images, reached, base, sums * _AROUND))
     return made, absent
 
 

@@ -1,11 +1,13 @@
 """Are minted images new, or training images again?
 
-Distances of minted images to the training images are compared with those of real test images, which are surely new.
-All sets are float (N, d): features, or pixels laid flat.
+Distances of minted images to the training images are compared with those of real test images, which are surely new. Where
+training may flip an image, its mirror image is one that the generator was shown, and counts as a training image too.
+Points are features, float (N, d).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,63 @@ from stages.prepare.splits import derive_seed
 _NEAR_QUANTILE = 0.01
 _SHOWN = 12
 _IMAGES_PER_CELL, _MOST_CELLS, _LEAST_OF_A_CELL = 500, 10, 5
+_ROUNDING = 1e-5  # of distances, features being near 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a generator was shown: images as they are, uint8 (N, C, S, S), and behind them the mirror images of some.
+
+    flipped: int64 (M,), which of them are mirrored. Places below N are of images as they are, the others of mirror images.
+    """
+
+    images: np.ndarray
+    flipped: np.ndarray
+
+    @property
+    def _to_flip(self) -> np.ndarray:
+        return self.images if len(self.flipped) == len(self.images) else self.images[self.flipped]
+
+    def points(self, plain: np.ndarray, features: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """(N + M, d). plain: features of the images as they are. features: makes those of images."""
+        if not len(self.flipped):
+            return plain
+        return np.concatenate([plain, features(self._to_flip[..., ::-1])])
+
+    @property
+    def digests(self) -> set[bytes]:
+        known = set(digests(self.images))
+        return known.union(digests(self._to_flip[..., ::-1])) if len(self.flipped) else known
+
+    @property
+    def partners(self) -> np.ndarray:
+        """int64 (N + M,): the place of each one's own mirror image, -1 for none."""
+        found = np.full(len(self.images) + len(self.flipped), -1)
+        found[self.flipped] = np.arange(len(self.images), len(found))
+        found[len(self.images) :] = self.flipped
+        return found
+
+    def origin(self, place: int) -> tuple[int, bool]:
+        """(place of the image as it is, whether its mirror image is meant)."""
+        count = len(self.images)
+        return (place, False) if place < count else (int(self.flipped[place - count]), True)
+
+    def nearest_in_pixels(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distance from each image to the nearest that was shown, and that one's place. images: uint8 (n, C, S, S).
+
+        An image lies as far from another's mirror image as its own mirror image from the other: so the few are flipped, not the many.
+        """
+        distances, places = nearest(_flat(images), _flat(self.images))
+        if not len(self.flipped):
+            return distances, places
+        mirrored, which = nearest(_flat(images[..., ::-1]), _flat(self._to_flip))
+        closer = mirrored < distances
+        return np.where(closer, mirrored, distances), np.where(closer, len(self.images) + which, places)
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    """uint8 (N, C * S * S)."""
+    return images.reshape(len(images), -1)
 
 
 @dataclass(frozen=True)
@@ -34,25 +93,42 @@ def neighbours(minted: np.ndarray, test: np.ndarray, training: np.ndarray) -> Ne
     return Neighbours(*nearest(minted, training), *nearest(test, training))
 
 
+def neighbours_in_pixels(minted: np.ndarray, test: np.ndarray, training: Training) -> Neighbours:
+    """minted, test: uint8 (n, C, S, S)."""
+    return Neighbours(*training.nearest_in_pixels(minted), *training.nearest_in_pixels(test))
+
+
 def share_near(found: Neighbours) -> float:
     """Share of minted images nearer to a training image than 99 % of the test images are: 0.01 is what new images give."""
     return float((found.minted < np.quantile(found.test, _NEAR_QUANTILE)).mean())
 
 
-def authenticity(found: Neighbours, training: np.ndarray) -> dict[str, float]:
+def authenticity(found: Neighbours, training: np.ndarray, partners: np.ndarray | None = None) -> dict[str, float]:
     """AuthPct (Alaa et al. 2022): share of images farther from their nearest training image than that one is from its own.
 
-    New real images do not reach 1, so that theirs stands beside it. Returns: authentic, authentic_test.
+    partners: as Training has them; an image's own mirror image is not another image. New real images do not reach 1, so that
+    theirs stands beside it. Returns: authentic, authentic_test.
     """
     return {
-        "authentic": _authentic(found.minted, found.places, training),
-        "authentic_test": _authentic(found.test, found.test_places, training),
+        "authentic": _authentic(found.minted, found.places, training, partners),
+        "authentic_test": _authentic(found.test, found.test_places, training, partners),
     }
 
 
-def _authentic(distances: np.ndarray, places: np.ndarray, training: np.ndarray) -> float:
+def _authentic(distances: np.ndarray, places: np.ndarray, training: np.ndarray, partners: np.ndarray | None) -> float:
     hit, which = np.unique(places, return_inverse=True)
-    return float((distances > radii(training, 1, of=hit)[which]).mean())
+    return float((distances > _spacing(training, hit, partners)[which]).mean())
+
+
+def _spacing(training: np.ndarray, of: np.ndarray, partners: np.ndarray | None) -> np.ndarray:
+    """Distance from each of the places `of` to the nearest other image."""
+    first = radii(training, 1, of=of)
+    if partners is None or not (has := partners[of] >= 0).any():
+        return first
+    apart = np.full(len(of), np.inf)
+    own, mirrored = (training[places[has]].astype(np.float64) for places in (of, partners[of]))
+    apart[has] = np.linalg.norm(own - mirrored, axis=1)
+    return np.where(apart <= first + _ROUNDING, radii(training, 2, of=of), first)
 
 
 def copying(minted: np.ndarray, test: np.ndarray, training: np.ndarray, found: Neighbours) -> dict[str, Any]:
@@ -87,9 +163,9 @@ def copying(minted: np.ndarray, test: np.ndarray, training: np.ndarray, found: N
     return {"copying": float(np.average(scores, weights=weights)) if scores else None, "cells": len(scores)}
 
 
-def exact_copies(images: np.ndarray, training: np.ndarray) -> int:
-    """How many images are a training image byte for byte. uint8 (N, ...)."""
-    known = set(digests(training))
+def exact_copies(images: np.ndarray, training: Training) -> int:
+    """How many images are, byte for byte, one that was shown. uint8 (N, C, S, S)."""
+    known = training.digests
     return sum(digest in known for digest in digests(images))
 
 
@@ -107,14 +183,17 @@ def protocol(n: int, n_test: int, minted: int, training: int, cells: int, frozen
     }
 
 
-def pairs(found: Neighbours, rows: np.ndarray, kept: np.ndarray) -> dict[str, list[list[float]]]:
-    """[place of a minted image, place of the training image nearest to it, distance] of the closest, and of a few at random.
+def pairs(found: Neighbours, rows: np.ndarray, training: Training, kept: np.ndarray) -> dict[str, list[list[float]]]:
+    """Of the closest pairs, and of a few at random: place of a minted image, place of the training image nearest to it, distance, and
+    1 where it is that one's mirror image, else 0.
 
     rows: of the minted images measured, within their set; kept: of the training images, within theirs.
     """
     order = np.argsort(found.minted, kind="stable")
     picks = {"closest": order[:_SHOWN], "typical": np.arange(len(order))[:_SHOWN]}
-    return {
-        name: [[int(rows[at]), int(kept[found.places[at]]), float(found.minted[at])] for at in chosen]
-        for name, chosen in picks.items()
-    }
+
+    def pair(at: int) -> list[float]:
+        place, mirrored = training.origin(int(found.places[at]))
+        return [int(rows[at]), int(kept[place]), float(found.minted[at]), int(mirrored)]
+
+    return {name: [pair(at) for at in chosen] for name, chosen in picks.items()}

@@ -24,7 +24,7 @@ class Representation:
     draws: int = 3
     c: list[float] = field(default_factory=lambda: [0.1, 1.0, 10.0])
     validation_percent: int = 10
-    iterations: int = 200
+    iterations: int = 1000
 
     def __post_init__(self) -> None:
         within("representation", 1, 64, pool_size=self.pool_size)

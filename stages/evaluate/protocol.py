@@ -21,6 +21,9 @@ def protocol(facts: dict[str, Any], space: Space, params: Metrics, absent: dict[
         "exact_match": "share of test images of which every attribute is told right",
         "majority": "what always saying the commoner value would reach",
     }
+    shown = "a training image of this arm" + (
+        ", or the mirror image of one that training may flip" if any(facts["mirror"]) else ""
+    )
     return {
         **(told if several else {"accuracy": f"{n_test} real test images; interval: Wilson, 95 %"}),
         "difference": "from the classifier of the real images alone, on the same test images; interval: paired, 95 % (Agresti and Min 2005)",
@@ -37,9 +40,9 @@ def protocol(facts: dict[str, Any], space: Space, params: Metrics, absent: dict[
         f"({LEAST_ROWS_PER_FEATURE * space.dimensions}) on any side are left out, and where all are it is empty",
         "kid": f"unbiased, cubic kernel, all pairs of as many points of each side, at most {params.points}, drawn by a hash of their content",
         "precision_recall_density_coverage": f"k = {params.neighbours}, the same points; the real row is what as many real images reach: the ceiling",
-        "memorised": f"share of (at most {params.points}) synthetic images nearer, in features, to a training image of this arm "
+        "memorised": f"share of (at most {params.points}) synthetic images nearer, in features, to {shown}, "
         "than 99 % of the test images are; 0.01 is what new real images would give; memorised_pixels: the same in pixels",
-        "exact_copies": "minted images that are a training image of this arm byte for byte, of all",
+        "exact_copies": f"minted images that are {shown}, byte for byte; of all",
         "authentic": "AuthPct: share of minted images farther from the nearest training image than that one is from its own nearest "
         "(Alaa et al. 2022); authentic_test: the same of test images, the ceiling",
         "copying": "C_T: z of minted against test images' distances to the training images, within cells (Meehan et al. 2020); "

@@ -103,21 +103,46 @@ def extractors(layout_folder: Path, training: np.ndarray, params: Representation
     return {"discriminator": extractor(trained), "untrained discriminator": extractor(fresh), "pixels": extractor([])}
 
 
-def measure(layout: Layout, folder: Path, training: Set, test: Set, params: Representation, device: torch.device, seed: int) -> list[dict[str, Any]]:  # fmt: skip
-    """One row per kind of features and number of labels. training: of the arm; labels int64 (N,), -1 for none is not among them."""
-    rows = []
+def measure(layout: Layout, folder: Path, training: Set, test: Set, params: Representation, device: torch.device, seed: int) -> dict[str, Any]:  # fmt: skip
+    """training: of the arm; labels int64 (N,), -1 for none is not among them.
+
+    Returns: rows, one per kind of features and number of labels; left_out, numbers of labels that were not tried, and why.
+    """
+    rows: list[dict[str, Any]] = []
     classes = int(training[1].max()) + 1
+    counts, left_out = triable(training[1], params.labels_per_class)
+    for reason in left_out:
+        say(f"representation: {reason}")
     layout.checkpoints.mkdir(parents=True, exist_ok=True)
     for name, extractor in extractors(folder, training[0], params, device, seed).items():
         with tempfile.TemporaryDirectory(dir=layout.checkpoints) as scratch:
             own = on_disk(extractor, training[0], Path(scratch) / "training.npy")
             reference = on_disk(extractor, test[0], Path(scratch) / "test.npy")
-            for count in [0, *params.labels_per_class]:
+            for count in [0, *counts]:
                 row = probe((own, training[1]), (reference, test[1]), classes, count, params, seed)
                 say(f"{name}, {count or 'all'} labels per class: {100 * row['accuracy']:.2f} %")
+                if row["unconverged"]:
+                    say(
+                        f"{name}, {count or 'all'} labels per class: {row['unconverged']} of {row['fits']} SVMs had not converged after "
+                        f"{params.iterations} iterations; raise metrics.representation.iterations"
+                    )
                 rows.append({"features": name, "size": own.shape[1], "labels_per_class": count or None, **row})
             del own, reference
-    return rows
+    return {"rows": rows, "left_out": left_out}
+
+
+def triable(labels: np.ndarray, counts: list[int]) -> tuple[list[int], list[str]]:
+    """(numbers of labels per class that leave images of every class to choose C on, and why the others were left out).
+
+    labels: int64 (N,). Of a class with no more images every draw would be the same, and nothing would be left to choose C on.
+    """
+    least = int(np.unique(labels, return_counts=True)[1].min())
+    reasons = [
+        f"{count} labels per class left out: the smallest class has {least} training images, and C is chosen on others of them"
+        for count in counts
+        if count >= least
+    ]
+    return [count for count in counts if count < least], reasons
 
 
 def on_disk(extractor: Extractor, images: np.ndarray, path: Path) -> np.ndarray:
@@ -135,10 +160,13 @@ def probe(training: Set, test: Set, classes: int, per_class: int, params: Repres
     """Accuracy on the test set of an SVM whose C was chosen on training images that it had not seen.
 
     per_class: how many labels it is given, in `params.draws` different draws; 0 for all of them, once. Returns: accuracy, low,
-    high (95 %: of one draw Wilson's, of several the deviation between them), C of each, draws.
+    high (95 %: of one draw Wilson's, of several the deviation between them), C of each, draws; n_labels, images that it is given;
+    n_validation, images that C was chosen on, 0 where there is but one: of `per_class` labels further ones, of all a part of them;
+    fits, SVMs made, and unconverged, how many of them stopped before they were done.
     """
     values, labels = training
     found, chosen = [], []
+    converged: list[bool] = []
     for draw in range(params.draws if per_class else 1):
         if per_class:
             own = at_most(labels, per_class, seed, "labels", draw)
@@ -148,10 +176,11 @@ def probe(training: Set, test: Set, classes: int, per_class: int, params: Repres
         else:
             own = np.arange(len(labels))
             kept, held = hold_out(labels, params.validation_percent, seed, "validation", 0)
-            held = held[:_MOST_VALIDATED]
-        best = _best_c(values, labels, kept, held, classes, params)
+            held = held[at_most(labels[held], max(1, _MOST_VALIDATED // classes), seed, "validation", draw)]
+        best, well = _best_c(values, labels, kept, held, classes, params)
         table = svm.Table.of(values, own)
-        weights = svm.fit(table, labels[own], classes, best, params.iterations)
+        weights, done = svm.fit(table, labels[own], classes, best, params.iterations)
+        converged += [*well, done]
         told = svm.classify(table.others(test[0], np.arange(len(test[1]))), weights)
         found.append(float((told == test[1]).mean()))
         chosen.append(best)
@@ -163,16 +192,19 @@ def probe(training: Set, test: Set, classes: int, per_class: int, params: Repres
 
         half = float(t.ppf(0.975, len(found) - 1) * np.std(found, ddof=1) / np.sqrt(len(found)))
         low, high = accuracy - half, accuracy + half
-    return {"accuracy": accuracy, "low": low, "high": high, "C": chosen, "draws": len(found)}
+    told_of = {"n_labels": len(own), "n_validation": len(held) if len(params.c) > 1 else 0}
+    told_of |= {"fits": len(converged), "unconverged": converged.count(False)}
+    return {"accuracy": accuracy, "low": low, "high": high, "C": chosen, "draws": len(found), **told_of}
 
 
-def _best_c(values: np.ndarray, labels: np.ndarray, kept: np.ndarray, held: np.ndarray, classes: int, params: Representation) -> float:  # fmt: skip
-    """The C of the best accuracy on held-out training images; of equals the smallest."""
+def _best_c(values: np.ndarray, labels: np.ndarray, kept: np.ndarray, held: np.ndarray, classes: int, params: Representation) -> tuple[float, list[bool]]:  # fmt: skip
+    """(the C of the best accuracy on held-out training images, of equals the smallest; whether each fit converged)."""
     if len(params.c) == 1:
-        return params.c[0]
+        return params.c[0], []
     table = svm.Table.of(values, kept)
-    scores = []
+    scores, converged = [], []
     for c in sorted(params.c):
-        weights = svm.fit(table, labels[kept], classes, c, params.iterations)
+        weights, done = svm.fit(table, labels[kept], classes, c, params.iterations)
+        converged.append(done)
         scores.append((svm.classify(table.others(values, held), weights) == labels[held]).mean())
-    return sorted(params.c)[int(np.argmax(scores))]
+    return sorted(params.c)[int(np.argmax(scores))], converged

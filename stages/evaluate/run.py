@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from stages.evaluate import classifiers, diversity, fairness, inception, latent_figures, memorisation, representation
 from stages.evaluate.likeness import Space
@@ -19,7 +20,7 @@ from stages.prepare.params import Compute
 from stages.prepare.splits import subset
 from stages.prepare.tensors import load_set
 from stages.prepare.tracker import Tracker, say
-from stages.train_classifiers import feature_network
+from stages.train_classifiers import feature_network, targets
 from stages.train_generators.engine import pick_device
 
 # Of images without labels there is nothing to be told.
@@ -65,6 +66,13 @@ class Sets:
         """Of the classes, or of the attributes."""
         return self.facts["classes"]
 
+    @property
+    def shown(self) -> memorisation.Training:
+        """The real images as training shows them: of some classes flipped too."""
+        images, labels = self.real
+        flipped = targets.may_flip(self.facts["mirror"], torch.from_numpy(labels))
+        return memorisation.Training(images, np.flatnonzero(flipped.numpy()))
+
 
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     started, arm, device = time.perf_counter(), params.arm, pick_device(params.compute)
@@ -82,7 +90,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
 
     space = Space(feature_network.load(layout.feature_network), sets.test, len(sets.names), params.metrics)
     likeness, copies, absent = distances(sets, space, params.metrics, layout, device)
-    gaps, represented = fairness_gaps(sets, rows, params.metrics), []
+    gaps, represented = fairness_gaps(sets, rows, params.metrics), None
     if params.metrics.representation.measured:
         if sets.facts["labels"] == "multi_hot":
             raise InputError(
@@ -125,23 +133,26 @@ def distances(sets: Sets, space: Space, params: Metrics, layout: Layout, device:
     found = space.likeness(points)
     own, training = points["synthetic"], points["real"]
 
-    rows, few_test = own.places[: params.points], test.places[: params.points]
+    rows, few_test, shown = own.places[: params.points], test.places[: params.points], sets.shown
     few, few_features = own.features[: len(rows)], test.features[: len(few_test)]
-    near = memorisation.neighbours(few, few_features, training.features)
-    near_pixels = memorisation.neighbours(_flat(minted[rows]), _flat(sets.test[0][few_test]), _flat(real))
+    in_place = np.empty_like(training.features)
+    in_place[training.places] = training.features
+    known = shown.points(in_place, space.network.features)
+    near = memorisation.neighbours(few, few_features, known)
+    near_pixels = memorisation.neighbours_in_pixels(minted[rows], sets.test[0][few_test], shown)
     copied = memorisation.copying(few, few_features, training.features, near)
     found["synthetic"] |= {
         "memorised": memorisation.share_near(near),
         "memorised_pixels": memorisation.share_near(near_pixels),
-        "exact_copies": memorisation.exact_copies(minted, real),
-        **memorisation.authenticity(near, training.features),
+        "exact_copies": memorisation.exact_copies(minted, shown),
+        **memorisation.authenticity(near, known, shown.partners),
         **copied,
     }
     told = found["synthetic"]["measured"]
-    told |= memorisation.protocol(len(rows), len(few_test), len(own), len(training), copied["cells"], space.frozen)
+    told |= memorisation.protocol(len(rows), len(few_test), len(own), len(known), copied["cells"], space.frozen)
     copies = {
-        "features": memorisation.pairs(near, rows, sets.real_places[training.places]),
-        "pixels": memorisation.pairs(near_pixels, rows, sets.real_places),
+        "features": memorisation.pairs(near, rows, shown, sets.real_places),
+        "pixels": memorisation.pairs(near_pixels, rows, shown, sets.real_places),
     }
     if own.labels.ndim == 1 and sets.minted_kind != "none":
         spread, counts = diversity.per_class(*((each.features, each.labels) for each in (own, training)), len(sets.names), params.points)  # fmt: skip
@@ -193,11 +204,6 @@ def _name_split(rows: list[dict[str, Any]], split: str) -> None:
     for row in rows:
         for how in row.get("measured", {}).values():
             how |= {name: split for name in ("split", "reference") if how.get(name) == "test"}
-
-
-def _flat(images: np.ndarray) -> np.ndarray:
-    """uint8 (N, C * S * S), without a copy."""
-    return np.asarray(images).reshape(len(images), -1)
 
 
 def _joined(row: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _CHUNK_BYTES = 16 << 20
+_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,18 @@ def rows_per_chunk(width: int) -> int:
     return max(1, _CHUNK_BYTES // (4 * width))
 
 
-def fit(table: Table, labels: np.ndarray, classes: int, c: float, iterations: int = 200) -> np.ndarray:
-    """labels: int64 (N,), of table.rows. Returns: weights, float32 (classes, d + 1)."""
+def fit(table: Table, labels: np.ndarray, classes: int, c: float, iterations: int = 1000) -> tuple[np.ndarray, bool]:
+    """labels: int64 (N,), of table.rows. Returns: weights, float32 (classes, d + 1); whether they are a minimum.
+
+    That is as L-BFGS has it, or, since in float32 its line search may find no lower value close to one, as liblinear has it for ten
+    classes: the gradient is 0.001 times as long as it was at first.
+    """
     from scipy.optimize import minimize
 
     shape = (classes, table.values.shape[1] + 1)
     signs = np.where(labels[:, None] == np.arange(classes), 1.0, -1.0).astype(np.float32)
+
+    lengths: list[float] = []  # of the gradient, at each step
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights = flat.reshape(shape).astype(np.float32)
@@ -73,10 +80,13 @@ def fit(table: Table, labels: np.ndarray, classes: int, c: float, iterations: in
             missing = (1 - signs[places] * (features @ weights.T)).clip(min=0)
             loss += c * float((missing.astype(np.float64) ** 2).sum())
             gradient += (-2 * c) * ((signs[places] * missing).T @ features)
+        lengths.append(float(np.linalg.norm(gradient)))
         return loss, gradient.ravel()
 
     found = minimize(objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": iterations})
-    return found.x.reshape(shape).astype(np.float32)
+    return found.x.reshape(shape).astype(np.float32), bool(
+        found.success or np.linalg.norm(found.jac) <= _TOLERANCE * lengths[0]
+    )
 
 
 def classify(table: Table, weights: np.ndarray) -> np.ndarray:

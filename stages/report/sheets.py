@@ -99,10 +99,13 @@ def kinds(labels: np.ndarray, names: list[str], columns: int = _COLUMNS) -> list
 def pairs(minted: np.ndarray, training: np.ndarray, found: list[list[float]], most_bytes: int) -> Picture:
     """Minted images above the training images nearest to them.
 
-    found: [place of a minted image, place of a training image, distance] each.
+    found: [place of a minted image, place of a training image, distance, whether its mirror image is meant] each.
     """
-    places = np.array(found)[:, :2].astype(int)
-    sheet = np.stack([np.asarray(images[which]) for images, which in zip((minted, training), places.T)])
+    table = np.array(found)
+    own, real, mirrored = table[:, 0].astype(int), table[:, 1].astype(int), table[:, 3].astype(bool)
+    known = np.array(training[real])
+    known[mirrored] = known[mirrored][..., ::-1]
+    sheet = np.stack([np.asarray(minted[own]), known])
     return picture(grid(sheet, 1), minted.shape[2], most_bytes)
 
 

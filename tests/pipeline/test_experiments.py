@@ -41,7 +41,13 @@ class TestFiles:
         assert len(experiment.title) > 20 and experiment.source and experiment.cost
         for generator in params.generators:
             labels = params.dataset.attributes if params.dataset.multi_hot else ["0", "1"]
-            families.check(generator, params.families[generator], labels)
+            family = params.families[generator]
+            families.check(generator, family, labels)
+            if family.fairness != "none":  # else no gap would be measured of what was trained for fairness
+                told = (params.metrics.protected, params.metrics.outcome)
+                assert told == (family.protected, family.outcome) and set(told) <= set(labels)
+            if family.labels == "none" and params.dataset.name == "celeba":  # else no sum of concepts could be judged
+                assert params.dataset.multi_hot
 
     def test_every_row_of_the_reports_has_one(self):
         """SEEDS: the main system, DCGAN's named networks and ways to 128 pixels, and the table of families."""

@@ -179,5 +179,6 @@ class TestUnlabelled:
         summary = load_json(unlabelled.reports / "summary.json")["dcgan-100-0"]
         assert set(summary) == {"accuracy_real", "frechet_synthetic"}
         page = (unlabelled.reports / "index.html").read_text()
+        assert "No sums of concepts: they need several dataset.attributes" in page
         assert "bear no labels, so that no classifier could be trained on them" in page
         assert "These images bear no labels." in page and page.count("true and predicted class") == 1

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial.distance import cdist
 
 from pipeline.stage import entry, select
 from stages.evaluate import diversity, memorisation
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm
+from stages.evaluate.distances import nearest
+from stages.prepare.files import load_json, save_json
+from stages.prepare.layout import Arm, Layout
 from stages.prepare.tensors import load_set, save_set
 from stages.prepare.tracker import NullTracker
 from tests.stages.test_arms import beside
@@ -78,8 +85,8 @@ class TestMeasures:
         assert memorisation.copying(fresh, test, training, found)["cells"] == 2
 
     def test_exact_copies_are_counted_to_the_last_bit(self):
-        training = np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
-        minted = training[[3, 3, 7]].copy()
+        images = np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
+        training, minted = memorisation.Training(images, np.arange(0)), images[[3, 3, 7]].copy()
         assert memorisation.exact_copies(minted, training) == 3
         minted[0, 0, 0, 0] ^= 1
         assert memorisation.exact_copies(minted, training) == 2
@@ -102,30 +109,121 @@ class TestDiversity:
         assert diversity.per_class((gaussian(9, 4, 0), np.zeros(9, int)), (gaussian(9, 4, 1), np.zeros(9, int)), 1, 100) == ([None], [9])  # fmt: skip
 
 
-def test_planted_copies_are_found_by_the_stage_and_shown(params, workspace, tmp_path):
-    """Every sixth minted image is a training image again; a further one is that but for one grey level."""
-    arm, layout = Arm("dcgan", 100, 0), beside(workspace, tmp_path)
-    (tmp_path / "data" / "classifiers").symlink_to(workspace.root / "data" / "classifiers")
-    (tmp_path / "data" / "synthetic").unlink()
+FLIPPABLE = (0, 8)
+
+
+@pytest.fixture(scope="module")
+def planted(params, workspace, tmp_path_factory) -> tuple[Layout, np.ndarray, np.ndarray]:
+    """Two in three minted images are training images again, byte for byte; of them half of the zeros and eights, which training may
+    flip, are mirrored. One three is a mirrored copy too, and one zero a copy but for one grey level. Evaluated, and reported.
+
+    Returns: the workspace; the minted images; the planted copies, by place in them.
+    """
+    root = tmp_path_factory.mktemp("planted")
+    arm, layout = Arm("dcgan", 100, 0), beside(workspace, root)
+    (root / "data" / "classifiers").symlink_to(workspace.root / "data" / "classifiers")
+    for stage in ("train_baselines", "train_classifiers"):
+        (root / "data" / "timings" / stage).symlink_to(workspace.root / "data" / "timings" / stage)
+    (root / "data" / "synthetic").unlink()
+    layout.tensors.unlink()
+    layout.tensors.mkdir()
+    for path in workspace.tensors.iterdir():
+        if path.suffix == ".json" and "mirror" in (facts := load_json(path)):
+            save_json(layout.tensors / path.name, facts | {"mirror": [digit in FLIPPABLE for digit in range(10)]})
+        else:
+            (layout.tensors / path.name).symlink_to(path)
+
     images, labels = map(np.array, load_set(workspace.synthetic(arm)))
     training, known = load_set(workspace.tensors)
-    for place in range(0, 150, 6):
+    copies = np.flatnonzero(np.arange(len(images)) % 3 < 2)
+    for place in copies:
         own = np.flatnonzero(known == labels[place])
         images[place] = training[own[place % len(own)]]
-    images[1] = training[0] ^ 1
+    mirrored = copies[np.isin(labels[copies], FLIPPABLE) & (copies % 3 == 1)]
+    images[mirrored] = images[mirrored][..., ::-1]
+    images[2] = training[np.flatnonzero(known == 0)[0]] ^ 1
+    three = np.flatnonzero(labels == 3)
+    images[three[three % 3 == 2][0]] = training[np.flatnonzero(known == 3)[0]][..., ::-1]
     layout.synthetic(arm).mkdir(parents=True)
     save_set(layout.synthetic(arm), images, labels)
     manifest = workspace.synthetic(arm) / "manifest.json"
     (layout.synthetic(arm) / "manifest.json").write_bytes(manifest.read_bytes())
-    module = entry("evaluate")
-    module.run(select(module.Params, params, arm), layout, NullTracker())
+    for name, of in (("evaluate", arm), ("report", None)):
+        module = entry(name)
+        module.run(select(module.Params, replace(params, percents=[100]), of), layout, NullTracker())
+    return layout, images, copies
 
-    content = load_json(layout.metrics(arm))
-    found = next(row for row in content["rows"] if row["source"] == "synthetic")
-    before = next(row for row in load_json(workspace.metrics(arm))["rows"] if row["source"] == "synthetic")
-    assert (before["exact_copies"], found["exact_copies"]) == (0, 25)
-    assert found["memorised"] >= 25 / 150 and found["memorised_pixels"] >= 25 / 150 > before["memorised_pixels"]
-    closest = content["nearest"]["pixels"]["closest"]
-    assert all(
-        distance < 0.05 and (images[minted] == training[real]).mean() > 0.99 for minted, real, distance in closest
-    )
+
+def of_minted(layout: Layout) -> dict:
+    return next(row for row in load_json(layout.metrics(Arm("dcgan", 100, 0)))["rows"] if row["source"] == "synthetic")
+
+
+class TestPlantedCopies:
+    def test_are_counted_and_move_every_measure(self, workspace, planted):
+        """AuthPct's ceiling is the third that is no copy; two in three nearer than any test image make C_T about -5."""
+        layout, images, copies = planted
+        before, found = of_minted(workspace), of_minted(layout)
+        share = len(copies) / len(images)
+        assert (before["exact_copies"], found["exact_copies"]) == (0, len(copies)) and share == 2 / 3
+        for name in ("memorised", "memorised_pixels"):
+            assert before[name] < 0.5 < share <= found[name], name
+        assert found["authentic"] <= 1 - share < before["authentic"]
+        assert found["copying"] < -3 < before["copying"]
+
+    def test_the_nearest_is_the_image_itself_or_its_mirror_image(self, workspace, planted):
+        layout, images, copies = planted
+        training, known = load_set(workspace.tensors)
+        closest = load_json(layout.metrics(Arm("dcgan", 100, 0)))["nearest"]["pixels"]["closest"]
+        for minted, real, distance, mirrored in closest:
+            shown = training[real][..., ::-1] if mirrored else training[real]
+            assert distance < 0.05 and minted in copies and np.array_equal(images[minted], shown)
+            assert not mirrored or known[real] in FLIPPABLE
+        assert {mirrored for *_, mirrored in closest} == {0, 1}
+
+    def test_are_on_the_page(self, planted):
+        """In the table, and as pairs that look the same twice."""
+        layout, _, copies = planted
+        page = (layout.reports / "index.html").read_text()
+        assert re.search(rf'class="name">dcgan-100-0</th><td>{len(copies)}</td><td>\d', page)
+        assert "or the mirror image of one that training may flip" in page
+        found = re.search(r'<img src="data:image/png;base64,([^"]+)"[^>]*alt="Minted images and the nearest training images, closest, in pixels"', page)  # fmt: skip
+        sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))))
+        assert sheet.shape[0] == 2 * 16 + 1 and np.array_equal(sheet[:16], sheet[17:]) and sheet.std() > 20
+
+
+class TestMirrorImages:
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 6, 6), dtype=np.uint8)
+    training = memorisation.Training(images, np.arange(0, 40, 2))
+
+    @staticmethod
+    def features(images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1).astype(float) / 255
+
+    def test_of_images_that_may_be_flipped_only_are_copies(self):
+        minted = self.images[[4, 5, 6]][..., ::-1]
+        assert memorisation.exact_copies(minted, self.training) == 2
+        distances, places = self.training.nearest_in_pixels(minted)
+        assert distances[[0, 2]] == pytest.approx([0, 0], abs=1e-3) and distances[1] > 100
+        assert [self.training.origin(int(places[at])) for at in (0, 2)] == [(4, True), (6, True)]
+
+    @pytest.mark.parametrize("flipped", [np.arange(0, 40, 2), np.arange(40), np.arange(0)])
+    def test_flipping_the_few_or_the_many_is_the_same(self, flipped):
+        training = memorisation.Training(self.images, flipped)
+        asked = np.random.default_rng(1).integers(0, 256, (9, 1, 6, 6), dtype=np.uint8)
+        points = training.points(self.features(self.images), self.features)
+        assert points.shape == (40 + len(flipped), 36)
+        distances, places = nearest(self.features(asked), points)
+        own = training.nearest_in_pixels(asked)
+        assert own[0] / 255 == pytest.approx(distances) and own[1].tolist() == places.tolist()
+
+    def test_an_image_is_not_spaced_by_its_own_mirror_image(self):
+        """Nearly symmetric images: each one's mirror image is nearer than any other image, and tells nothing of how dense they lie."""
+        rng = np.random.default_rng(0)
+        symmetric = rng.normal(0, 1, (30, 4))
+        plain, flipped = symmetric, symmetric + 1e-3
+        training = memorisation.Training(np.zeros((30, 1, 2, 2), np.uint8), np.arange(30))
+        points, test, minted = np.concatenate([plain, flipped]), rng.normal(0, 1, (50, 4)), symmetric[:10] + 0.05
+        found = memorisation.neighbours(minted, test, points)
+        assert memorisation.authenticity(found, points)["authentic"] == 1
+        apart = memorisation.authenticity(found, points, training.partners)
+        assert apart["authentic"] == 0 and 0 < apart["authentic_test"] < 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from dataclasses import replace
 
@@ -38,7 +39,8 @@ class TestMachine:
 
         values, labels = points(400, 0)
         table = svm.Table.of(values, np.arange(400))
-        ours = svm.fit(table, labels, 3, 2.0, iterations=5000)
+        ours, converged = svm.fit(table, labels, 3, 2.0, iterations=5000)
+        assert converged
         scaled = np.concatenate([part for _, part in table.chunks()])
         library = LinearSVC(C=2.0, dual=False, tol=1e-10, fit_intercept=False, max_iter=100_000).fit(scaled, labels)
         assert np.allclose(ours, library.coef_, atol=5e-3)
@@ -51,9 +53,9 @@ class TestMachine:
     def test_chunks_change_nothing(self, monkeypatch):
         values, labels = points(200, 0)
         table = svm.Table.of(values, np.arange(200))
-        whole = svm.fit(table, labels, 3, 1.0)
+        whole, _ = svm.fit(table, labels, 3, 1.0)
         monkeypatch.setattr(svm, "_CHUNK_BYTES", 4 * 12 * 7)  # seven rows at a time
-        again = svm.fit(svm.Table.of(values, np.arange(200)), labels, 3, 1.0)
+        again, _ = svm.fit(svm.Table.of(values, np.arange(200)), labels, 3, 1.0)
         assert np.allclose(whole, again, atol=1e-3)
 
     def test_features_are_scaled_and_dead_ones_left_out(self):
@@ -72,12 +74,30 @@ class TestMachine:
         labels = np.arange(3000) % 2
         values[labels == 1, :50] += 2
         tracemalloc.start()
-        weights = svm.fit(svm.Table.of(values, np.arange(3000)), labels, 2, 1.0, iterations=5)
+        weights, converged = svm.fit(svm.Table.of(values, np.arange(3000)), labels, 2, 1.0, iterations=5)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert weights.shape == (2, 28_673) and peak < 200 << 20
+        assert not converged and weights.shape == (2, 28_673) and peak < 200 << 20
         # Rows of a chunk, not of the set, decide: at 28,672 features they are 146.
         assert svm.rows_per_chunk(28_672) == 146
+
+
+class TestProbe:
+    def test_numbers_of_labels_that_leave_none_to_choose_c_on_are_left_out(self):
+        labels = np.repeat([0, 1, 2], [400, 500, 401])
+        counts, reasons = representation.triable(labels, [100, 399, 400, 1000])
+        assert counts == [100, 399]
+        assert [reason.split(":")[0] for reason in reasons] == ["400 labels per class left out", "1000 labels per class left out"]  # fmt: skip
+
+    def test_fits_that_stop_early_are_counted(self):
+        training, test = points(90, 0), points(60, 1)
+        stopped, done = (
+            representation.probe(
+                training, test, 3, 10, Representation(draws=2, c=[1.0, 10.0], iterations=iterations), 0
+            )
+            for iterations in (3, 1000)
+        )
+        assert (stopped["fits"], stopped["unconverged"]) == (6, 6) and (done["fits"], done["unconverged"]) == (6, 0)
 
 
 class TestFeatures:
@@ -125,17 +145,21 @@ def test_through_the_stage(params, workspace, tmp_path, labels, request):
         from tests.stages.test_labels import all_stages
 
         families = params.families | {"dcgan": replace(params.families["dcgan"], labels="none")}
-        own = Representation(measured=True, labels_per_class=[5], draws=2, c=[0.3, 3.0], iterations=50)
+        own = Representation(measured=True, labels_per_class=[5, 12], draws=2, c=[0.3, 3.0], iterations=50)
         asked = replace(params, families=families, percents=[100], metrics=replace(params.metrics, representation=own))
         layout = all_stages(asked, tmp_path)
-        assert "linear SVM on" in (layout.reports / "index.html").read_text()
+        page = (layout.reports / "index.html").read_text()
+        assert "linear SVM on" in page and "12 labels per class left out: the smallest class has" in page
+        assert re.search(r"<td>5</td><td>50</td>.*<td>70 further labels</td><td>\d of 6</td>", page)
     else:
         layout = beside(workspace, tmp_path)
         (tmp_path / "data" / "classifiers").symlink_to(workspace.root / "data" / "classifiers")
-        own = Representation(measured=True, labels_per_class=[5], draws=2, c=[0.3, 3.0], iterations=50)
+        own = Representation(measured=True, labels_per_class=[5, 12], draws=2, c=[0.3, 3.0], iterations=50)
         module = entry("evaluate")
         module.run(select(module.Params, replace(params, metrics=replace(params.metrics, representation=own)), ARM), layout, NullTracker())  # fmt: skip
-    rows = load_json(layout.metrics(ARM))["representation"]
+    told = load_json(layout.metrics(ARM))["representation"]
+    rows = told["rows"]
+    assert told["left_out"] == ["12 labels per class left out: the smallest class has 12 training images, and C is chosen on others of them"]  # fmt: skip
     assert [(row["features"], row["labels_per_class"]) for row in rows] == [
         (name, count) for name in ("discriminator", "untrained discriminator", "pixels") for count in (None, 5)
     ]
@@ -145,4 +169,7 @@ def test_through_the_stage(params, workspace, tmp_path, labels, request):
     for row in rows:
         assert row["low"] <= row["accuracy"] <= row["high"] and set(row["C"]) <= {0.3, 3.0}
         assert row["accuracy"] > (0.75 if row["labels_per_class"] is None else 0.5)
+        few = row["labels_per_class"] is not None
+        assert (row["n_labels"], row["n_validation"]) == ((50, 70) if few else (120, 10))
+        assert row["fits"] == (6 if few else 3) >= row["unconverged"]
     assert not list(layout.checkpoints.glob("tmp*"))  # nothing large is left behind
