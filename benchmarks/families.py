@@ -178,7 +178,11 @@ def table(results: dict[str, Any]) -> str:
 
 def _gaps(fairness: dict[str, Any]) -> Iterator[str]:
     """Of the labels of the data, and of what classifiers say of the test images, each with its 95 % interval."""
-    for of, kinds in (("labels", fairness["data"]), ("classifier", fairness["classifiers"])):
+    for of, kinds in (
+        ("labels", fairness["data"]),
+        ("pictures", fairness["seen"]),
+        ("classifier", fairness["classifiers"]),
+    ):
         for source, gaps in kinds.items():
             for kind in ("demographic_parity", "equality_of_opportunity"):
                 if gap := gaps.get(kind):

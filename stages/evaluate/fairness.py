@@ -34,6 +34,26 @@ def classifier_gaps(protected: np.ndarray, outcome: np.ndarray, told: np.ndarray
     }
 
 
+def changes(protected: np.ndarray, outcome: np.ndarray, before: np.ndarray, after: np.ndarray, resamples: int) -> dict[str, Gap | None]:  # fmt: skip
+    """How far the gaps of one classifier are from another's on the same images, the bootstrap paired. before, after: what the two tell, (N,)."""
+    protected, outcome, before, after = (values > 0.5 for values in (protected, outcome, before, after))
+    return {
+        "demographic_parity": _change(protected, before, after, resamples),
+        "equality_of_opportunity": _change(protected[outcome], before[outcome], after[outcome], resamples),
+        "false_positive_rate": _change(protected[~outcome], before[~outcome], after[~outcome], resamples),
+    }
+
+
+def _change(protected: np.ndarray, before: np.ndarray, after: np.ndarray, resamples: int) -> Gap | None:
+    if not protected.any() or protected.all():
+        return None
+
+    def statistic(rows: np.ndarray) -> float:
+        return _difference(protected[rows], after[rows]) - _difference(protected[rows], before[rows])
+
+    return bootstrap(statistic, len(protected), resamples)
+
+
 def gap(protected: np.ndarray, event: np.ndarray, resamples: int) -> Gap | None:
     """P(event | protected) - P(event | not), with its 95 % percentile bootstrap interval; None where a group is empty."""
     if not protected.any() or protected.all():

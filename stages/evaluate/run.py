@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
 
     space = Space(feature_network.load(layout.feature_network), sets.test, len(sets.names), params.metrics)
     likeness, copies, absent = distances(sets, space, params.metrics, layout, device)
-    gaps, represented = fairness_gaps(sets, rows, params.metrics), None
+    gaps, represented = fairness_gaps(sets, rows, params.metrics, layout.baseline(arm), device), None
     if params.metrics.representation.measured:
         if sets.facts["labels"] == "multi_hot":
             raise InputError(
@@ -172,8 +173,9 @@ def distances(sets: Sets, space: Space, params: Metrics, layout: Layout, device:
     return found, copies, {}
 
 
-def fairness_gaps(sets: Sets, rows: list[dict[str, Any]], params: Metrics) -> dict[str, Any] | None:
-    """Of the real and of the minted labels, and of what each classifier says of the test images; None unless params ask.
+def fairness_gaps(sets: Sets, rows: list[dict[str, Any]], params: Metrics, baseline: Path, device: torch.device) -> dict[str, Any] | None:  # fmt: skip
+    """Of the real and of the minted labels, of minted images as the real classifier sees them, and of what each classifier says of the
+    test images, with how far that is from what the real one says; None unless params ask. baseline: folder of the real classifier.
 
     Raises: InputError when an attribute is not of the data set.
     """
@@ -186,15 +188,22 @@ def fairness_gaps(sets: Sets, rows: list[dict[str, Any]], params: Metrics) -> di
             )
     group, outcome = (sets.names.index(name) for name in (params.protected, params.outcome))
     data = {"real": sets.real[1]} | ({"synthetic": sets.minted[1]} if sets.minted_kind != "none" else {})
-    test = sets.test[1]
+    test, told = sets.test[1], {row["source"]: row["told"][:, outcome] for row in rows if "told" in row}
+    seen = {}
+    if "synthetic" in data:
+        pictures = classifiers.predict_with(baseline, "real", sets.minted[0], device)
+        seen["synthetic"] = fairness.data_gaps(pictures[:, group], pictures[:, outcome], params.bootstrap)
     return {
         "protected": params.protected,
         "outcome": params.outcome,
         "data": {name: fairness.data_gaps(labels[:, group], labels[:, outcome], params.bootstrap) for name, labels in data.items()},
+        "seen": seen,
         "classifiers": {
-            row["source"]: fairness.classifier_gaps(test[:, group], test[:, outcome], row["told"][:, outcome], params.bootstrap)
-            for row in rows
-            if "told" in row
+            source: fairness.classifier_gaps(test[:, group], test[:, outcome], answers, params.bootstrap) for source, answers in told.items()
+        },
+        "changes": {
+            source: fairness.changes(test[:, group], test[:, outcome], told["real"], answers, params.bootstrap)
+            for source, answers in told.items() if source != "real"
         },
     }  # fmt: skip
 
