@@ -75,7 +75,8 @@ def load(weights: str, raw: Path, device: torch.device) -> tuple[Inception | Non
         state, digest = _read(path, _WEIGHTS.split("-")[-1].split(".")[0] if weights == "fetch" else "")
         return Inception(state, digest, device), ""
     except InputError as error:
-        return None, str(error)
+        # The file is no dependency of the stage, so that its coming makes nothing stale.
+        return None, f"{error}; once they are there: dvc repro -f -s evaluate report"
 
 
 def _read(path: Path, start: str) -> tuple[dict[str, torch.Tensor], str]:
