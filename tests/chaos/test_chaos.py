@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 from dvc.lock import make_lock
 
 from pipeline.alone import alone
+from stages.prepare import workers
 from stages.prepare.errors import InputError
 from tests.chaos import campaign, kills
 from tests.chaos.faults import FAULTS
@@ -89,11 +93,31 @@ def test_workers_of_a_killed_process_end(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", code], env=surroundings())
     own = psutil.Process(process.pid)
     assert until(lambda: len(own.children()) == 2, 30)
-    workers = own.children()
+    children = own.children()
     time.sleep(1)
     process.kill()
     process.wait()
-    assert not psutil.wait_procs(workers, 30)[1]
+    assert not psutil.wait_procs(children, 30)[1]
+
+
+def _kill_the_idle_one(busy: Path) -> None:
+    """Of three workers with two jobs: it waits for a third, and holds the lock of the queue."""
+    (busy / str(os.getpid())).touch()
+    assert until(lambda: len(list(busy.iterdir())) == 2, 30)
+    time.sleep(0.5)
+    for each in psutil.Process(os.getppid()).children():
+        if not (busy / str(each.pid)).exists():
+            each.kill()
+    time.sleep(600)
+
+
+def test_workers_that_wait_for_one_that_was_killed_end(tmp_path, monkeypatch):
+    """One that dies with the lock of the queue in its hand leaves the others waiting for it, and their parent for them."""
+    monkeypatch.setattr(workers, "_SAVING_SECONDS", 1.0)
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="a worker process died"):
+        list(workers.in_processes(_kill_the_idle_one, [tmp_path, tmp_path], 3))
+    assert time.monotonic() - began < 30 and not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(("left", "kept"), [("", False), ('{"lock', False), ("{}", True)])
