@@ -208,7 +208,7 @@ def _trains(workspace: Workspace, wanted: dict[str, str]) -> tuple[bool, str]:
 
 
 def _kill_worker(workspace: Workspace) -> bool:
-    for each in _stage_processes(workspace):
+    for each in stage_processes(workspace):
         with suppress(psutil.Error):
             parent = each.parent()
             if parent is not None and "pipeline.stage" in _line(parent):
@@ -217,7 +217,7 @@ def _kill_worker(workspace: Workspace) -> bool:
     return False
 
 
-def _stage_processes(workspace: Workspace) -> list[psutil.Process]:
+def stage_processes(workspace: Workspace) -> list[psutil.Process]:
     return [each for each in workspace.processes() if "pipeline.stage" in _line(each)]
 
 
@@ -238,7 +238,7 @@ def server_deaths(workspace: Workspace, wanted: dict[str, str]) -> Verdict:
         try:
             since = workspace.mark()
             process = workspace.start("labelmint", "run", MLFLOW_TRACKING_URI=pages.mlflow, PREFECT_API_URL=f"{pages.prefect}/api")  # fmt: skip
-            running = until(lambda: bool(_stage_processes(workspace)), 300)
+            running = until(lambda: bool(stage_processes(workspace)), 300)
             names = ["mlflow", "prefect"] if victim == "both" else [victim]
             groups = [pages.server(name).pid for name in names]  # raises where it is not there
             if victim == "both":
@@ -255,7 +255,7 @@ def server_deaths(workspace: Workspace, wanted: dict[str, str]) -> Verdict:
         said[victim] = f"exit code {code}: {lines[-1][:300] if lines else 'ran on to its end'}"
         # MLflow's absence changes nothing. Without Prefect's server the flow may not go on, but says so.
         told = code == 0 or (code == 1 and victim != "mlflow" and bool(lines))
-        good &= running and dead and back and told and not _stage_processes(workspace)
+        good &= running and dead and back and told and not stage_processes(workspace)
         good &= workspace.finish("labelmint", "run") == 0 and not differences(workspace.outcome(), wanted)
     return {"ok": good, "said": said}
 
@@ -269,7 +269,7 @@ def dask_worker_death(workspace: Workspace, wanted: dict[str, str]) -> Verdict:
     workspace.clear()
     since = workspace.mark()
     process = workspace.start("labelmint", "run", "--runner", "dask")
-    running = until(lambda: bool(_stage_processes(workspace)), 300)
+    running = until(lambda: bool(stage_processes(workspace)), 300)
     workers = [each for each in workspace.processes() if any(name in " ".join(_line(each)) for name in ("multiprocessing.spawn", "distributed.cli.dask_worker"))]  # fmt: skip
     kill(workers[:1])
     code = process.wait(SECONDS)

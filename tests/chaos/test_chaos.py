@@ -18,7 +18,7 @@ from dvc.lock import make_lock
 from pipeline.alone import alone
 from stages.prepare import workers
 from stages.prepare.errors import InputError
-from tests.chaos import campaign, kills
+from tests.chaos import campaign, faults, kills, soak
 from tests.chaos.faults import FAULTS
 from tests.chaos.workspace import REPRO, Workspace, differences, timeless, until
 from tests.pipeline.tiny_project import TinyProject
@@ -27,9 +27,9 @@ from tests.servers import surroundings
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> tuple[Workspace, dict[str, str], float]:
-    workspace = Workspace(tmp_path_factory.mktemp("chaos"), percents=(100,), tracking=False)
+    workspace = Workspace(tmp_path_factory.mktemp("chaos"), percents=(100,), tracking=False, target="synthesize")
     began = time.monotonic()
-    assert workspace.finish("dvc", "repro", "synthesize") == 0, workspace.said()[-3000:]
+    assert workspace.finish() == 0, workspace.said()[-3000:]
     return workspace, workspace.outcome(), time.monotonic() - began
 
 
@@ -44,14 +44,39 @@ class TestShort:
         assert sum(found["hits"].values()) == 3 and found["runs"] >= 1
         assert not any(found[name] for name in ("differing", "unclear", "stuck", "strays")), found
 
+    @pytest.mark.parametrize(("fault", "options"), [
+        # The death of a server is in test_serve and test_outages, that of Dask's scheduler and flow in test_dask: they take minutes.
+        (faults.read_only, {}),
+        (faults.worker_death, {}),
+        (faults.out_of_memory, {}),
+        (faults.flipped_bits, {}),
+        (faults.two_at_once, {}),
+        (faults.clock_jumps, {"stages": ["prepare"]}),
+        (faults.disk_full, {"stages": ["prepare"]}),
+    ], ids=lambda value: getattr(value, "__name__", ""))  # fmt: skip
+    def test_faults(self, undisturbed, fault, options):
+        workspace, wanted, _ = undisturbed
+        verdict = fault(workspace, wanted, **options)
+        if verdict["ok"] is None:
+            pytest.skip(str(verdict["said"]))
+        assert verdict["ok"], verdict
+
     def test_dvc_that_is_killed_takes_its_stage_and_its_workers_along(self, undisturbed):
         workspace, wanted, _ = undisturbed
         workspace.clear()
         process = workspace.start("dvc", "repro", "prepare")
-        assert until(lambda: any("pipeline.stage" in each.cmdline() for each in workspace.processes()), 60)
+        assert until(lambda: faults.stage_processes(workspace), 60)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.wait(60)
         assert until(lambda: not workspace.processes(), 60), workspace.processes()
+
+    def test_load(self, undisturbed):
+        found = soak.load(undisturbed[0], images=200, callers=4, classes=5, arms=3)
+        assert found["ok"], found
+
+    def test_runs_in_a_row(self, undisturbed):
+        found = soak.runs(undisturbed[0], 3)
+        assert found["ok"], found
 
     def test_a_second_run_leaves_with_a_line(self, tmp_path):
         (tmp_path / ".dvc").mkdir()
