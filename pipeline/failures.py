@@ -7,6 +7,8 @@ import errno
 _MEMORY = "out of memory; close other programs, or lower batch_size and compute.workers"
 # How torch and its libraries say it where they raise no more than a RuntimeError; `stages.prepare.workers` says its own line.
 _MEMORY_WORDS = ("can't allocate memory", "cannot allocate memory", "std::bad_alloc", "cuda error: out of memory", "alloc_failed")  # fmt: skip
+# All that oneDNN says where it can get none; with more words behind it is another matter.
+_MEMORY_LINES = ("could not create a primitive", "could not create a memory object")
 
 
 def describe(error: Exception) -> str:
@@ -24,7 +26,8 @@ def _is_of_memory(error: Exception) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _MEMORY_WORDS)
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and (any(each in said for each in _MEMORY_WORDS) or said in _MEMORY_LINES)
 
 
 def _of_system(error: OSError) -> str:

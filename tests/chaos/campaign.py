@@ -25,6 +25,8 @@ _WORDS = {True: "survived", False: "NOT SURVIVED", None: "NOT TRIED"}
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     folder = Path(tempfile.mkdtemp(prefix="labelmint-chaos-"))
+    # A shell has its background jobs ignore SIGINT, and so would all that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # A signal ends what was started, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     workspace = Workspace(folder / "workspace", tuple(options.percents))

@@ -94,7 +94,7 @@ def flipped_bits(workspace: Workspace, wanted: dict[str, str]) -> Verdict:
     if workspace.finish() != 0:
         return {"ok": False, "said": "the run before it failed"}
     verdict = _flipped_checkpoint(workspace, wanted)
-    said, good = verdict["said"], verdict["ok"]
+    said, good, flipped = verdict["said"], verdict["ok"], []
     for name, stage in {
         "data/tensors/images.npy": ["train_feature_network"],
         "data/tensors/labels.npy": ["train_generators", ARM],
@@ -106,34 +106,40 @@ def flipped_bits(workspace: Workspace, wanted: dict[str, str]) -> Verdict:
     }.items():
         path = workspace.folder / name
         if workspace.target and not path.exists():
-            continue  # a stage that this run leaves out
-        _flip(path)
+            continue  # of a stage that this run leaves out
+        kept = _flip(path)
         code, text = workspace.tell(*STAGE, *stage, LABELMINT_TRACKING="off")
         told = errors(text)
         said[name] = told[0] if told else text[-300:]
         good &= code == 2 and len(told) == 1 and name in told[0]
-        # What the line says to do: delete it (or its folder), and run again.
+        path.write_bytes(kept)  # what the next one needs
+        flipped.append(path)
+    for path in flipped:  # what the lines say to do: delete it, and run again
         path.unlink()
     return {"ok": good and ends_the_same(workspace, wanted), "said": said}
 
 
-def _flip(path: Path) -> None:
+def _flip(path: Path) -> bytes:
+    """Returns: what it held before."""
     content, facts = path.read_bytes(), path.stat()
     path.chmod(0o644)
     path.write_bytes(content[:-9] + bytes([content[-9] ^ 4]) + content[-8:])
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    return content
 
 
 def _flipped_checkpoint(workspace: Workspace, wanted: dict[str, str]) -> Verdict:
-    """Training is interrupted, a bit flips in every checkpoint that it left, and it goes on: each is named, and none is used."""
+    """Training is stopped, a bit flips in every checkpoint that it left, and it goes on: each is named, and none is used."""
     folder = workspace.folder / ".checkpoints"
     left: list[Path] = []
-    for _ in range(5):  # few steps are soon done: an interrupt may come too late
+    for _ in range(5):  # few steps are soon done: a signal may come between two replicas, when nothing is under way
+        shutil.rmtree(folder, ignore_errors=True)
+        since = workspace.mark()
         process = _training(workspace)
-        until(lambda process=process: any(folder.glob("*/identity.json")) or process.poll() is not None, 120, 0.005)
-        process.send_signal(signal.SIGINT)
+        until(lambda since=since, process=process: "generators done" in workspace.said(since) or process.poll() is not None, 120, 0.005)  # fmt: skip
+        process.send_signal(signal.SIGTERM)
         code = process.wait(SECONDS)
-        if code == 130 and (left := sorted(folder.glob("*/*/*.pt"))):
+        if code == 143 and (left := sorted(folder.glob("*/*/*.pt"))):
             break
     if not left:
         return {"ok": False, "said": {".checkpoints": f"none was left; the last exit code was {code}"}}

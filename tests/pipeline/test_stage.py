@@ -136,6 +136,12 @@ class TestFailures:
             (KeyboardInterrupt, 130, "interrupted"),
             (stage.Terminated, 143, "terminated"),
             (MemoryError, 1, "out of memory"),
+            (RuntimeError("could not create a primitive"), 1, "out of memory"),
+            (
+                RuntimeError("could not create a primitive descriptor"),
+                1,
+                "RuntimeError: could not create a primitive desc",
+            ),
             (ValueError("a\nb"), 1, "ValueError: a b"),
         ],
     )
