@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pipeline import failures
 from stages.prepare.errors import InputError
 
 _ORPHAN_SECONDS = 75.0  # what a stage may take to save, and some
@@ -92,12 +93,15 @@ def sole(root: Path, name: str) -> Iterator[None]:
 
 def main(command: list[str]) -> None:
     root = Path.cwd()
-    descriptor = os.open(_workspace(root), os.O_WRONLY | os.O_CREAT)
     try:
+        descriptor = os.open(_workspace(root), os.O_WRONLY | os.O_CREAT)
         _hold(descriptor, root)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:  # a workspace that cannot be written
+        print(f"error: {failures.describe(error)}", file=sys.stderr)
+        sys.exit(1)
     os.set_inheritable(descriptor, True)  # the command's own, whose children do not get it
     os.execvp(command[0], command)
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline import completion, exits, experiments
+from pipeline import completion, exits, experiments, failures
 from pipeline import params as settings
 from pipeline.project import project_root
 from stages.prepare.errors import InputError
@@ -126,7 +126,10 @@ def results(as_json: AsJson = False) -> None:
     table = reports / "results.md"
     if not table.exists():
         raise InputError(f"{table} is missing; `make repro` makes it")
-    experiments.record(project_root())
+    try:
+        experiments.record(project_root())
+    except OSError as error:  # the table can be read all the same
+        typer.echo(f"warning: not kept for `labelmint experiments`: {failures.describe(error)}", err=True)
     if as_json:
         return typer.echo(json.dumps(experiments.last_rows(project_root()), ensure_ascii=False, indent=1))
     if sys.stdout.isatty():

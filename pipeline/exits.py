@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from pipeline import failures
 from stages.prepare.errors import InputError
 
 
@@ -29,7 +30,9 @@ def run(app: typer.Typer) -> NoReturn:
         fail("interrupted; run again to go on", 130)
     except BrokenPipeError:
         sys.exit(1)  # whoever read our output wants no more
-    except (RuntimeError, OSError) as error:
+    except (OSError, MemoryError) as error:
+        fail(failures.describe(error), 1)
+    except RuntimeError as error:
         fail(str(error), 1)
     except Exception as error:
         # typer's own kind of error, about the command line; it has no public name.

@@ -26,6 +26,8 @@ HOST = "127.0.0.1"
 _EVERYWHERE = ("0.0.0.0", "::")
 _START_SECONDS = 300.0  # the first start makes the databases' tables
 _STOP_SECONDS = 15.0
+_MOST_DEATHS = 5
+_DEATHS_WITHIN_SECONDS = 300.0  # a start takes ten seconds and more, so that five that fail take more than a minute
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,10 @@ class Server:
 
 
 def serve(root: Path, prefect_port: int, mlflow_port: int, say: Callable[[str], None], host: str = HOST) -> None:
-    """Until Ctrl-C or SIGTERM. Raises: InputError when a port is taken; RuntimeError when a server does not come up or ends."""
+    """Until Ctrl-C or SIGTERM. One that dies is started again, while the other goes on.
+
+    Raises: InputError when a port is taken; RuntimeError when a server does not come up, or when both were given up.
+    """
     servers = [_prefect(root, host, prefect_port), _mlflow(root, host, mlflow_port)]
     if found := surroundings.running(root):
         raise InputError(f"already running: Prefect at {found.prefect}, MLflow at {found.mlflow}")
@@ -70,7 +75,9 @@ def serve(root: Path, prefect_port: int, mlflow_port: int, say: Callable[[str], 
         while True:
             time.sleep(0.5)
             for process in processes:
-                process.check()
+                process.revive(say)
+            if all(process.given_up for process in processes):
+                raise RuntimeError("both servers end again and again; nothing is served")
     say("stopped")
 
 
@@ -98,16 +105,25 @@ class Temporary:
 
 
 class _Running:
-    """One server process, stopped at the end of the block."""
+    """One server process, stopped at the end of the block.
+
+    deaths: when it ended lately, by the monotonic clock. again: when it is to be started again, if it has ended.
+    """
 
     def __init__(self, root: Path, server: Server):
-        self.server, self.log = server, root / STATE / f"{server.name.lower()}.log"
+        self.root, self.server, self.log = root, server, root / STATE / f"{server.name.lower()}.log"
         self.log.parent.mkdir(exist_ok=True)
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                server.command,
-                cwd=root,
-                env={**os.environ, **server.environment},
+        self.deaths: list[float] = []
+        self.again: float | None = None
+        self.given_up = False
+        self.process = self._start("w")
+
+    def _start(self, mode: str) -> subprocess.Popen[bytes]:
+        with self.log.open(mode) as log:
+            return subprocess.Popen(
+                self.server.command,
+                cwd=self.root,
+                env={**os.environ, **self.server.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -118,6 +134,8 @@ class _Running:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.again is not None or self.given_up:
+            return  # nothing of it is left, and its number may be another's by now
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
@@ -134,10 +152,32 @@ class _Running:
 
     def check(self) -> None:
         if self.process.poll() is not None:
-            lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()] or ["no word"]
-            raise RuntimeError(
-                f"{self.server.name} ended with {self.process.returncode} ({lines[-1].strip()[:200]}); see {self.log}"
-            )
+            raise RuntimeError(f"{self._end()}; see {self.log}")
+
+    def revive(self, say: Callable[[str], None]) -> None:
+        """Start it again where it has ended, a little later each time; say so, and say when it is given up."""
+        if self.given_up or self.process.poll() is None:
+            return
+        now = time.monotonic()
+        if self.again is None:
+            with suppress(ProcessLookupError):  # a child of its own that is left would hold the port
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.deaths = [*(each for each in self.deaths if now - each < _DEATHS_WITHIN_SECONDS), now]
+            self.given_up = len(self.deaths) >= _MOST_DEATHS
+            if self.given_up:
+                often = f"{_MOST_DEATHS} times within {_DEATHS_WITHIN_SECONDS / 60:.0f} minutes"
+                print(f"error: {self._end()}, {often}; it is not started again; see {self.log}", file=sys.stderr, flush=True)  # fmt: skip
+                return
+            pause = 2.0 ** (len(self.deaths) - 1)
+            say(f"{self._end()}; starting it again in {pause:.0f} s")
+            self.again = now + pause
+        elif now >= self.again:
+            self.again, self.process = None, self._start("a")
+
+    def _end(self) -> str:
+        """What became of it, in a few words."""
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()] or ["no word"]
+        return f"{self.server.name} ended with {self.process.returncode} ({lines[-1].strip()[:200]})"
 
 
 def open_to_others(host: str, prefect_port: int, mlflow_port: int) -> str:

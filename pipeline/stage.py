@@ -6,7 +6,6 @@ Loads and checks params, starts tracking, runs, and turns an error into one line
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import signal
@@ -17,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pipeline import experiments
+from pipeline import experiments, failures
 from pipeline import params as settings
 from pipeline.alone import sole
 from pipeline.tracking.spool import SpoolTracker, open_tracker
@@ -77,12 +76,8 @@ def main(arguments: list[str]) -> int:
     except Terminated:
         status = "KILLED"
         return _fail(label, "terminated; run again to go on", 143)
-    except MemoryError:
-        return _fail(label, "out of memory; close other programs, or lower batch_size and compute.workers", 1)
-    except OSError as error:
-        return _fail(label, _machine(error), 1)
     except Exception as error:
-        return _fail(label, f"{type(error).__name__}: {' '.join(str(error).split())}", 1)
+        return _fail(label, failures.describe(error), 1)
     finally:
         if tracker is not None:
             tracker.close(status)
@@ -128,15 +123,6 @@ def select(kind: type, everything: settings.Params, arm: Arm | None) -> Any:
         else:
             chosen[name] = everything.families[arm.generator]
     return kind(**chosen)
-
-
-def _machine(error: OSError) -> str:
-    place = f"{error.filename}: " if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{place}no space left to write; free some disk and run again to go on"
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return f"{place}cannot be written ({error.strerror}); mend the permissions and run again"
-    return f"{place}{error.strerror or error}"
 
 
 def _fail(label: str, message: str, code: int) -> int:

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from tests.conftest import ROOT
 
 
@@ -53,6 +55,11 @@ class Pages:
             self.process.wait()
             raise
 
+    def server(self, name: str) -> psutil.Process:
+        """name: prefect or mlflow. Its process, whose id is that of its group; a listener may be a child of it."""
+        (found,) = [each for each in psutil.Process(self.process.pid).children() if name in each.cmdline()]
+        return found
+
     def stop(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
         self.said += self.process.communicate(timeout=60)[0].splitlines()
@@ -95,8 +102,6 @@ class MlflowServer:
         until(lambda: answers(f"{self.address}/health"), 180)
 
     def pids(self) -> list[int]:
-        import psutil
-
         own = psutil.Process(self.process.pid)
         return [own.pid, *(child.pid for child in own.children(recursive=True))]
 

@@ -7,10 +7,12 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from multiprocessing import connection
 from typing import Any, TypeVar
 
 from stages.prepare.params import Compute
@@ -21,6 +23,7 @@ START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 """A forked child has its imports already; spawning would do them again, seconds each time."""
 
 _STOPPING = {signal.SIGINT, signal.SIGTERM}
+_SAVING_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -49,6 +52,7 @@ def in_processes(
             for future in as_completed(positions):
                 yield positions.pop(future), future.result()
         except BrokenProcessPool as error:
+            _end_in_time(multiprocessing.active_children())
             raise RuntimeError(
                 "a worker process died (out of memory?); run again to go on, or set compute.workers: 1"
             ) from error
@@ -57,6 +61,16 @@ def in_processes(
                 process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _end_in_time(processes: Sequence[multiprocessing.process.BaseProcess]) -> None:
+    """The pool has asked those that are left to end and waits for them. One that works saves and ends; but one that waits for a lock
+    of the queue never would, if the process that died had held it."""
+    deadline = time.monotonic() + _SAVING_SECONDS
+    for process in processes:
+        connection.wait([process.sentinel], max(0.0, deadline - time.monotonic()))
+    for process in processes:
+        process.kill()
 
 
 @contextmanager

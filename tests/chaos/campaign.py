@@ -19,10 +19,14 @@ from tests.chaos.faults import FAULTS, Verdict
 from tests.chaos.kills import campaign
 from tests.chaos.workspace import Workspace, kill
 
+_WORDS = {True: "survived", False: "NOT SURVIVED", None: "NOT TRIED"}
+
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     folder = Path(tempfile.mkdtemp(prefix="labelmint-chaos-"))
+    # A shell has its background jobs ignore SIGINT, and so would all that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # A signal ends what was started, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     workspace = Workspace(folder / "workspace", tuple(options.percents))
@@ -40,8 +44,8 @@ def main(arguments: list[str]) -> int:
             began = time.monotonic()
             verdict = survive(name, workspace, wanted)
             record.setdefault("faults", {})[name] = {**verdict, "seconds": round(time.monotonic() - began, 1)}
-            passed &= bool(verdict["ok"])
-            say(f"{name}: {'survived' if verdict['ok'] else 'NOT SURVIVED'}")
+            passed &= bool(verdict["ok"]) or (verdict["ok"] is None and name in options.may_be_untried)
+            say(f"{name}: {_WORDS[verdict['ok']]}")
             save(options.out, record, passed)
         signals = ["KILL"] * options.kills + ["TERM"] * options.terminations + ["INT"] * options.interrupts
         if signals:
@@ -86,6 +90,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
     parser.add_argument("--percents", nargs="+", type=int, default=[50, 100], help="size: an arm each")
     parser.add_argument("--faults", nargs="*", default=list(FAULTS), choices=list(FAULTS))
+    parser.add_argument("--may-be-untried", nargs="*", default=[], choices=list(FAULTS), help="faults that this system may not allow; else one that cannot be tried is not passed")  # fmt: skip
     parser.add_argument("--soak", type=int, default=0, help="so many small pipeline runs in a row; 200 for a night")
     parser.add_argument("--load", action="store_true", help="many callers, many classes and arms, many images")
     parser.add_argument("--callers", type=int, default=32)

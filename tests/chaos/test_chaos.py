@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 from dvc.lock import make_lock
 
 from pipeline.alone import alone
+from stages.prepare import workers
 from stages.prepare.errors import InputError
-from tests.chaos import campaign, kills
+from tests.chaos import campaign, faults, kills, soak
 from tests.chaos.faults import FAULTS
 from tests.chaos.workspace import REPRO, Workspace, differences, timeless, until
 from tests.pipeline.tiny_project import TinyProject
@@ -23,9 +27,9 @@ from tests.servers import surroundings
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> tuple[Workspace, dict[str, str], float]:
-    workspace = Workspace(tmp_path_factory.mktemp("chaos"), percents=(100,), tracking=False)
+    workspace = Workspace(tmp_path_factory.mktemp("chaos"), percents=(100,), tracking=False, target="synthesize")
     began = time.monotonic()
-    assert workspace.finish("dvc", "repro", "synthesize") == 0, workspace.said()[-3000:]
+    assert workspace.finish() == 0, workspace.said()[-3000:]
     return workspace, workspace.outcome(), time.monotonic() - began
 
 
@@ -40,14 +44,39 @@ class TestShort:
         assert sum(found["hits"].values()) == 3 and found["runs"] >= 1
         assert not any(found[name] for name in ("differing", "unclear", "stuck", "strays")), found
 
+    @pytest.mark.parametrize(("fault", "options"), [
+        # The death of a server is in test_serve and test_outages, that of Dask's scheduler and flow in test_dask: they take minutes.
+        (faults.read_only, {}),
+        (faults.worker_death, {}),
+        (faults.out_of_memory, {}),
+        (faults.flipped_bits, {}),
+        (faults.two_at_once, {}),
+        (faults.clock_jumps, {"stages": ["prepare"]}),
+        (faults.disk_full, {"stages": ["prepare"]}),
+    ], ids=lambda value: getattr(value, "__name__", ""))  # fmt: skip
+    def test_faults(self, undisturbed, fault, options):
+        workspace, wanted, _ = undisturbed
+        verdict = fault(workspace, wanted, **options)
+        if verdict["ok"] is None:
+            pytest.skip(str(verdict["said"]))
+        assert verdict["ok"], verdict
+
     def test_dvc_that_is_killed_takes_its_stage_and_its_workers_along(self, undisturbed):
         workspace, wanted, _ = undisturbed
         workspace.clear()
         process = workspace.start("dvc", "repro", "prepare")
-        assert until(lambda: any("pipeline.stage" in each.cmdline() for each in workspace.processes()), 60)
+        assert until(lambda: faults.stage_processes(workspace), 60)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.wait(60)
         assert until(lambda: not workspace.processes(), 60), workspace.processes()
+
+    def test_load(self, undisturbed):
+        found = soak.load(undisturbed[0], images=200, callers=4, classes=5, arms=3)
+        assert found["ok"], found
+
+    def test_runs_in_a_row(self, undisturbed):
+        found = soak.runs(undisturbed[0], 3)
+        assert found["ok"], found
 
     def test_a_second_run_leaves_with_a_line(self, tmp_path):
         (tmp_path / ".dvc").mkdir()
@@ -89,11 +118,31 @@ def test_workers_of_a_killed_process_end(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", code], env=surroundings())
     own = psutil.Process(process.pid)
     assert until(lambda: len(own.children()) == 2, 30)
-    workers = own.children()
+    children = own.children()
     time.sleep(1)
     process.kill()
     process.wait()
-    assert not psutil.wait_procs(workers, 30)[1]
+    assert not psutil.wait_procs(children, 30)[1]
+
+
+def _kill_the_idle_one(busy: Path) -> None:
+    """Of three workers with two jobs: it waits for a third, and holds the lock of the queue."""
+    (busy / str(os.getpid())).touch()
+    assert until(lambda: len(list(busy.iterdir())) == 2, 30)
+    time.sleep(0.5)
+    for each in psutil.Process(os.getppid()).children():
+        if not (busy / str(each.pid)).exists():
+            each.kill()
+    time.sleep(600)
+
+
+def test_workers_that_wait_for_one_that_was_killed_end(tmp_path, monkeypatch):
+    """One that dies with the lock of the queue in its hand leaves the others waiting for it, and their parent for them."""
+    monkeypatch.setattr(workers, "_SAVING_SECONDS", 1.0)
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="a worker process died"):
+        list(workers.in_processes(_kill_the_idle_one, [tmp_path, tmp_path], 3))
+    assert time.monotonic() - began < 30 and not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(("left", "kept"), [("", False), ('{"lock', False), ("{}", True)])

@@ -19,21 +19,32 @@ from tests.servers import surroundings
 
 REPRO = ("python", "-m", "pipeline.alone", "dvc", "repro")  # what `make repro` starts
 _MADE = ("data", "reports", "dvc.lock", ".checkpoints", ".tracking", ".results", "mlflow.db", "mlartifacts")
+SECONDS = 1800.0  # that no command here takes, however busy the machine is
 _TIMES = {"seconds", "images_per_second"}
 
 
 class Workspace(Clone):
-    """log: what all commands printed."""
+    """log: what all commands printed. target: the stage that runs end with; empty: all."""
 
-    def __init__(self, folder: Path, percents: tuple[int, ...] = (50, 100), tracking: bool = True):
+    def __init__(self, folder: Path, percents: tuple[int, ...] = (50, 100), tracking: bool = True, target: str = ""):
         super().__init__(folder)
         self.change(percents=list(percents), compute={"device": "cpu", "workers": 2})
         self.log = folder / "chaos.log"
-        self.tracking = tracking
+        self.tracking, self.target = tracking, target
+
+    @property
+    def repro(self) -> tuple[str, ...]:
+        return (*REPRO, *([self.target] if self.target else []))
+
+    def stages(self) -> list[str]:
+        """In the order of dvc.yaml, where what is needed comes first."""
+        command = ["dvc", "stage", "list", "--name-only"]
+        done = subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, check=True)  # fmt: skip
+        return done.stdout.split()
 
     def environment(self, **more: str) -> dict[str, str]:
         own = {"PYTHONPATH": str(self.folder), "MLFLOW_DISABLE_TELEMETRY": "true", "LABELMINT_SHIPPER_LINGER": "2"}
-        return surroundings(**own, **({} if self.tracking else {"LABELMINT_TRACKING": "off"}), **more)
+        return surroundings(**own | ({} if self.tracking else {"LABELMINT_TRACKING": "off"}) | more)
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -41,13 +52,21 @@ class Workspace(Clone):
                 command, cwd=self.folder, env=self.environment(**environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )  # fmt: skip
 
-    def finish(self, *command: str, seconds: float = 3600, **environment: str) -> int:
-        process = self.start(*(command or REPRO), **environment)
+    def finish(self, *command: str, seconds: float = SECONDS, **environment: str) -> int:
+        """The exit code, or -1 where it hung and was killed."""
+        process = self.start(*(command or self.repro), **environment)
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:
             kill(self.processes())
             return -1
+
+    def tell(self, *command: str, **environment: str) -> tuple[int, str]:
+        """(exit code, what it printed), not by way of the log. Raises: subprocess.TimeoutExpired where it hangs."""
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment(**environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True, timeout=SECONDS
+        )  # fmt: skip
+        return done.returncode, done.stdout
 
     def processes(self) -> list[psutil.Process]:
         """All that work in this folder, whoever started them."""

@@ -153,6 +153,11 @@ def test_results_for_a_program(project):
     (project / "reports" / "results.csv").write_text("generator,percent,accuracy,kid\ndcgan,40,0.5,\n")
     rows = json.loads(labelmint(project, "results", "--json").stdout)
     assert rows == [{"generator": "dcgan", "percent": 40, "accuracy": 0.5, "kid": None}]
+    shutil.rmtree(project / ".results")
+    (project / ".results").touch()  # in the way of what is kept
+    done = labelmint(project, "results")
+    assert done.returncode == 0 and done.stdout.startswith("| a |\n")
+    assert done.stderr.startswith("warning: not kept for `labelmint experiments`: ") and done.stderr.count("\n") == 1
 
 
 def test_what_waits_for_mlflow_is_counted_and_not_sent(project):

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
+from pipeline import servers
+from pipeline.surroundings import answers
 from tests.pipeline.flow_runs import Ended, complete
 from tests.pipeline.tiny_project import alive
-from tests.servers import free_port, surroundings, until
+from tests.servers import Pages, free_port, surroundings, until
 
 pytestmark = pytest.mark.slow
 
@@ -97,8 +99,6 @@ class TestUi:
         return subprocess.run(command, cwd=root, env=surroundings(), capture_output=True, text=True, timeout=60)
 
     def test_ctrl_c_stops_both_and_what_they_knew_stays(self, tmp_path):
-        from tests.servers import Pages
-
         for name in ("params.yaml", "dvc.yaml"):
             (tmp_path / name).touch()
         pages = Pages(tmp_path)
@@ -111,3 +111,54 @@ class TestUi:
         assert not any(child.is_running() and child.status() != "zombie" for child in children)
         assert (tmp_path / ".servers/prefect/prefect.db").exists() and (tmp_path / "mlflow.db").exists()
         assert not (tmp_path / ".servers/addresses.json").exists()
+
+    def test_one_that_dies_is_started_again_while_the_other_goes_on(self, tmp_path):
+        """Its whole group is killed, or its listener alone, which for MLflow is a child."""
+        for name in ("params.yaml", "dvc.yaml"):
+            (tmp_path / name).touch()
+        pages = Pages(tmp_path)
+        try:
+            for name, address in (("mlflow", f"{pages.mlflow}/health"), ("prefect", f"{pages.prefect}/api/health")):
+                other = pages.server("prefect" if name == "mlflow" else "mlflow")
+                victim = pages.server(name)
+                (psutil.Process(victim.pid).children() or [victim])[-1].kill()
+                said = pages.process.stdout.readline()
+                assert said.lower().startswith(f"{name} ended with ") and "; starting it again in 1 s" in said
+                until(lambda address=address: answers(address), 120)
+                assert pages.server(name).pid != victim.pid and other.is_running()
+                assert not victim.is_running()
+        finally:
+            assert pages.stop() == 0
+
+
+def test_a_server_that_dies_at_once_is_given_up_after_five_deaths(tmp_path, monkeypatch, capsys):
+    moment = [0.0]
+    monkeypatch.setattr(servers.time, "monotonic", lambda: moment[0])
+    server = servers.Server("MLflow", "127.0.0.1", 1, "", "", ["sh", "-c", "echo no such database; exit 1"], {})
+    running, said, pauses = servers._Running(tmp_path, server), [], []
+    while not running.given_up:
+        running.process.wait()
+        began = len(said)
+        running.revive(said.append)
+        if len(said) > began:
+            moment[0] = running.again
+            pauses.append(int(said[-1].split()[-2]))
+    assert pauses == [1, 2, 4, 8]
+    assert said[0] == "MLflow ended with 1 (no such database); starting it again in 1 s"
+    assert "error: MLflow ended with 1 (no such database), 5 times within 5 minutes" in capsys.readouterr().err
+    before = running.process
+    running.revive(said.append)
+    assert running.process is before and (tmp_path / ".servers" / "mlflow.log").read_text().count("no such") == 5
+
+
+def test_a_death_now_and_then_is_no_reason_to_give_up(tmp_path, monkeypatch):
+    moment = [0.0]
+    monkeypatch.setattr(servers.time, "monotonic", lambda: moment[0])
+    running = servers._Running(tmp_path, servers.Server("MLflow", "127.0.0.1", 1, "", "", ["false"], {}))
+    said = []
+    for _ in range(12):
+        running.process.wait()
+        running.revive(said.append)
+        moment[0] += 61 * 5
+        running.revive(said.append)
+    assert said == ["MLflow ended with 1 (no word); starting it again in 1 s"] * 12 and not running.given_up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import re
@@ -11,11 +12,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from pipeline import stage
 from pipeline.stage import entry, flat, select
 from stages.prepare.errors import InputError
 from stages.prepare.layout import Arm
+from stages.prepare.workers import in_processes
 from tests.conftest import ROOT
 
 
@@ -89,6 +92,18 @@ class TestRealMnist:
         assert outcome(capsys, "prepare")[0] == 0
 
 
+def _too_large(_: int = 0) -> None:
+    torch.empty(1 << 55)
+
+
+def _as_cuda_says(_: int = 0) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def _no_room_to_fork(_: int = 0) -> None:
+    raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+
 class TestFailures:
     def test_a_full_disk(self, project, capsys, monkeypatch):
         def full(*arguments):
@@ -121,6 +136,12 @@ class TestFailures:
             (KeyboardInterrupt, 130, "interrupted"),
             (stage.Terminated, 143, "terminated"),
             (MemoryError, 1, "out of memory"),
+            (RuntimeError("could not create a primitive"), 1, "out of memory"),
+            (
+                RuntimeError("could not create a primitive descriptor"),
+                1,
+                "RuntimeError: could not create a primitive desc",
+            ),
             (ValueError("a\nb"), 1, "ValueError: a b"),
         ],
     )
@@ -131,6 +152,16 @@ class TestFailures:
         monkeypatch.setattr("stages.prepare.run.save_array", fail)
         found, said = outcome(capsys, "prepare")
         assert found == code and says in said and said.count("\n") == 0
+
+    @pytest.mark.parametrize("raises", [_too_large, _as_cuda_says, _no_room_to_fork])
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_memory_of_every_kind_and_of_a_worker_is_one_line(self, project, capsys, monkeypatch, raises, workers):
+        def fail(*arguments):
+            return list(in_processes(raises, [0, 1], workers)) if workers else raises()
+
+        monkeypatch.setattr("stages.prepare.run.save_array", fail)
+        wanted = "error: prepare: out of memory; close other programs, or lower batch_size and compute.workers"
+        assert outcome(capsys, "prepare") == (1, wanted)
 
     def test_debug_shows_the_traceback(self, project, capsys, monkeypatch):
         monkeypatch.setenv("LABELMINT_DEBUG", "1")
