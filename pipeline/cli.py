@@ -13,6 +13,7 @@ import typer
 
 from pipeline import completion, exits, experiments
 from pipeline import params as settings
+from pipeline.alone import alone
 from pipeline.project import project_root
 from stages.prepare.errors import InputError
 from stages.prepare.layout import Layout
@@ -46,7 +47,8 @@ def use(
     if dry_run:
         changes = experiments.changes(project_root(), choice)
         return typer.echo("\n".join(changes or [f"params.yaml holds the settings of {choice.label} already"]))
-    kept = experiments.use(project_root(), choice)
+    with alone(project_root()):  # or the stages that a run has not come to yet would read these settings
+        kept = experiments.use(project_root(), choice)
     typer.echo(
         f"params.yaml now holds {choice.label}" + (f"; your own settings are kept in {kept.name}" if kept else ""),
         err=True,
