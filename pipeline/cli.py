@@ -17,6 +17,7 @@ from pipeline.alone import alone
 from pipeline.project import project_root
 from stages.prepare.errors import InputError
 from stages.prepare.layout import Layout
+from stages.prepare.tracker import printable
 
 AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 
@@ -78,7 +79,7 @@ def import_(
     if as_json:
         return typer.echo(json.dumps({**asdict(made), "path": str(made.path)}, ensure_ascii=False))
     for image, reason in made.bad:
-        typer.echo(f"left out: {image}: {reason}", err=True)
+        typer.echo(f"left out: {printable(f'{image}: {reason}')}", err=True)
     after = "nothing was written" if dry_run else f"next: make repro DATASET={name}"
     typer.echo(f"{describe(name, made)}\n{after}")
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import typer
 
 from stages.prepare.errors import InputError
+from stages.prepare.tracker import printable
 
 
 def run(app: typer.Typer) -> NoReturn:
@@ -44,7 +45,7 @@ def _misused(error: Any) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     where = context.command_path if context else "labelmint"
-    print(f"error: {message.rstrip('.')}; `{where} --help` shows what it takes", file=sys.stderr)
+    print(f"error: {printable(message.rstrip('.'))}; `{where} --help` shows what it takes", file=sys.stderr)
     sys.exit(error.exit_code)
 
 
@@ -52,5 +53,5 @@ def fail(message: str, code: int) -> NoReturn:
     """One line on stderr, after the traceback where $LABELMINT_DEBUG asks for it; then the process ends with `code`."""
     if os.environ.get("LABELMINT_DEBUG"):
         traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(code)

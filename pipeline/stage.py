@@ -24,6 +24,7 @@ from pipeline.tracking.spool import SpoolTracker, open_tracker
 from stages.prepare.errors import InputError, Unreachable
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.params import flat
+from stages.prepare.tracker import printable
 from stages.prepare.workers import end_with_parent
 
 # Stages that are further uses of train_classifiers; every other stage is the `run` of the package that bears its name.
@@ -142,7 +143,7 @@ def _machine(error: OSError) -> str:
 def _fail(label: str, message: str, code: int) -> int:
     if os.environ.get("LABELMINT_DEBUG"):
         traceback.print_exc()
-    print(f"error: {label}: {message}", file=sys.stderr, flush=True)
+    print(f"error: {printable(f'{label}: {message}')}", file=sys.stderr, flush=True)
     return code
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import tarfile
 import zipfile
@@ -159,6 +160,8 @@ ROWS = [
     Row("a name for one's images that cannot be", "labelmint import photos --name Cats!", "name: 'Cats!' must be small letters, digits and _, beginning with a letter"),
     Row("an image outside of a class folder", _FOLDER, "photos: loose.png outside of a class folder; put each image into the folder of its class", arrange=_folder_with("loose.png", encoded())),
     Row("a class without images", _FOLDER, "photos: no images in class folder eel; add images or remove the folder", arrange=lambda root: in_folder(root / "photos", good_tree()) and (root / "photos" / "eel").mkdir()),
+    Row("a pipe among the images", _FOLDER, "photos/cat/x.png is a pipe, socket or device; remove it", arrange=lambda root: in_folder(root / "photos", good_tree()) and os.mkfifo(root / "photos" / "cat" / "x.png")),
+    Row("a name that would command the terminal", _FOLDER, r"1 of 13 images cannot be used (cat/\x1b[2J\n.png: empty file); mend or remove them, or set dataset.on_bad_image: skip", arrange=_folder_with("cat/\x1b[2J\n.png", b"")),
     Row("an empty image", _FOLDER, "1 of 13 images cannot be used (cat/x.png: empty file); mend or remove them, or set dataset.on_bad_image: skip", arrange=_folder_with("cat/x.png", b"")),
     Row("a damaged image", _FOLDER, "1 of 13 images cannot be used (cat/x.png: damaged (…)); mend or remove them, or set dataset.on_bad_image: skip", arrange=_folder_with("cat/x.png", encoded(size=(64, 64))[:2000])),
     Row("an image bomb", _FOLDER, "1 of 13 images cannot be used (cat/x.png: declares 2,500,000,000 pixels; at most 64,000,000 are decoded); mend or remove them, or set dataset.on_bad_image: skip", arrange=_folder_with("cat/x.png", png_of(50_000, 50_000))),
