@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import os
 import re
 import tarfile
@@ -140,6 +141,11 @@ def _flip(root: Path) -> None:
     path.write_bytes(content)
 
 
+ALIAS_BOMB = (
+    "[&a [x, x], "
+    + ", ".join(f"&{name} [{', '.join([f'*{of}'] * 9)}]" for of, name in itertools.pairwise("abcdefghijkl"))
+    + "]"
+)
 _TRAIN = "stage train_generators dcgan-40-0"
 _FOLDER = "labelmint import photos --name mine"
 ROWS = [
@@ -147,6 +153,9 @@ ROWS = [
     Row("a setting out of its range", "labelmint check", "params.yaml: percents: 140 is not a share of the real data; use whole numbers from 1 to 100", arrange=replaced("[40, 60, 80, 100]", "[40, 140]")),
     Row("a setting of the wrong kind", "labelmint check", "params.yaml: training.epochs: Input should be a valid integer, got 'many'", arrange=replaced("epochs: 7 ", "epochs: many ")),
     Row("settings that are no YAML", "labelmint check", "params.yaml: not YAML: …", arrange=written("params.yaml", "dataset: [")),
+    Row("aliases that swell", "labelmint check", "params.yaml: not YAML: its aliases (*) make more than 100,000 values of it; write the values out", arrange=replaced("generators: [dcgan]", f"generators: {ALIAS_BOMB}")),
+    Row("an alias within itself", "labelmint use own", "experiments/own.yaml: not YAML: its aliases (*) lead back to themselves; write the values out", arrange=written("experiments/own.yaml", "generators: &a [*a]\n")),
+    Row("settings nested without end", "labelmint check", "params.yaml: nested too deeply", arrange=written("params.yaml", "a: " + "[" * 50_000)),
     Row("a generator without settings", "labelmint check", "params.yaml: generators: 'dcgn' is not in families; did you mean 'dcgan'?", arrange=replaced("generators: [dcgan]", "generators: [dcgn]")),
     Row("a generator called `$(touch x)`", "labelmint check", "params.yaml: families: '$(touch x)' must be small letters, digits and _, beginning with a letter", arrange=replaced("  cgan:", '  "$(touch x)":')),
     Row("an experiment that is not there", "labelmint use mnist_quik", "no experiment 'mnist_quik'; did you mean 'mnist_quick'?; there are …"),
