@@ -24,7 +24,7 @@ from pipeline.tracking.spool import SpoolTracker, open_tracker
 from stages.prepare.errors import InputError, Unreachable
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.params import flat
-from stages.prepare.tracker import printable
+from stages.prepare.tracker import printable, say
 from stages.prepare.workers import end_with_parent
 
 # Stages that are further uses of train_classifiers; every other stage is the `run` of the package that bears its name.
@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
         made = manifest.exists() and manifest.stat().st_mtime_ns != before
         tracker.log_data(manifest, everything.dataset.name, "made" if made else "used")
         if stage == "report":
-            experiments.record(root)
+            _record(root)
         status = "FINISHED"
         return 0
     except Unreachable as error:
@@ -129,6 +129,14 @@ def select(kind: type, everything: settings.Params, arm: Arm | None) -> Any:
         else:
             chosen[name] = everything.families[arm.generator]
     return kind(**chosen)
+
+
+def _record(root: Path) -> None:
+    """For `labelmint experiments`. The stage is done, whatever comes of it."""
+    try:
+        experiments.record(root)
+    except Exception as error:  # such as a damaged file among the experiments
+        say(f"results not kept in the list of experiments: {error}")
 
 
 def _machine(error: OSError) -> str:
