@@ -6,12 +6,14 @@ READY := .venv/.ready
 export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
-# The shell takes them from here: a name is never read as a command.
-export EXPERIMENT DATASET TARGET
+# What a person sets is text: make expands nothing in it, and the shell takes names from its environment, so that none is ever read as a
+# command. PYTHON, TESTS, CHAOS and UI are parts of commands, read by the shell as if they were typed there.
+SET := EXPERIMENT DATASET TARGET QUICK LABELMINT_MIRROR UV_TORCH_BACKEND PYTHON TESTS CHAOS UI
+$(foreach name,$(SET),$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
 # A relative mirror is meant from here, wherever a stage runs.
 ifneq ($(LABELMINT_MIRROR),)
 ifeq ($(findstring ://,$(LABELMINT_MIRROR)),)
-export LABELMINT_MIRROR := $(abspath $(LABELMINT_MIRROR))
+override export LABELMINT_MIRROR := $(abspath $(LABELMINT_MIRROR))
 endif
 endif
 
@@ -40,7 +42,7 @@ endif
 
 repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name pick experiments/name.yaml, QUICK=1 its quick size
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; \
-	set -f; $(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $${EXPERIMENT:-default} $$DATASET $(if $(QUICK),--quick) &&) labelmint check && python -m pipeline.alone dvc repro $$TARGET && labelmint results
+	python -m pipeline.alone bash -fc '$(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $(if $(QUICK),--quick) -- $${EXPERIMENT:-default} $$DATASET &&) labelmint check && dvc repro $$TARGET && labelmint results'
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest $(TESTS)

@@ -1,6 +1,7 @@
 """One at a time: a run in a workspace, and a process that works at a stage.
 
-`python -m pipeline.alone COMMAND...` becomes COMMAND, and holds the workspace while it runs.
+`python -m pipeline.alone COMMAND...` becomes COMMAND, and holds the workspace while it runs. What COMMAND starts, and is given the
+open lock, is of the same run: `make repro` chooses an experiment, runs it and tells its results under one lock.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from pipeline import failures
 from stages.prepare.errors import InputError
 
+_HELD = "LABELMINT_WORKSPACE_LOCK"  # the descriptor by which a parent holds the workspace
 _ORPHAN_SECONDS = 75.0  # what a stage may take to save, and some
 
 
@@ -24,8 +26,17 @@ _ORPHAN_SECONDS = 75.0  # what a stage may take to save, and some
 def alone(root: Path) -> Iterator[None]:
     """Within the block no other run begins in this workspace. Raises: InputError when one is at work."""
     with _workspace(root).open("a") as file:
-        _hold(file.fileno(), root)
+        _hold(_inherited(file.fileno()), root)
         yield
+
+
+def _inherited(own: int) -> int:
+    """The parent's descriptor of the lock where this process was given it, else `own`, which is another opening of the same file."""
+    given = os.environ.get(_HELD, "")
+    with suppress(ValueError, OSError):
+        if os.path.samestat(os.fstat(int(given)), os.fstat(own)):
+            return int(given)
+    return own
 
 
 def _workspace(root: Path) -> Path:
@@ -102,7 +113,9 @@ def main(command: list[str]) -> None:
     except OSError as error:  # a workspace that cannot be written
         print(f"error: {failures.describe(error)}", file=sys.stderr)
         sys.exit(1)
-    os.set_inheritable(descriptor, True)  # the command's own, whose children do not get it
+    # A shell hands it to what it starts; DVC does not, and so no stage outlives its run with it.
+    os.set_inheritable(descriptor, True)
+    os.environ[_HELD] = str(descriptor)
     os.execvp(command[0], command)
 
 

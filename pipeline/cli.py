@@ -13,9 +13,11 @@ import typer
 
 from pipeline import completion, exits, experiments, failures
 from pipeline import params as settings
+from pipeline.alone import alone
 from pipeline.project import project_root
 from stages.prepare.errors import InputError
 from stages.prepare.layout import Layout
+from stages.prepare.tracker import printable
 
 AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 
@@ -46,7 +48,8 @@ def use(
     if dry_run:
         changes = experiments.changes(project_root(), choice)
         return typer.echo("\n".join(changes or [f"params.yaml holds the settings of {choice.label} already"]))
-    kept = experiments.use(project_root(), choice)
+    with alone(project_root()):  # or the stages that a run has not come to yet would read these settings
+        kept = experiments.use(project_root(), choice)
     typer.echo(
         f"params.yaml now holds {choice.label}" + (f"; your own settings are kept in {kept.name}" if kept else ""),
         err=True,
@@ -76,7 +79,7 @@ def import_(
     if as_json:
         return typer.echo(json.dumps({**asdict(made), "path": str(made.path)}, ensure_ascii=False))
     for image, reason in made.bad:
-        typer.echo(f"left out: {image}: {reason}", err=True)
+        typer.echo(f"left out: {printable(f'{image}: {reason}')}", err=True)
     after = "nothing was written" if dry_run else f"next: make repro DATASET={name}"
     typer.echo(f"{describe(name, made)}\n{after}")
 

@@ -11,6 +11,7 @@ import typer
 
 from pipeline import failures
 from stages.prepare.errors import InputError
+from stages.prepare.tracker import printable
 
 
 def run(app: typer.Typer) -> NoReturn:
@@ -47,7 +48,7 @@ def _misused(error: Any) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     where = context.command_path if context else "labelmint"
-    print(f"error: {message.rstrip('.')}; `{where} --help` shows what it takes", file=sys.stderr)
+    print(f"error: {printable(message.rstrip('.'))}; `{where} --help` shows what it takes", file=sys.stderr)
     sys.exit(error.exit_code)
 
 
@@ -55,5 +56,5 @@ def fail(message: str, code: int) -> NoReturn:
     """One line on stderr, after the traceback where $LABELMINT_DEBUG asks for it; then the process ends with `code`."""
     if os.environ.get("LABELMINT_DEBUG"):
         traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(code)

@@ -10,6 +10,7 @@ from stages.prepare.errors import InputError
 from stages.prepare.files import save_bytes
 from stages.prepare.importing import Imported, import_images
 from stages.prepare.params import Compute, Dataset, Fit, OnBadImage
+from stages.prepare.tracker import printable
 
 _LISTED = 8
 
@@ -56,7 +57,7 @@ def import_dataset(
 def describe(name: str, made: Imported) -> str:
     """What was taken in, for the person to check."""
     counts = sorted(zip(made.classes, made.counts), key=lambda each: -each[1])
-    named = ", ".join(f"{label} {count:,}" for label, count in counts[:_LISTED])
+    named = ", ".join(f"{printable(label)} {count:,}" for label, count in counts[:_LISTED])
     rest = f" and {len(counts) - _LISTED:,} more classes" if len(counts) > _LISTED else ""
     lines = [
         f"{name}: {sum(made.counts):,} images in {len(made.classes)} classes ({named}{rest}), {'grey' if made.grey else 'colour'}",

@@ -79,7 +79,9 @@ def read(path: Path) -> dict[str, Any]:
         content = parse(path.read_text())
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing; run in the project's folder") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise InputError(f"{path}: nested too deeply") from error
+    except (YAMLError, ValueError) as error:  # such as a date in the 13th month, and what is not UTF-8
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected settings, one 'name: value' a line")
@@ -87,23 +89,25 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parse(text: str) -> Any:
-    """YAML as nested dicts and lists."""
-    from ruamel.yaml import YAML
+    """YAML as nested dicts and lists. Raises: YAMLError, ValueError, RecursionError."""
+    from pipeline import bounded_yaml
 
-    return YAML(typ="safe", pure=True).load(text)
+    return bounded_yaml.load(text)
 
 
 def check(content: dict[str, Any], where: str) -> Params:
     """content: nested dicts as YAML gives them. where: named in errors."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-    _refuse_unknown(content, Params, where, "")
     adapter = TypeAdapter(with_config(ConfigDict(strict=True, extra="forbid"))(Params))
     try:
+        _refuse_unknown(content, Params, where, "")
         # As JSON, since strict validation of Python values would take no mapping for a dataclass.
         return adapter.validate_json(json.dumps(content, default=str))
     except ValidationError as error:
         raise InputError(f"{where}: " + "; ".join(_sentence(each) for each in error.errors()[:3])) from error
+    except (TypeError, ValueError, RecursionError) as error:  # a date as a name; mappings within themselves
+        raise InputError(f"{where}: cannot be read as settings: {' '.join(str(error).split())}") from error
 
 
 def overlay(base: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -150,7 +154,7 @@ def _sentence(error: Any) -> str:
     given = error.get("input")
     shown = (
         ""
-        if isinstance(given, (dict, list)) or error["type"] == "value_error" or is_dataclass(given)
+        if isinstance(given, (dict, list)) or error["type"] in ("value_error", "json_invalid") or is_dataclass(given)
         else f", got {given!r}"
     )
     return f"{place}: {message}{shown}" if place else f"{message}{shown}"

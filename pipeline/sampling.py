@@ -12,6 +12,7 @@ from pipeline.params import nearest
 from stages.prepare.errors import InputError
 from stages.prepare.files import load_json
 from stages.prepare.layout import Arm, Layout
+from stages.prepare.tracker import printable
 
 _SPARE = 1 << 20
 
@@ -77,7 +78,9 @@ def find(root: Path | None, generator: str) -> Path:
 
 def describe(done: Sample, dry_run: bool) -> str:
     """For the person."""
-    what = f"{done.images:,} images ({', '.join(done.titles[:12])}{' …' if len(done.titles) > 12 else ''})"
+    what = (
+        f"{done.images:,} images ({', '.join(map(printable, done.titles[:12]))}{' …' if len(done.titles) > 12 else ''})"
+    )
     size = f"about {done.bytes / 1e6:,.1f} MB"
     if dry_run:
         return f"{done.generator} would mint {what} into {done.folder} as {done.format}, {size}; nothing was written"

@@ -23,6 +23,7 @@ from pipeline.tracking.spool import SpoolTracker, open_tracker
 from stages.prepare.errors import InputError, Unreachable
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.params import flat
+from stages.prepare.tracker import printable, say
 from stages.prepare.workers import end_with_parent
 
 # Stages that are further uses of train_classifiers; every other stage is the `run` of the package that bears its name.
@@ -63,7 +64,7 @@ def main(arguments: list[str]) -> int:
         made = manifest.exists() and manifest.stat().st_mtime_ns != before
         tracker.log_data(manifest, everything.dataset.name, "made" if made else "used")
         if stage == "report":
-            experiments.record(root)
+            _record(root)
         status = "FINISHED"
         return 0
     except Unreachable as error:
@@ -125,10 +126,18 @@ def select(kind: type, everything: settings.Params, arm: Arm | None) -> Any:
     return kind(**chosen)
 
 
+def _record(root: Path) -> None:
+    """For `labelmint experiments`. The stage is done, whatever comes of it."""
+    try:
+        experiments.record(root)
+    except Exception as error:  # such as a damaged file among the experiments
+        say(f"results not kept in the list of experiments: {error}")
+
+
 def _fail(label: str, message: str, code: int) -> int:
     if os.environ.get("LABELMINT_DEBUG"):
         traceback.print_exc()
-    print(f"error: {label}: {message}", file=sys.stderr, flush=True)
+    print(f"error: {printable(f'{label}: {message}')}", file=sys.stderr, flush=True)
     return code
 
 

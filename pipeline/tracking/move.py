@@ -1,19 +1,29 @@
-"""Copies MLflow's records from one database to another: `python -m pipeline.tracking.move FROM TO`.
+"""Copies MLflow's records from one database to another: `python -m pipeline.tracking.move`.
 
-From sqlite to PostgreSQL, when one outgrows the other. Both are SQLAlchemy addresses; TO's tables are made if need be, and must hold
-no runs. Artifacts are not touched: the records say where they are.
+From sqlite to PostgreSQL, when one outgrows the other. Both are SQLAlchemy addresses, $LABELMINT_MOVE_FROM (left out: mlflow.db here)
+and $MLFLOW_BACKEND_STORE_URI, and never on a command line, which all users of a machine can read. The target's tables are made if need
+be, and must hold no runs. Artifacts are not touched: the records say where they are.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from stages.prepare.download import public
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
+FROM, TO = "LABELMINT_MOVE_FROM", "MLFLOW_BACKEND_STORE_URI"
+_UPGRADE = (
+    "import os; from mlflow.db import upgrade; upgrade.main([os.environ['LABELMINT_UPGRADE']], standalone_mode=False)"
+)
 _VERSION = "alembic_version"
 _ROWS = 1000
 
@@ -22,9 +32,11 @@ def move(origin: str, target: str) -> dict[str, int]:
     """Returns: {table: rows copied}. Raises: ValueError when there are runs in `target` or the two are of different versions."""
     import sqlalchemy as sa
 
-    for address in (origin, target):  # makes tables, or brings them to this MLflow's version
-        subprocess.run([sys.executable, "-m", "mlflow", "db", "upgrade", address], check=True, capture_output=True)
     have, want = sa.create_engine(origin), sa.create_engine(target)
+    for engine in (have, want):
+        engine.connect().close()  # or MLflow would try again for minutes
+    for address in (origin, target):
+        _upgrade(address)
     metadata, copied = sa.MetaData(), {}
     metadata.reflect(want)
     with have.connect() as source, want.begin() as sink:
@@ -49,6 +61,14 @@ def move(origin: str, target: str) -> dict[str, int]:
     return copied
 
 
+def _upgrade(address: str) -> None:
+    """Make the tables, or bring them to this MLflow's version."""
+    environment = {**os.environ, "LABELMINT_UPGRADE": address, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", _UPGRADE], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError((done.stderr.strip().splitlines() or ["mlflow db upgrade failed"])[-1])
+
+
 def _continue_numbering(sa: ModuleType, sink: Connection, table: Table) -> None:
     """The next new row must get a number above those that were copied."""
     if sink.dialect.name != "postgresql":
@@ -63,13 +83,25 @@ def _continue_numbering(sa: ModuleType, sink: Connection, table: Table) -> None:
                 sink.execute(sa.text("select setval(:name, :value)"), {"name": name, "value": highest})
 
 
-if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(
-            "usage: python -m pipeline.tracking.move sqlite:////path/mlflow.db postgresql+psycopg2://user:password@host/mlflow"
-        )
+def main() -> None:
+    origin, target = os.environ.get(FROM) or f"sqlite:///{Path.cwd() / 'mlflow.db'}", os.environ.get(TO, "")
+    if len(sys.argv) > 1 or not target:
+        usage = f"set ${TO}, such as postgresql+psycopg2://user:password@host/mlflow, and ${FROM} where it is not mlflow.db here"
+        sys.exit(f"error: {usage}; then python -m pipeline.tracking.move")
     try:
-        told = move(*sys.argv[1:])
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+        if origin.startswith("sqlite:///") and not Path(origin.removeprefix("sqlite:///")).exists():
+            raise ValueError("it is not there")
+        told = move(origin, target)
+    except Exception as error:  # of SQLAlchemy, of the database's driver
+        said = " ".join(str(error).split())
+        for address in (origin, target):
+            said = said.replace(address, public(address))
+            password = urlsplit(address).password
+            for secret in (password, unquote(password or "")):
+                said = said.replace(secret, "***") if secret else said
+        sys.exit(f"error: {public(origin)} to {public(target)}: {said[:500]}")
     print(f"copied {told['runs']:,} runs, {told['metrics']:,} metrics, {sum(told.values()):,} rows in all")
+
+
+if __name__ == "__main__":
+    main()

@@ -136,12 +136,14 @@ class SpoolTracker:
 
     def log_data(self, manifest: Path, name: str, context: str) -> None:
         """Which data the run had. The digest is of the manifest, which names every image by hash; MLflow takes 36 characters."""
+        described = manifest.with_name("dataset.json")
         try:
-            content = manifest.read_bytes()
-        except OSError:
+            content, facts = manifest.read_bytes(), json.loads(described.read_text())
+        except FileNotFoundError:
             return
+        except (OSError, ValueError) as error:  # the stage itself is done
+            return say(f"not tracked: {described}: {error}")
         digest = hashlib.sha256(content).hexdigest()[:36]
-        facts = json.loads(manifest.with_name("dataset.json").read_text())
         self.write(
             {"data": {"name": name, "digest": digest, "source": str(manifest), "context": context, "facts": facts}}
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from stages.prepare.errors import InputError
 from stages.prepare.files import load_json
 from stages.train_generators import archive, families
@@ -12,6 +14,7 @@ from stages.train_generators.archive import GeneratorArchive
 WEIGHTS, DESCRIPTION = "generator.safetensors", "architecture.json"
 _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib", ".pt2")
 _LARGEST = 1024  # pixels, as dataset.image_size
+_MOST_CLASSES = 20_000
 
 
 def open_generator(place: Path) -> GeneratorArchive:
@@ -29,14 +32,18 @@ def open_generator(place: Path) -> GeneratorArchive:
         others = sorted(path for path in place.iterdir() if path.suffix.lower() in _PICKLES)
         raise _pickled(others[0]) if others else InputError(f"{place} holds no {WEIGHTS}; `dvc repro` makes it")
     try:
-        name = load_json(place / DESCRIPTION)["family_name"]
+        facts = load_json(place / DESCRIPTION)
+        name = facts["family_name"]
         # It names a module: only those that are here.
         if name not in families.NAMES:
             raise InputError(
                 f"{place / DESCRIPTION}: no family '{name}' here; its file in stages/train_generators/families is missing"
             )
+        if len(facts["classes"]) > _MOST_CLASSES:
+            raise ValueError(f"{len(facts['classes']):,} classes; at most {_MOST_CLASSES:,}")
         found = archive.load(place)
         _check_shape(found)
+        _check_fit(found)
         found.network(0)
         return found
     except InputError:
@@ -55,6 +62,17 @@ def _check_shape(found: GeneratorArchive) -> None:
     wanted = len(found.wishes.names) if found.wishes.kind == "per_class" else 1
     if counts != {wanted}:
         raise ValueError(f"weights of {sorted(counts)} generators where {wanted} are described")
+
+
+def _check_fit(found: GeneratorArchive) -> None:
+    """That the weights are those of the network described, before it is made: it may be described larger than any memory."""
+    with torch.device("meta"):
+        build = families.load(found.family_name).build_generator
+        network = build(found.family, found.shape, found.wishes.vectors.shape[1])
+    for name, values in network.state_dict().items():
+        have = found.weights[name].shape[1:] if name in found.weights else None
+        if have != tuple(values.shape) and not name.endswith("num_batches_tracked"):
+            raise ValueError(f"{name} is {'missing' if have is None else have}, described as {tuple(values.shape)}")
 
 
 def _pickled(path: Path) -> InputError:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from stages.prepare.errors import InputError
 from stages.prepare.files import load_json, save_json, whole
 from stages.prepare.tracker import say
 
@@ -63,10 +64,11 @@ class Checkpoints:
                 continue
             try:
                 state = torch.load(io.BytesIO(content[_DIGEST_BYTES:]), map_location="cpu", weights_only=True)
+                changes = differences(state["identity"], self.identity)
             except Exception as error:  # of many kinds; with the right checksum it is no accident
                 say(f"{path}: damaged checkpoint ({type(error).__name__}), {_INSTEAD}")
                 continue
-            if changes := differences(state["identity"], self.identity):
+            if changes:
                 raise IdentityChanged(f"{path} is of another run: {changes}")
             return state
         return None
@@ -103,22 +105,36 @@ def open_folder(root: Path, owner: str, identity: Identity, writes: bool = True)
     if not writes:
         return folder
     if not folder.exists():
-        for other in sorted(root.glob(f"*/{_IDENTITY}")):
-            theirs = load_json(other)
-            if theirs["owner"] == owner:
-                say(
-                    f"{owner}: an unfinished run has other settings, so it is not resumed: "
-                    f"{differences(theirs['identity'], identity)}; to go on from it, set them back"
-                )
+        for theirs in _of_owner(root, owner).values():
+            say(
+                f"{owner}: an unfinished run has other settings, so it is not resumed: "
+                f"{differences(theirs, identity)}; to go on from it, set them back"
+            )
     save_json(folder / _IDENTITY, {"owner": owner, "identity": dict(identity)})
     return folder
 
 
 def clear_owner(root: Path, owner: str) -> None:
     """Delete every folder of `owner`: it is done."""
-    for path in root.glob(f"*/{_IDENTITY}"):
-        if load_json(path)["owner"] == owner:
-            shutil.rmtree(path.parent, ignore_errors=True)
+    for folder in _of_owner(root, owner):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _of_owner(root: Path, owner: str) -> dict[Path, Identity]:
+    """{folder: its identity}. One that cannot be read is passed over, and named: it may be another arm's."""
+    found = {}
+    for path in sorted(root.glob(f"*/{_IDENTITY}")):
+        try:
+            content = load_json(path)
+            theirs, whose = dict(content["identity"]), content["owner"]
+        except (InputError, OSError, KeyError, TypeError, ValueError) as error:
+            say(
+                f"{path}: damaged ({type(error).__name__}), passed over; delete its folder if no run is to go on from it"
+            )
+            continue
+        if whose == owner:
+            found[path.parent] = theirs
+    return found
 
 
 def differences(then: Identity, now: Identity) -> str:

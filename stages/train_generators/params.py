@@ -14,6 +14,20 @@ COLLAPSED_BELOW = 0.25
 """Diversity of minted images, that of real ones being 1, below which a generator counts as collapsed."""
 
 
+# Whatever a stranger's description says; a network of such layers can at least be described.
+_MOST_LAYERS = 64
+_MOST_MAPS = 65_536
+_MOST_PIXELS = 1024  # of a kernel or a stride, as dataset.image_size
+
+
+def _sizes(owner: str, most: int, **lists: list[int]) -> None:
+    for name, values in lists.items():
+        if len(values) > _MOST_LAYERS:
+            raise ValueError(f"{owner}.{name} has {len(values)} entries; at most {_MOST_LAYERS} layers are made")
+        if values and not 1 <= min(values) <= max(values) <= most:
+            raise ValueError(f"{owner}.{name} must list whole numbers of 1 to {most}, got {values}")
+
+
 def _same_length(owner: str, **lists: list[int]) -> None:
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
@@ -23,11 +37,13 @@ def _same_length(owner: str, **lists: list[int]) -> None:
     for name, values in lists.items():
         if not values or min(values) < 1:
             raise ValueError(f"{owner}.{name} must list whole numbers of at least 1, got {values}")
+        _sizes(owner, _MOST_MAPS if name == "filters" else _MOST_PIXELS, **{name: values})
 
 
 def _units(owner: str, units: list[int]) -> None:
     if not units or min(units) < 1:
         raise ValueError(f"{owner}.units must list the sizes of hidden layers, got {units}")
+    _sizes(owner, _MOST_MAPS, units=units)
 
 
 def _embedding(owner: str, condition: str, size: int, needing: tuple[str, ...]) -> None:
@@ -70,6 +86,7 @@ class GeneratorNetwork:
 
     def __post_init__(self) -> None:
         _embedding("generator", self.condition, self.embedding, ("branch",))
+        _sizes("generator", _MOST_MAPS, units=self.units, filters=self.filters, dense_filters=[self.dense_filters])
         if self.kind == "mlp":
             _units("generator", self.units)
             if self.condition not in ("none", "concat", "product"):
@@ -77,8 +94,6 @@ class GeneratorNetwork:
                     f"generator: an mlp has no maps for condition: {self.condition}; use concat or product"
                 )
             return
-        if self.filters and min(self.filters) < 1 or self.dense_filters < 1:
-            raise ValueError("generator.filters and dense_filters must be at least 1")
         if self.condition == "batch_norm" and not self.batch_norm:
             raise ValueError("generator: condition: batch_norm needs batch_norm: true")
         if self.kind == "resnet":
@@ -149,6 +164,7 @@ class DiscriminatorNetwork:
 
     def __post_init__(self) -> None:
         _embedding("discriminator", self.condition, self.embedding, ("branch",))
+        _sizes("discriminator", _MOST_MAPS, units=self.units, filters=self.filters)
         within("discriminator", 0, 0.95, block_dropout=self.block_dropout, head_dropout=self.head_dropout)
         within("discriminator", 0, 10, input_noise=self.input_noise, block_noise=self.block_noise, head_noise=self.head_noise)  # fmt: skip
         if self.kind == "mlp":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ruamel.yaml import YAML
@@ -105,6 +107,30 @@ def test_metrics_and_plots_are_understood_by_dvc(clone):
     assert not [
         name for name in clone.repro() if name.startswith("train")
     ]  # the run cache brings the earlier result back
+
+
+def test_two_at_once_do_not_share_settings(tmp_path):
+    """The second would have rewritten params.yaml, which the first one's later stages read."""
+    clone = Clone(tmp_path / "clone")
+    for name, seed in (("one", 1), ("two", 2)):
+        (clone.folder / "experiments" / f"{name}.yaml").write_text(f"# {name}.\nseeds: [{seed}]\n")
+    repro = ("make", "-o", ".venv/.ready", "repro", "TARGET=prepare")
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(clone.run, *repro, "EXPERIMENT=one")
+        lock = clone.folder / ".dvc" / "tmp" / "labelmint.lock"
+        while not first.done() and not lock.exists():
+            time.sleep(0.05)
+        time.sleep(0.2)
+        for command in ((*repro, "EXPERIMENT=two"), ("labelmint", "use", "two")):
+            second = clone.run(*command)
+            assert not first.done() and second.returncode == 2
+            assert second.stderr.startswith("error: another run is at work in ") and "Traceback" not in second.stderr
+    # The first goes on, under the lock that its parts share, to where it is to show results that `prepare` does not make.
+    ended = first.result()
+    assert "Running stage 'prepare'" in ended.stdout, ended.stderr
+    assert "results.md is missing" in ended.stderr and "another run" not in ended.stderr
+    assert (clone.folder / "params.yaml").read_text().startswith("# Experiment: one\n")
+    assert clone.run("labelmint", "use", "two").returncode == 0
 
 
 def test_a_typo_is_refused_before_any_stage(clone):

@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from datetime import timedelta
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 
 EXAMPLES = int(os.environ.get("LABELMINT_FUZZ", "0"))
-PATIENCE = timedelta(seconds=20)  # ten, on a machine that has other work too
+SECONDS = 10
 
-bounded = settings(
-    max_examples=EXAMPLES or 25,
-    derandomize=not EXAMPLES,
-    database=None,
-    deadline=PATIENCE,
-    suppress_health_check=list(HealthCheck),
-)
+
+class Hangs(BaseException):
+    """No kind of error that the code under test turns into a line."""
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """An alarm that ends what takes longer. Raises: Hangs."""
+
+    def end(signum: int, frame: Any) -> None:
+        raise Hangs(f"took longer than {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def bounded(test: Callable[..., None]) -> Callable[..., None]:
+    """For what @given made: so many examples, each of which ends within the time."""
+    inner = test.hypothesis.inner_test
+
+    @functools.wraps(inner)
+    def limited_inner(*arguments: Any, **named: Any) -> None:
+        with limited():
+            inner(*arguments, **named)
+
+    test.hypothesis.inner_test = limited_inner
+    return settings(
+        max_examples=EXAMPLES or 25,
+        derandomize=not EXAMPLES,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )(test)

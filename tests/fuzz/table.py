@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
+import os
 import re
 import tarfile
 import zipfile
@@ -139,6 +141,11 @@ def _flip(root: Path) -> None:
     path.write_bytes(content)
 
 
+ALIAS_BOMB = (
+    "[&a [x, x], "
+    + ", ".join(f"&{name} [{', '.join([f'*{of}'] * 9)}]" for of, name in itertools.pairwise("abcdefghijkl"))
+    + "]"
+)
 _TRAIN = "stage train_generators dcgan-40-0"
 _FOLDER = "labelmint import photos --name mine"
 ROWS = [
@@ -146,6 +153,9 @@ ROWS = [
     Row("a setting out of its range", "labelmint check", "params.yaml: percents: 140 is not a share of the real data; use whole numbers from 1 to 100", arrange=replaced("[40, 60, 80, 100]", "[40, 140]")),
     Row("a setting of the wrong kind", "labelmint check", "params.yaml: training.epochs: Input should be a valid integer, got 'many'", arrange=replaced("epochs: 7 ", "epochs: many ")),
     Row("settings that are no YAML", "labelmint check", "params.yaml: not YAML: …", arrange=written("params.yaml", "dataset: [")),
+    Row("aliases that swell", "labelmint check", "params.yaml: not YAML: its aliases (*) make more than 100,000 values of it; write the values out", arrange=replaced("generators: [dcgan]", f"generators: {ALIAS_BOMB}")),
+    Row("an alias within itself", "labelmint use own", "experiments/own.yaml: not YAML: its aliases (*) lead back to themselves; write the values out", arrange=written("experiments/own.yaml", "generators: &a [*a]\n")),
+    Row("settings nested without end", "labelmint check", "params.yaml: nested too deeply", arrange=written("params.yaml", "a: " + "[" * 50_000)),
     Row("a generator without settings", "labelmint check", "params.yaml: generators: 'dcgn' is not in families; did you mean 'dcgan'?", arrange=replaced("generators: [dcgan]", "generators: [dcgn]")),
     Row("a generator called `$(touch x)`", "labelmint check", "params.yaml: families: '$(touch x)' must be small letters, digits and _, beginning with a letter", arrange=replaced("  cgan:", '  "$(touch x)":')),
     Row("an experiment that is not there", "labelmint use mnist_quik", "no experiment 'mnist_quik'; did you mean 'mnist_quick'?; there are …"),
@@ -159,6 +169,8 @@ ROWS = [
     Row("a name for one's images that cannot be", "labelmint import photos --name Cats!", "name: 'Cats!' must be small letters, digits and _, beginning with a letter"),
     Row("an image outside of a class folder", _FOLDER, "photos: loose.png outside of a class folder; put each image into the folder of its class", arrange=_folder_with("loose.png", encoded())),
     Row("a class without images", _FOLDER, "photos: no images in class folder eel; add images or remove the folder", arrange=lambda root: in_folder(root / "photos", good_tree()) and (root / "photos" / "eel").mkdir()),
+    Row("a pipe among the images", _FOLDER, "photos/cat/x.png is a pipe, socket or device; remove it", arrange=lambda root: in_folder(root / "photos", good_tree()) and os.mkfifo(root / "photos" / "cat" / "x.png")),
+    Row("a name that would command the terminal", _FOLDER, r"1 of 13 images cannot be used (cat/\x1b[2J\n.png: empty file); mend or remove them, or set dataset.on_bad_image: skip", arrange=_folder_with("cat/\x1b[2J\n.png", b"")),
     Row("an empty image", _FOLDER, "1 of 13 images cannot be used (cat/x.png: empty file); mend or remove them, or set dataset.on_bad_image: skip", arrange=_folder_with("cat/x.png", b"")),
     Row("a damaged image", _FOLDER, "1 of 13 images cannot be used (cat/x.png: damaged (…)); mend or remove them, or set dataset.on_bad_image: skip", arrange=_folder_with("cat/x.png", encoded(size=(64, 64))[:2000])),
     Row("an image bomb", _FOLDER, "1 of 13 images cannot be used (cat/x.png: declares 2,500,000,000 pixels; at most 64,000,000 are decoded); mend or remove them, or set dataset.on_bad_image: skip", arrange=_folder_with("cat/x.png", png_of(50_000, 50_000))),

@@ -18,8 +18,9 @@ from pipeline import cli, experiments
 from pipeline import params as settings
 from stages.prepare.errors import InputError
 from tests.conftest import ROOT
-from tests.fuzz.conftest import bounded
+from tests.fuzz.conftest import bounded, limited
 from tests.fuzz.mutations import spoiled_bytes, spoiled_tree
+from tests.fuzz.table import ALIAS_BOMB
 
 TEXT = (ROOT / "experiments" / "default.yaml").read_bytes()
 CONTENT = YAML(typ="safe").load(TEXT.decode())
@@ -58,6 +59,39 @@ def test_the_text_of_settings(tmp_path_factory, content):
         settings.load(path)
     except InputError as error:
         one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("generators: [dcgan]", f"generators: {ALIAS_BOMB}"),
+        ("generators: [dcgan]", "generators: " + ALIAS_BOMB.replace("[*", "{<<: [*").replace("],", "]},")[:-1] + "}]"),
+        ("generators: [dcgan]", "generators: &a {b: *a}"),
+        ("generators: [dcgan]", "generators: " + "[" * 45 + "]" * 45),
+        ("generators: [dcgan]", "generators: 2001-13-45"),
+        ("generators: [dcgan]", "generators:\n  " + "- " * 5000),
+        ("seeds: [0]", f"seeds: [{'9' * 5000}]"),
+        ("  cgan:", "  2001-01-01:"),
+        ("  cgan:", "  ? [1, 2]\n  :"),
+    ],
+)
+def test_what_other_yaml_may_hold(tmp_path, old, new):
+    text = TEXT.decode()
+    assert old in text
+    (tmp_path / "params.yaml").write_text(text.replace(old, new, 1))
+    with limited(), pytest.raises(InputError, match="params.yaml: ") as raised:
+        settings.load(tmp_path / "params.yaml")
+    one_line(raised.value)
+
+
+def test_an_alias_may_stand_for_a_few_values(tmp_path):
+    text = (
+        TEXT.decode()
+        .replace("percents: [40, 60, 80, 100]", "percents: &a [40]", 1)
+        .replace("seeds: [0]", "seeds: *a", 1)
+    )
+    (tmp_path / "params.yaml").write_text(text)
+    assert settings.load(tmp_path / "params.yaml").seeds == [40]
 
 
 OVERLAY = {

@@ -127,8 +127,8 @@ def test_records_move_from_sqlite(postgresql, tmp_path):
     client.log_metric(run.info.run_id, "odd", float("nan"))
     client.create_registered_model("labelmint-digits")
     client.set_terminated(run.info.run_id)
-    command = [sys.executable, "-m", "pipeline.tracking.move", origin, target]
-    environment = surroundings()
+    command = [sys.executable, "-m", "pipeline.tracking.move"]
+    environment = surroundings(LABELMINT_MOVE_FROM=origin, MLFLOW_BACKEND_STORE_URI=target)
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("copied 1 runs, 4 metrics"), done.stderr[-2000:]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -151,6 +152,34 @@ def test_a_description_that_lies_is_refused(generator, tmp_path, change, says):
     with pytest.raises(InputError) as raised:
         published.open_generator(tmp_path / "lying")
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "says"),
+    [
+        (
+            {"dense_filters": 8000, "filters": [8000]},
+            "dense.weight is (512, 5), described as (2048000, 5)",
+        ),  # 4 GB, were it made
+        ({"filters": [10**12]}, "generator.filters must list whole numbers of 1 to 65536"),
+        ({"kernels": [4, 10**9]}, "generator.kernels must list whole numbers of 1 to 1024"),
+        ({"kind": "mlp", "units": [2] * 1000}, "generator.units has 1000 entries; at most 64 layers"),
+    ],
+)
+def test_a_network_that_is_described_larger_than_its_weights_is_never_made(generator, tmp_path, sizes, says):
+    from stages.prepare.errors import InputError
+    from stages.synthesize import published
+
+    facts = json.loads((generator / "architecture.json").read_text())
+    facts["family"]["generator"] |= sizes
+    shutil.copytree(generator, tmp_path / "large")
+    (tmp_path / "large" / "architecture.json").write_text(json.dumps(facts))
+    before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    with pytest.raises(InputError) as raised:
+        published.open_generator(tmp_path / "large")
+    assert says in str(raised.value)
+    assert time.monotonic() - begun < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 << 10  # KiB
 
 
 def test_generators_of_the_project_are_known_by_name(generator, tmp_path):

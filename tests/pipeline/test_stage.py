@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import make_dataclass
 
 import pytest
 import torch
@@ -51,6 +52,31 @@ class TestMistakes:
 
     def test_no_arguments(self, capsys):
         assert stage.main([]) == 2 and "usage" in capsys.readouterr().err
+
+
+def test_what_follows_a_stage_that_is_done_does_not_fail_it(project, capsys, monkeypatch):
+    """The run's data for MLflow, the last results for `labelmint experiments`."""
+
+    class Report:
+        Params = make_dataclass("Params", [])
+
+        @staticmethod
+        def run(params, layout, tracker):
+            for path in (
+                layout.tensors / "manifest.json",
+                layout.tensors / "dataset.json",
+                layout.reports / "summary.json",
+            ):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text("{")
+
+    monkeypatch.setattr(stage, "entry", lambda name: Report)
+    (project / "experiments").mkdir()
+    shutil.copy(project / "params.yaml", project / "experiments" / "default.yaml")
+    code, said = outcome(capsys, "report")
+    tracked, recorded = said.splitlines()
+    assert code == 0 and tracked.startswith(f"not tracked: {project}/data/tensors/dataset.json: ")
+    assert f"results not kept in the list of experiments: {project}/reports/summary.json: not JSON (" in recorded
 
 
 def shrink(text: str, **changes: str) -> str:

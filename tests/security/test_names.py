@@ -55,6 +55,17 @@ def test_the_arm_that_dvc_names(address, stage_, arm):
     assert stage.arm_of(address, stage_) == arm
 
 
+@pytest.mark.parametrize("name", ["$(shell touch sprung)", "$(touch sprung)", "; touch sprung", "`touch sprung`"])
+def test_make_runs_no_name(tmp_path, name):
+    """Neither make itself nor the shell that it starts, wherever the name comes from."""
+    clone = Clone(tmp_path / "clone", shrink=False)
+    repro = ("make", "-o", ".venv/.ready", "repro")
+    done = clone.run(*repro, f"EXPERIMENT={name}", f"DATASET={name}", f"TARGET={name}", UI=name, QUICK=name)
+    assert f"no experiment '{name.split()[0]}'" in done.stderr and done.returncode == 2, done.stderr
+    clone.run(*repro, "--dry-run", **dict.fromkeys(("EXPERIMENT", "TARGET", "LABELMINT_MIRROR", "UV_TORCH_BACKEND"), name))  # fmt: skip
+    assert not list(tmp_path.rglob("sprung*"))
+
+
 class TestDatasheet:
     @pytest.fixture
     def sheet(self) -> str:

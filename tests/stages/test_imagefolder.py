@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 
@@ -13,6 +14,7 @@ from PIL import Image
 from stages.prepare.files import load_json
 from stages.prepare.params import Dataset
 from stages.prepare.sources import imagefolder, read
+from stages.prepare.sources.storage import BadImage, FolderImages
 from stages.prepare.tensors import load_set
 from tests.conftest import SHARED
 from tests.stages.trees import MINE, PACKERS, encoded, good_tree, in_folder, in_tar, in_zip
@@ -204,6 +206,23 @@ class TestBadTrees:
         (root / "cat" / "secret.png").unlink()
         (root / "bird").symlink_to("/etc")
         assert "bird is a link that leads out of" in refused(**MINE, path=str(root))
+
+    @pytest.mark.parametrize("name", ["cat/pipe.png", "cat/pipe", "pipes/.hidden"])
+    def test_a_pipe_is_not_waited_for(self, refused, project, name):
+        root = in_folder(project / "t", good_tree())
+        (root / name).parent.mkdir(exist_ok=True)
+        os.mkfifo(root / name)
+        assert f"{name} is a pipe, socket or device; remove it" in refused(**MINE, path=str(root))
+
+    def test_nor_one_that_took_a_files_place_since_it_was_listed(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe.png")
+        with FolderImages(tmp_path, ["pipe.png"]).open() as read_, pytest.raises(BadImage, match="no regular file"):
+            read_(0)
+
+    def test_a_name_that_would_command_the_terminal_is_shown(self, refused, project):
+        name = "\x1b]0;gone\x07\nerror: all is well\u202e.png"
+        said = refused(**MINE, path=str(in_folder(project / "t", good_tree() | {f"cat/{name}": b""})))
+        assert r"(cat/\x1b]0;gone\x07\nerror: all is well\u202e.png: empty file)" in said
 
     def test_nothing_there(self, refused, project):
         assert "does not exist; give the folder" in refused(**MINE, path="nowhere")

@@ -70,6 +70,20 @@ class TestIdx:
             idx.header(idx.plain(path, tmp_path / "scratch"), 3)
         assert "images" in str(error.value) and "\n" not in str(error.value)
 
+    @pytest.mark.parametrize(
+        ("start", "limit"),
+        [(idx_bytes(images)[:16], 40), (b"\0\0\x08\x03" + b"\xff" * 12, 1 << 30), (b"<html>" + b"x" * 40, 1 << 20)],
+    )
+    def test_a_bomb_is_unpacked_no_further_than_it_promises(self, tmp_path, monkeypatch, start, limit):
+        monkeypatch.setattr(idx, "_MOST_BYTES", min(limit, 8 << 20))
+        path, scratch = tmp_path / "images.gz", tmp_path / "scratch"
+        path.write_bytes(gzip.compress(start + bytes(32 << 20), 1))
+        with pytest.raises(
+            InputError, match=f"unpacks to more than the {min(limit, 8 << 20):,} bytes that it promises"
+        ):
+            idx.plain(path, scratch, "0" * 32)
+        assert (scratch / "images").stat().st_size <= (8 << 20) + (1 << 20)
+
     def test_checks_the_sum_before_parsing(self, tmp_path):
         path = tmp_path / "images"
         path.write_bytes(b"anything")
@@ -274,6 +288,27 @@ class TestImagenet32:
         self.make(folder)
         np.savez(folder / "train_data_batch_2.npz", **arrays)
         assert says in refused(name="imagenet32", image_size=32, channels=3)
+
+    @pytest.mark.parametrize(
+        ("arrays", "says"),
+        [
+            ({"data": np.zeros((10_000, 3072), np.uint8), "labels": np.ones(10_000, np.uint8)}, "'data.npy' swells from "),
+            ({"data": np.zeros((1, 3072), np.uint8), "labels": np.ones(17 << 20, np.uint8)}, "'labels.npy' swells from "),
+        ],
+    )  # fmt: skip
+    def test_a_bomb_is_not_unpacked(self, refused, project, arrays, says):
+        folder = project / "data/raw/imagenet32"
+        self.make(folder)
+        np.savez_compressed(folder / "train_data_batch_2.npz", **arrays)
+        assert says in refused(name="imagenet32", image_size=32, channels=3)
+
+    def test_more_labels_than_imagenet_has(self, refused, project):
+        folder = project / "data/raw/imagenet32"
+        self.make(folder)
+        np.savez(
+            folder / "train_data_batch_2.npz", data=np.zeros((1, 3072), np.uint8), labels=np.ones(2_000_001, np.uint8)
+        )
+        assert "2,000,001 labels, but ImageNet has fewer" in refused(name="imagenet32", image_size=32, channels=3)
 
     def test_a_cut_batch_and_a_missing_one(self, refused, project):
         folder = project / "data/raw/imagenet32"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 from dataclasses import replace
 
 import numpy as np
@@ -149,6 +151,15 @@ class TestCheckpoints:
         older.write_bytes(older.read_bytes()[:100])
         assert kept.load() is None
 
+    def test_one_without_an_identity_is_damaged_too(self, tmp_path, capsys):
+        kept = self.saved(tmp_path / "c", steps=(10,))
+        buffer = io.BytesIO()
+        torch.save({"step": 20}, buffer)
+        content = buffer.getvalue()
+        (tmp_path / "c" / "000-000000000020.pt").write_bytes(hashlib.sha256(content).digest() + content)
+        assert kept.load()["step"] == 10
+        assert "000-000000000020.pt: damaged checkpoint (KeyError)" in capsys.readouterr().err
+
     def test_a_restart_is_newer_than_what_was_given_up(self, tmp_path):
         kept = self.saved(tmp_path / "c")
         kept.save(1, 5, {})
@@ -167,8 +178,18 @@ class TestCheckpoints:
         assert capsys.readouterr().err == ""
         other = checkpoints.open_folder(tmp_path, "dcgan-40-0", {"training.epochs": 8, "data": "a"})
         assert "it is not resumed: training.epochs 7, now 8;" in capsys.readouterr().err and other != first
-        checkpoints.clear_owner(tmp_path, "dcgan-40-0")
-        assert len(list(tmp_path.iterdir())) == 1
+        for name, content in (
+            ("a", "{"),
+            ("b", '{"owner": "dcgan-80-0"}'),
+            ("c", "[]"),
+            ("d", '{"owner": 1, "identity": 2}'),
+        ):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "identity.json").write_text(content)
+        checkpoints.clear_owner(tmp_path, "dcgan-40-0")  # whatever became of another's
+        said = capsys.readouterr().err
+        assert all(f"{tmp_path}/{name}/identity.json: damaged (" in said for name in "abcd")
+        assert len(list(tmp_path.iterdir())) == 1 + 4
 
     def test_saving_takes_a_small_share_of_the_time(self):
         pace = checkpoints.Pace(share=0.02)

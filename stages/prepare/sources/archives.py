@@ -101,7 +101,7 @@ def _list_zip(path: Path) -> Listing:
             if entry.flag_bits & 1:
                 raise InputError(f"{path}: member {entry.filename!r} is encrypted; make the archive without a password")
             packed += entry.compress_size
-            _refuse_bomb(path, entry.filename, entry.file_size, entry.compress_size)
+            refuse_bomb(path, entry.filename, entry.file_size, entry.compress_size)
             members.append(Member(name, entry.file_size, entry.filename))
     if packed > path.stat().st_size:
         raise InputError(f"{path}: its members overlap, as those of a zip bomb do; refused")
@@ -143,7 +143,7 @@ def _plain_tar(path: Path, scratch: Path) -> Path:
     with packed, target.open("wb") as file:
         while chunk := packed.read(_CHUNK):
             size += len(chunk)
-            _refuse_bomb(path, path.name, size, path.stat().st_size, of_whole=True)
+            refuse_bomb(path, path.name, size, path.stat().st_size, of_whole=True)
             with writing(target):  # not around reading, whose errors are about the archive
                 file.write(chunk)
     return target
@@ -154,6 +154,8 @@ def unpack_zip_member(path: Path, member: str, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with zipfile.ZipFile(path) as archive, archive.open(member) as file, target.open("wb") as out:
+            entry = archive.getinfo(member)  # of which no more is read than it declares
+            refuse_bomb(path, member, entry.file_size, entry.compress_size)
             while chunk := file.read(_CHUNK):
                 with writing(target):
                     out.write(chunk)
@@ -166,7 +168,8 @@ def unpack_zip_member(path: Path, member: str, target: Path) -> Path:
     return target
 
 
-def _refuse_bomb(path: Path, name: str, size: int, packed: int, of_whole: bool = False) -> None:
+def refuse_bomb(path: Path, name: str, size: int, packed: int, of_whole: bool = False) -> None:
+    """Raises: InputError when `packed` bytes of `path` become beyond reason more. of_whole: of a whole archive, not of one member."""
     least = _FREE_BYTES if of_whole else MOST_BYTES // 16
     if size > least and size > _MOST_SWELLING * max(packed, 1):
         raise InputError(f"{path}: {name!r} swells from {packed:,} to {size:,} bytes or more, as a bomb does; refused")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import struct
 import zlib
 from contextlib import ExitStack
@@ -25,6 +26,8 @@ from stages.prepare.sources.source import TEST, TRAIN, Source
 from stages.prepare.sources.storage import Block, RecordImages
 
 _UINT8 = 0x08
+_MOST_BYTES = 1 << 30  # EMNIST's largest file has 547 million
+_MOST_OTHER = 1 << 20
 _PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 _DIGITS = [str(digit) for digit in range(10)]
 _LETTERS = [chr(ord("a") + place) for place in range(26)]
@@ -217,7 +220,7 @@ def header(path: Path, dimensions: int) -> tuple[int, ...]:
 
 
 def plain(path: Path, scratch: Path, md5: str | None = None) -> Path:
-    """The file itself, or what its gzip holds, unpacked into `scratch`.
+    """The file itself, or what its gzip holds, unpacked into `scratch`: no more than the size that its first bytes tell.
 
     md5: of the decompressed content, checked before anything is parsed. Raises: InputError.
     """
@@ -230,7 +233,14 @@ def plain(path: Path, scratch: Path, md5: str | None = None) -> Path:
     try:
         with gzip.open(path) if packed else path.open("rb") as file, ExitStack() as stack:
             out = stack.enter_context(target.open("wb")) if packed else None
+            size = limit = 0
             while chunk := file.read(1 << 20):
+                limit = limit or _promised(chunk)
+                size += len(chunk)
+                if packed and size > limit:
+                    raise InputError(
+                        f"{path}: unpacks to more than the {limit:,} bytes that it promises; delete the file and run again"
+                    )
                 digest.update(chunk)
                 if out:
                     with writing(target):
@@ -239,6 +249,14 @@ def plain(path: Path, scratch: Path, md5: str | None = None) -> Path:
         raise InputError(f"{path}: damaged gzip data ({error}); delete the file and run again") from error
     _compare(path, digest.hexdigest(), md5)
     return target
+
+
+def _promised(start: bytes) -> int:
+    """Bytes of a whole idx file that begins so; what is none is read so far that its checksum can be told."""
+    rank = start[3] if len(start) > 3 else 0
+    if start[:3] != bytes([0, 0, _UINT8]) or rank not in (1, 3) or len(start) < 4 + 4 * rank:
+        return _MOST_OTHER
+    return min(4 + 4 * rank + math.prod(struct.unpack(f">{rank}I", start[4 : 4 + 4 * rank])), _MOST_BYTES)
 
 
 def check_md5(path: Path, md5: str) -> None:

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 import numpy as np
 
@@ -93,16 +94,20 @@ def check_sha256(path: Path, expected: str) -> str:
 
 
 def list_folder(root: Path) -> tuple[list[str], list[str]]:
-    """Relative names of files and of folders, with /. Raises: InputError at a link that leads out of the folder."""
+    """Relative names of files and of folders, with /. Raises: InputError at a link that leads out of the folder, and at what is no file."""
     inside, files, folders = Path(os.path.realpath(root)), [], []
     for folder, subfolders, names in os.walk(root):
         subfolders.sort()
         for name in [*subfolders, *names]:
             path = Path(folder, name)
-            if path.is_symlink() and not (Path(os.path.realpath(path)).is_relative_to(inside) and os.path.isfile(path)):
-                raise InputError(
-                    f"{path} is a link that leads out of {root}, to a folder, or nowhere; put the files themselves there"
-                )
+            mode = path.lstat().st_mode
+            if S_ISLNK(mode):
+                if not (Path(os.path.realpath(path)).is_relative_to(inside) and os.path.isfile(path)):
+                    raise InputError(
+                        f"{path} is a link that leads out of {root}, to a folder, or nowhere; put the files themselves there"
+                    )
+            elif not S_ISREG(mode) and not S_ISDIR(mode):
+                raise InputError(f"{path} is a pipe, socket or device; remove it")
         relative = Path(folder).relative_to(root)
         files += [(relative / name).as_posix() for name in names]
         folders += [(relative / name).as_posix() for name in subfolders]

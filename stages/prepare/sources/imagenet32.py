@@ -18,13 +18,13 @@ import numpy as np
 from stages.prepare.errors import InputError
 from stages.prepare.files import writing
 from stages.prepare.params import Dataset
-from stages.prepare.sources.archives import is_damage
+from stages.prepare.sources.archives import is_damage, refuse_bomb
 from stages.prepare.sources.source import TEST, TRAIN, Source, folder_of
 from stages.prepare.sources.storage import Block, RecordImages
 
 _PIXELS = 3 * 32 * 32
 _CHUNK = 1 << 20
-_MOST_LABELS = 64 << 20  # bytes: eight million labels, of whatever a deflated member claims to hold
+_MOST_IMAGES = 2_000_000  # in one file; all of ImageNet has 1.28 million
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
@@ -73,6 +73,8 @@ def _batch(path: Path, scratch: Path) -> tuple[Block, np.ndarray]:
     """Where the pixels of one npz lie, and its labels. Stored pixels are read in place, deflated ones unpacked first."""
     try:
         with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                refuse_bomb(path, entry.filename, entry.file_size, entry.compress_size)
             labels = _labels(archive, path)
             entry = archive.getinfo("data.npy")
             with archive.open(entry) as file:
@@ -112,7 +114,9 @@ def _labels(archive: zipfile.ZipFile, path: Path) -> np.ndarray:
         shape, kind, _ = _npy_header(file, path, "labels")
         if kind.kind not in "iu" or len(shape) != 1:
             raise InputError(f"{path}: labels are {kind} {shape}, expected whole numbers (N,); fetch it again")
-        content = file.read(_MOST_LABELS)
+        if shape[0] > _MOST_IMAGES:
+            raise InputError(f"{path}: {shape[0]:,} labels, but ImageNet has fewer; fetch it again")
+        content = file.read(shape[0] * kind.itemsize)
     return (
         np.frombuffer(content, kind, shape[0]).astype(np.int64)
         if len(content) >= shape[0] * kind.itemsize

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Literal
 
 import numpy as np
@@ -95,6 +96,11 @@ class RecordImages:
             yield read
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for somebody who writes: a pipe would keep its reader for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 @dataclass(frozen=True)
 class FolderImages:
     """Files under `root`, by their relative names."""
@@ -112,8 +118,11 @@ class FolderImages:
 
         def read(index: int) -> bytes:
             try:
-                with open(os.path.join(root, self.names[index]), "rb", buffering=0) as file:
-                    size = os.fstat(file.fileno()).st_size
+                with open(os.path.join(root, self.names[index]), "rb", buffering=0, opener=_at_once) as file:
+                    state = os.fstat(file.fileno())
+                    if not S_ISREG(state.st_mode):
+                        raise BadImage("no regular file")
+                    size = state.st_size
                     return file.read(size) if size <= MOST_BYTES else small_enough(file.read(MOST_BYTES + 1))
             except OSError as error:
                 raise BadImage(f"cannot be read ({error.strerror})") from error
