@@ -70,6 +70,7 @@ def write_arm(layout: Layout, arm: Arm, classes: list[str], shown: np.ndarray, l
     near = [[place, place, 1.0, 0] for place in range(12)]
     content = {
             **{"classes": classes, "labels": "single", "minted_labels": "per_class", "fairness": None, "representation": None},
+            **{"split": "test", "n_test": 40 * len(classes)},
             "rows": [row(arm, source, classes, rng) for source in ("real", "synthetic", "mixed")],
             "gan_test": {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "recalls": [0.9] * len(classes), "measured": {"accuracy": {"n": 100}}},
             "nearest": {"features": {"closest": near, "random": near}, "pixels": {"closest": near, "random": near}},
