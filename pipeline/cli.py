@@ -15,6 +15,7 @@ from pipeline import completion, exits, experiments, failures
 from pipeline import params as settings
 from pipeline.alone import alone
 from pipeline.project import project_root
+from pipeline.surroundings import choose_runner
 from stages.prepare.errors import InputError
 from stages.prepare.layout import Layout
 from stages.prepare.tracker import printable
@@ -176,7 +177,8 @@ def run(
     from pipeline.running import parse_percents, run_once
 
     parameters = dict(experiment=experiment, targets=targets or [], percents=parse_percents(percents), workers=workers, force=force)  # fmt: skip
-    parameters |= dict(keep_going=keep_going, dry=dry, runner=runner, dask_address=dask_address)
+    parameters |= dict(keep_going=keep_going, dry=dry)
+    choose_runner(runner, dask_address)
     try:
         typer.echo(run_once(project_root(), parameters))
     except KeyboardInterrupt:  # which typer would end without a word
@@ -201,7 +203,8 @@ def serve(
     from pipeline.running import serve as serve_flow
 
     parameters = dict(experiment=experiment, percents=parse_percents(percents), workers=workers, force=force)
-    parameters |= dict(keep_going=keep_going, runner=runner, dask_address=dask_address)
+    parameters |= dict(keep_going=keep_going)
+    choose_runner(runner, dask_address)
     serve_flow(project_root(), name, cron or None, timezone, parameters)
 
 

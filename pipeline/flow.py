@@ -6,10 +6,11 @@ Import this after `pipeline.surroundings.prepare`, since Prefect reads its setti
 # No `annotations` of __future__: Prefect makes a model of the flow's parameters, also where the flow came pickled, and
 # must not have to look their types up by name.
 
+import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
@@ -47,8 +48,6 @@ def pipeline(
     keep_going: bool = True,
     workers: Annotated[int, Field(ge=1, le=256)] = 1,
     dry: bool = False,
-    runner: Literal["threads", "dask"] = "threads",
-    dask_address: str = "",
 ) -> State:
     """From raw data to the report, each stage by DVC: what has not changed is not run again.
 
@@ -60,8 +59,6 @@ def pipeline(
         keep_going: When a stage fails, run all that does not need it.
         workers: Stages at once; one of them at most on the GPU.
         dry: Only say what would run.
-        runner: Where stages are started: here, or on Dask workers that share this folder.
-        dask_address: Of a Dask scheduler, such as tcp://host:8786. Empty: a local cluster of as many workers.
     """
     # Prefect reads the descriptions of its form from here, and from nowhere else.
     root = project_root()
@@ -69,13 +66,13 @@ def pipeline(
         with alone(root), overridden(root, experiment.split(), percents, restore=dry) as settings:
             stages = dag.read(root, targets)
             gate, how = _takes_turns(settings.compute.device), dict(force=force, dry=dry)
-            return _run(root, stages, settings, runner, dask_address, workers, keep_going, how, gate)
+            return _run(root, stages, settings, workers, keep_going, how, gate)
     except InputError as error:
         get_run_logger().error("%s", error)
         return Failed(message=str(error))
 
 
-def _run(root: Path, stages: list[Stage], settings: Any, runner: str, address: str, workers: int, keep_going: bool, how: dict[str, bool], gate: bool) -> State:  # fmt: skip
+def _run(root: Path, stages: list[Stage], settings: Any, workers: int, keep_going: bool, how: dict[str, bool], gate: bool) -> State:  # fmt: skip
     """Reproduce all stages, tell MLflow and the artifacts, and say how it ended."""
     tracked = TrackedRun(root, settings, flow_run.id or "", dry=how["dry"])
     environment = surroundings.for_stages(root, **({PARENT_RUN: tracked.key} if tracked.key else {}))
@@ -89,7 +86,7 @@ def _run(root: Path, stages: list[Stage], settings: Any, runner: str, address: s
     scheduler = Scheduler(stages, jobs, workers, keep_going, lease)
     try:
         with ExitStack() as stack:
-            pool = stack.enter_context(_runner(runner, address, workers))
+            pool = stack.enter_context(_runner(workers))
             # Before the pool ends, and whatever happens: it waits for its tasks, which wait for their stages.
             stack.callback(_stop, root, lease)
             outcome = scheduler.run(pool)
@@ -120,16 +117,18 @@ def _stop(root: Path, lease: Path) -> None:
     dvc_of(root).stop()
 
 
-def _runner(kind: str, address: str, workers: int) -> Any:
-    if kind == "threads":
+def _runner(workers: int) -> Any:
+    """As `surroundings.choose_runner` said."""
+    if os.environ.get(surroundings.RUNNER, "threads") == "threads":
         from prefect.task_runners import ThreadPoolTaskRunner
 
         return ThreadPoolTaskRunner(max_workers=workers + 1)  # one more, for tasks that only say why they do not run
     from prefect_dask.task_runners import DaskTaskRunner
 
-    if address:
+    if address := os.environ.get(surroundings.DASK_ADDRESS):
         return DaskTaskRunner(address=address)
     cluster = {"n_workers": workers, "threads_per_worker": 2, "dashboard_address": None, "host": "127.0.0.1"}
+    cluster["security"] = True  # certificates of its own, or any user of this machine could send it code
     return DaskTaskRunner(cluster_kwargs=cluster)
 
 

@@ -208,6 +208,7 @@ def _prefect(root: Path, host: str, port: int) -> Server:
     }
     # Prefect would answer the scripts of any web page that is open in a browser on this machine.
     own |= _unless_set(PREFECT_SERVER_CORS_ALLOWED_ORIGINS=",".join(f"http://{name}:{port}" for name in _names(host)))
+    own |= _unless_set(PREFECT_SERVER_CSRF_PROTECTION_ENABLED="true")  # nor take a form that such a page sends
     return replace(made, environment=own)
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 STATE = ".servers"  # git ignores it
+RUNNER, DASK_ADDRESS = "LABELMINT_RUNNER", "LABELMINT_DASK_ADDRESS"
 _ADDRESSES = "addresses.json"
 
 
@@ -40,6 +41,12 @@ def prepare(root: Path, server: bool = True) -> None:
         os.environ.setdefault(name, value)
     if server and "PREFECT_API_URL" not in os.environ and (found := running(root)):
         os.environ["PREFECT_API_URL"] = f"{found.prefect}/api"
+
+
+def choose_runner(kind: str, dask_address: str) -> None:
+    """For flows of this process and of those it starts. No parameter of the flow, which whoever reaches Prefect's API may set: a
+    Dask scheduler gets the stages' environment, and may send any code."""
+    os.environ[RUNNER], os.environ[DASK_ADDRESS] = kind, dask_address
 
 
 def has_server() -> bool:

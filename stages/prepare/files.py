@@ -60,6 +60,18 @@ def save_json(path: Path, content: Any) -> None:
     save_bytes(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
+@contextmanager
+def understanding(path: Path) -> Iterator[None]:
+    """What the block misses or cannot use in the JSON of `path` is said of that file. Raises: InputError."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise InputError(
+            f"{path}: not what a stage of this version writes ({said}); delete it and run again"
+        ) from error
+
+
 def load_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from stages.prepare import params as dataset_params
-from stages.prepare.files import load_json, save_bytes, save_json, save_table
+from stages.prepare.files import load_json, save_bytes, save_json, save_table, understanding
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.tracker import Tracker, say
 from stages.report import figures, replicates, tables
@@ -37,27 +38,33 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         for percent in sorted(params.percents)
     ]
     metrics = {arm: load_json(layout.metrics(arm)) for arm in arms}
-    rows = [{**row, "seconds": seconds(layout, arm, row["source"])} for arm in arms for row in metrics[arm]["rows"]]
-    folder = layout.reports
+    rows, sections, folder, split = [], [], layout.reports, "test"
+    allowed = Allowance.of(len(arms))
+    for arm in arms:
+        with understanding(layout.metrics(arm)):
+            rows += _rows(layout, arm, metrics[arm]["rows"])
+            sections.append(section(layout, arm, metrics[arm], allowed))
+    with understanding(layout.tensors / "dataset.json"):
+        n_test = int(load_json(layout.tensors / "dataset.json")["n_test"])
+    if arms:
+        with understanding(layout.metrics(arms[0])):
+            split, n_test = metrics[arms[0]]["split"], int(metrics[arms[0]]["n_test"])
     save_table(folder / "results.csv", tables.COLUMNS, tables.to_table(rows))
     save_bytes(folder / "results.md", tables.to_markdown(rows).encode())
     save_json(folder / "summary.json", tables.to_summary(rows))
 
-    allowed, manifest = Allowance.of(len(arms)), load_json(layout.tensors / "manifest.json")
-    if arms:
-        manifest["n_test"] = metrics[arms[0]]["n_test"]
     page = Page(
-        manifest=manifest,
-        split=metrics[arms[0]]["split"] if arms else "test",
+        manifest=load_json(layout.tensors / "manifest.json") | {"n_test": n_test},
+        split=split,
         headline=headline(rows),
-        verdict=verdict(rows, manifest["n_test"]) if rows else [],
+        verdict=verdict(rows, n_test) if rows else [],
         rows=tables.ordered(rows),
         replicates=replicates.table(tables.ordered(rows)) if len(params.seeds) > 1 else [],
         accuracy=figures.accuracy(rows),
         controls=figures.controls(rows),
         sweep=figures.sweep(rows),
         plane=figures.plane(rows),
-        arms=[section(layout, arm, metrics[arm], allowed) for arm in arms],
+        arms=sections,
         protocol=metrics[arms[0]]["protocol"] if arms else {},
         environment=environment(layout.root),
         settings=asdict(params),
@@ -69,6 +76,13 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         if row["accuracy"] is not None:
             tracker.log_metrics({f"accuracy/{row['generator']}/{row['source']}": row["accuracy"]}, step=row["percent"])
     say(f"report: {folder / 'index.html'}")
+
+
+def _rows(layout: Layout, arm: Arm, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With their training times. What the tables need is in each, or the file at fault could not be named later."""
+    rows = [{**row, "seconds": seconds(layout, arm, row["source"])} for row in measured]
+    tables.to_table(rows), tables.to_markdown(rows), tables.to_summary(rows), headline(rows)
+    return rows
 
 
 def seconds(layout: Layout, arm: Arm, source: str) -> float:

@@ -171,7 +171,7 @@ class TestPages:
             page.open(f"{real.pages.prefect}/deployments/deployment/{deployment['id']}", "nightly", "At 02:00 AM")
             assert page.save("prefect-schedule").stat().st_size < 300_000
             schema = deployment["parameter_openapi_schema"]["properties"]
-            assert set(schema) == {"experiment", "targets", "percents", "force", "keep_going", "workers", "dry", "runner", "dask_address"}  # fmt: skip
+            assert set(schema) == {"experiment", "targets", "percents", "force", "keep_going", "workers", "dry"}  # fmt: skip
             page.open(f"{real.pages.prefect}/deployments/deployment/{deployment['id']}/run", "keep_going", "workers")
             page.save("prefect-parameters")
 

@@ -121,9 +121,9 @@ def test_experiments(project, overlay, quick):
 
 
 WORDS = st.one_of(
-    st.sampled_from(["use", "import", "experiments", "check", "results", "sample", "run", "serve"]),
+    st.sampled_from(["use", "import", "experiments", "check", "results", "sample", "run", "serve", "params", "ui", "compare", "sync", "doctor"]),
     st.sampled_from(
-        ["--json", "--quick", "--name", "--size", "--fit", "--count", "--out", "--class", "--format", "--seed", "--workers", "--percents", "--experiment", "--cron", "--dry-run", "--force", "--help", "--", "-x"]
+        ["--json", "--quick", "--name", "--size", "--fit", "--count", "--out", "--class", "--format", "--seed", "--workers", "--percents", "--experiment", "--cron", "--dry-run", "--force", "--help", "--debug", "--port", "--plot", "--", "-x"]
     ),
     st.sampled_from(["no_such_experiment", "dcgan", "dcgan-40-0", "tree", "nowhere/at/all", "0", "-1", "9" * 30, "nan", "mine", "cover"]),
     st.text(max_size=10),
@@ -138,9 +138,11 @@ def test_command_line(project, arguments):
         arguments = [arguments[0], "--experiment", "no_such_experiment", *arguments[1:]]
         if "--" in arguments or arguments.count("--experiment") > 1:
             return
+    if arguments[0] in ("ui", "compare", "sync", "doctor"):
+        arguments.insert(1, "--no-such-option")
     code, out, err = called(project, arguments)
     assert code in (0, 1, 2), (code, err)
-    assert "Traceback" not in err
+    assert "Traceback" not in err or "--debug" in arguments
     if code:
         assert err.strip().splitlines()[-1].startswith("error: ") or "Usage" in out + err, err
 

@@ -8,8 +8,10 @@ import sys
 import psutil
 import pytest
 
+from pipeline import surroundings
+from tests import servers
 from tests.pipeline.tiny_project import alive
-from tests.servers import free_port, surroundings, until
+from tests.servers import free_port, until
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +19,8 @@ pytestmark = pytest.mark.slow
 def test_a_local_cluster_gets_the_environment_and_fails_as_threads_do(tiny, run, monkeypatch):
     monkeypatch.setenv("FROM_OUTSIDE", "yes")  # Dask does not copy the environment to its workers
     tiny.tell("train-40", "fail")
-    ended = run(runner="dask", workers=2)
+    monkeypatch.setenv(surroundings.RUNNER, "dask")
+    ended = run(workers=2)
     assert ended.names == {
         "prepare": "Ran",
         "train@40": "Failed",
@@ -34,7 +37,7 @@ def test_a_local_cluster_gets_the_environment_and_fails_as_threads_do(tiny, run,
 def cluster(tiny):
     """A scheduler and a worker, as an administrator starts them."""
     address = f"tcp://127.0.0.1:{free_port()}"
-    environment = surroundings(PATH=tiny.environment()["PATH"])
+    environment = servers.surroundings(PATH=tiny.environment()["PATH"])
     start = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"]
     scheduler = subprocess.Popen(start, env=environment, cwd=tiny.root, stderr=subprocess.DEVNULL)
     work = [

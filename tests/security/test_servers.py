@@ -59,6 +59,14 @@ class TestRun:
         assert allowed("http://evil.example.org") is None
         assert allowed(run.pages.prefect) == run.pages.prefect
 
+    def test_prefect_takes_no_form_that_another_page_sends(self, run):
+        request = urllib.request.Request(
+            f"{run.pages.prefect}/api/flow_runs/filter", b"{}", {"Content-Type": "text/plain"}
+        )
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request)
+        assert refused.value.code == 403 and b"CSRF" in refused.value.read()
+
     def test_no_secret_is_written_down_or_said(self, run):
         """In params, tags, artifacts, logs, databases, the spool, DVC's files."""
         files = [path for path in run.project.root.rglob("*") if path.is_file()]
