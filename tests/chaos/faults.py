@@ -41,11 +41,13 @@ def ends_the_same(workspace: Workspace, wanted: dict[str, str]) -> bool:
 
 
 def disk_full(workspace: Workspace, wanted: dict[str, str], stages: Sequence[str] = ()) -> Verdict:
-    """Every stage in turn may write no file larger than so many bytes, as on a full disk; then it may.
+    """Every stage (or each of `stages`, in a workspace where all is done) may write no file larger than so many bytes, as on a full
+    disk; then it may.
 
     The limit falls until the stage fails of it: it has written something all the same.
     """
-    workspace.clear()
+    if not stages:
+        workspace.clear()
     said: dict[str, str] = {}
     good = True
     for stage in stages or workspace.stages():
@@ -57,7 +59,7 @@ def disk_full(workspace: Workspace, wanted: dict[str, str], stages: Sequence[str
                 break
         said[stage] = f"{most} bytes a file: {told[0] if told else text[-300:]}"
         good &= code != 0 and len(told) == 1 and "no space left to write" in told[0] and "Traceback" not in text
-        good &= workspace.finish("dvc", "repro", "--single-item", stage) == 0
+        good &= workspace.finish("dvc", "repro", "--force", "--single-item", stage) == 0
     return {"ok": good and ends_the_same(workspace, wanted), "said": said}
 
 
@@ -153,9 +155,10 @@ def _flipped_checkpoint(workspace: Workspace, wanted: dict[str, str]) -> Verdict
 
 
 def clock_jumps(workspace: Workspace, wanted: dict[str, str], stages: Sequence[str] = ()) -> Verdict:
-    """Every process's clock jumps by up to a day, both ways, at each reading."""
-    workspace.clear()
-    commands = [(*REPRO, "--single-item", stage) for stage in stages] or [workspace.repro]
+    """Every process's clock jumps by up to a day, both ways, at each reading. stages: these alone, in a workspace where all is done."""
+    if not stages:
+        workspace.clear()
+    commands = [(*REPRO, "--force", "--single-item", stage) for stage in stages] or [workspace.repro]
     codes = [workspace.finish(*command, **before(workspace, CLOCK)) for command in commands]
     same = ends_the_same(workspace, wanted) if stages else not differences(workspace.outcome(), wanted)
     return {"ok": not any(codes) and same, "said": f"exit codes {codes}"}
