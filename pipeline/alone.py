@@ -116,7 +116,8 @@ def main(command: list[str]) -> None:
     # A shell hands it to what it starts; DVC does not, and so no stage outlives its run with it.
     os.set_inheritable(descriptor, True)
     os.environ[_HELD] = str(descriptor)
-    os.execvp(command[0], command)
+    # The command that the person gave, without a shell.
+    os.execvp(command[0], command)  # nosec B606
 
 
 if __name__ == "__main__":

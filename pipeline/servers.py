@@ -23,7 +23,8 @@ from pipeline.surroundings import STATE, Addresses
 from stages.prepare.errors import InputError
 
 HOST = "127.0.0.1"
-_EVERYWHERE = ("0.0.0.0", "::")
+# What a person may ask for, to be warned of.
+_EVERYWHERE = ("0.0.0.0", "::")  # nosec B104
 _START_SECONDS = 300.0  # the first start makes the databases' tables
 _STOP_SECONDS = 15.0
 _MOST_DEATHS = 5

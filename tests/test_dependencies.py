@@ -109,3 +109,9 @@ def test_the_bill_of_materials_lists_what_is_installed(tmp_path):
     assert {name: listed.get(name) for name in ("torch", "dvc", "prefect", "mlflow")} == {
         name: version(name) for name in ("torch", "dvc", "prefect", "mlflow")
     }
+
+
+def test_no_code_of_ours_is_insecure_by_bandits_rules():
+    command = [sys.executable, "-m", "bandit", "--quiet", "--configfile", "pyproject.toml", "--recursive", "pipeline", "stages", "benchmarks", ".ci"]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

@@ -169,7 +169,7 @@ def training(table: list[dict[str, str]], family: str, most_points: int) -> list
     ailing = sorted({float(row["images_seen"]) for row in table if row["health"] != "ok"})
     health = panel("Diversity", "spacing, minted ÷ real", [("diversity", "diversity", 2)], least=0, marks=[(1.0, "as real images"), (COLLAPSED_BELOW, "collapsed below")])  # fmt: skip
     if ailing:
-        health = health[0], Chart(health[1].svg, health[1].legend + Markup(f'<p class="note">Some generator was unwell at {_listed(ailing)} images.</p>'))  # fmt: skip
+        health = health[0], Chart(health[1].svg, health[1].legend + Markup('<p class="note">Some generator was unwell at {} images.</p>').format(_listed(ailing)))  # fmt: skip
     answers = (
         panel("Probability that D gives", "σ(mean output): D says “real”", of_d("score"), sigmoid, least=0, most=1, marks=[(0.5, "undecided")])
         if family in _LOGISTIC
