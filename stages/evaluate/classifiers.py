@@ -13,7 +13,7 @@ from stages.evaluate.differences import paired
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.splits import at_most
 from stages.train_classifiers import archive, targets
-from stages.train_classifiers.fit import predict
+from stages.train_classifiers.fit import predict, resampled
 from stages.train_classifiers.minted_sources import minted_source
 from stages.train_classifiers.params import REAL_SOURCES
 from stages.train_classifiers.sources import real_source
@@ -27,8 +27,8 @@ _DIFFERENCE = ("difference", "difference_low", "difference_high")
 _KEPT = ("n_real", "n_synthetic", "n_holdout", "steps", "best_step", "view", "holdout_accuracy")
 
 
-def rows(layout: Layout, arm: Arm, test: tuple[np.ndarray, np.ndarray], names: list[str], device: torch.device) -> list[dict[str, Any]]:  # fmt: skip
-    """One row for each source, the baseline's first. names: of the classes, or of the attributes."""
+def rows(layout: Layout, arm: Arm, split: str, test: tuple[np.ndarray, np.ndarray], names: list[str], device: torch.device) -> list[dict[str, Any]]:  # fmt: skip
+    """One row for each source, the baseline's first. split: of the test images. names: of the classes, or of the attributes."""
     found, rights = [], {}
     images, labels = test
     for folder in (layout.baseline(arm), layout.classifiers(arm)):
@@ -45,7 +45,7 @@ def rows(layout: Layout, arm: Arm, test: tuple[np.ndarray, np.ndarray], names: l
                 zip(_DIFFERENCE, (0.0, 0.0, 0.0) if source == "real" else paired(rights[source], rights["real"]))
             )
             row |= _weak(layout, arm, folder, source, facts, test, device)
-            row["measured"] = _measured(facts, source, images, row)
+            row["measured"] = _measured(facts, source, split, images, row)
             found.append({**row, "told": told})
     return found
 
@@ -63,15 +63,15 @@ def right_share(labels: np.ndarray, told: np.ndarray) -> np.ndarray:
     return right.astype(float) if right.ndim == 1 else right.mean(1)
 
 
-def _measured(facts: dict[str, Any], source: str, images: np.ndarray, row: dict[str, Any]) -> dict[str, Any]:
+def _measured(facts: dict[str, Any], source: str, split: str, images: np.ndarray, row: dict[str, Any]) -> dict[str, Any]:  # fmt: skip
     """How each number was had."""
 
     def how(network: str) -> dict[str, Any]:
-        return _how("test", len(images), images, facts[source]["view"], network)
+        return _how(split, len(images), images, facts[source]["view"], network)
 
     found = {name: how(_hash(facts[source])) for name in _OF_TEST if name in row}
     held = found["accuracy"] | {"split": "held-out images of the source", "n": row["n_holdout"]}
-    found |= {"holdout_accuracy": held, "holdout_gap": held | {"reference": "test", "n_reference": len(images)}}
+    found |= {"holdout_accuracy": held, "holdout_gap": held | {"reference": split, "n_reference": len(images)}}
     if "accuracy_linear" in row:
         found["accuracy_linear"] = how(_hash(facts[f"{source}-linear"]))
     if "accuracy_nearest_neighbour" in row:
@@ -99,7 +99,7 @@ def _weak(
         found["accuracy_linear"] = float(right_share(labels, predict_with(folder, name, images, device)).mean())
     if "nearest_neighbour" in params.weak_checks:
         make = real_source if source in REAL_SOURCES else minted_source
-        pools = make(source, layout, arm, params).pools
+        pools = [resampled(pool) for pool in make(source, layout, arm, params).pools]
         known, answers = (np.concatenate([getattr(pool, part) for pool in pools]) for part in ("images", "labels"))
         if len(known) > NEIGHBOUR_MOST:
             few = np.random.default_rng(0).permutation(len(known))[:NEIGHBOUR_MOST]

@@ -36,26 +36,20 @@ def classifier_gaps(protected: np.ndarray, outcome: np.ndarray, told: np.ndarray
 
 def changes(protected: np.ndarray, outcome: np.ndarray, before: np.ndarray, after: np.ndarray, resamples: int) -> dict[str, Gap | None]:  # fmt: skip
     """How far the gaps of one classifier are from another's on the same images, the bootstrap paired. before, after: what the two tell, (N,)."""
-    protected, outcome, before, after = (values > 0.5 for values in (protected, outcome, before, after))
+    protected, outcome = protected > 0.5, outcome > 0.5
+    change = (after > 0.5).astype(float) - (before > 0.5)
     return {
-        "demographic_parity": _change(protected, before, after, resamples),
-        "equality_of_opportunity": _change(protected[outcome], before[outcome], after[outcome], resamples),
-        "false_positive_rate": _change(protected[~outcome], before[~outcome], after[~outcome], resamples),
+        "demographic_parity": gap(protected, change, resamples),
+        "equality_of_opportunity": gap(protected[outcome], change[outcome], resamples),
+        "false_positive_rate": gap(protected[~outcome], change[~outcome], resamples),
     }
 
 
-def _change(protected: np.ndarray, before: np.ndarray, after: np.ndarray, resamples: int) -> Gap | None:
-    if not protected.any() or protected.all():
-        return None
-
-    def statistic(rows: np.ndarray) -> float:
-        return _difference(protected[rows], after[rows]) - _difference(protected[rows], before[rows])
-
-    return bootstrap(statistic, len(protected), resamples)
-
-
 def gap(protected: np.ndarray, event: np.ndarray, resamples: int) -> Gap | None:
-    """P(event | protected) - P(event | not), with its 95 % percentile bootstrap interval; None where a group is empty."""
+    """P(event | protected) - P(event | not), with its 95 % percentile bootstrap interval; None where a group is empty.
+
+    event: (N,), whether it comes about; or how far that changes, -1 to 1.
+    """
     if not protected.any() or protected.all():
         return None
     return bootstrap(lambda rows: _difference(protected[rows], event[rows]), len(protected), resamples)

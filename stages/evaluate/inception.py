@@ -116,12 +116,13 @@ def metrics(own: Features, test: Features) -> dict[str, Any]:
     }
 
 
-def protocol(network: Inception, split: str, own: Features, test: Features) -> dict[str, Any]:
+def protocol(network: Inception, split: str, own: Features, reference: str, test: Features) -> dict[str, Any]:
+    """split, reference: where the images of either are from."""
     n, n_reference = len(own.pool), len(test.pool)
     whole = {
         "split": split,
         "n": n,
-        "reference": "test",
+        "reference": reference,
         "n_reference": n_reference,
         "resize": "to 299 x 299, bilinear as in TensorFlow 1; grey tripled",
         "network": f"Inception v3 of torch-fidelity, sha256 {network.sha256}",

@@ -52,7 +52,7 @@ class Space:
 
     def __init__(self, network: FrozenNetwork, test: tuple[np.ndarray, np.ndarray], classes: int, params: Metrics):
         self.network, self.params, self.classes = network, params, classes
-        self.test, size = self.points("test", *test), test[0].shape[-1]
+        self.test, size = self.points(params.split, *test), test[0].shape[-1]
         self.dimensions = self.test.features.shape[1]
         self.frozen = {
             "resize": f"none: {size} x {size} pixels as prepared",
@@ -83,7 +83,13 @@ class Space:
     def _whole(self, points: Points, n: int) -> dict[str, Any]:
         own, reference = points.features[:n], self.test.features
         few, k = min(self.params.points, len(reference), n), self.params.neighbours
-        whole = {"split": points.split, "n": n, "reference": "test", "n_reference": len(reference), **self.frozen}
+        whole = {
+            "split": points.split,
+            "n": n,
+            "reference": self.test.split,
+            "n_reference": len(reference),
+            **self.frozen,
+        }
         paired = whole | {"n": few, "n_reference": few}
         return {
             "frechet_classifier": frechet(own, reference),
@@ -108,7 +114,12 @@ class Space:
             frechets.append(frechet(own, reference) if min(count, n_reference) >= least else None)
             kernels.append(kernel_distance(own[: few[-1]], reference[: few[-1]]) if few[-1] >= _LEAST_OF_A_CLASS else None)  # fmt: skip
         known = [label for label, value in enumerate(frechets) if value is not None]
-        each = {"split": points.split, "n": counts.tolist(), "reference": "test", "n_reference": references.tolist()}
+        each = {
+            "split": points.split,
+            "n": counts.tolist(),
+            "reference": self.test.split,
+            "n_reference": references.tolist(),
+        }
         each |= self.frozen | {"least": least}
         left_out = self.classes - len(known)
         return {

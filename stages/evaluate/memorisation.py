@@ -169,16 +169,19 @@ def exact_copies(images: np.ndarray, training: Training) -> int:
     return sum(digest in known for digest in digests(images))
 
 
-def protocol(n: int, n_test: int, minted: int, training: int, cells: int, frozen: dict[str, Any]) -> dict[str, Any]:
-    """n, n_test: minted and test images whose neighbours were sought among `training` images, of all `minted`; frozen: resize and network."""
-    near = {"split": "synthetic", "n": n, "n_training": training, "reference": "test", "n_reference": n_test, **frozen}
+def protocol(
+    n: int, n_test: int, split: str, minted: int, training: int, cells: int, frozen: dict[str, Any]
+) -> dict[str, Any]:
+    """n, n_test: minted and test images whose neighbours were sought among `training` images, of all `minted`; split: of the test
+    images; frozen: resize and network."""
+    near = {"split": "synthetic", "n": n, "n_training": training, "reference": split, "n_reference": n_test, **frozen}
     own = near | {"reference": "train", "n_reference": training}
     return {
         "memorised": near | {"quantile": _NEAR_QUANTILE},
         "memorised_pixels": near | {"quantile": _NEAR_QUANTILE, "network": "none: pixels"},
         "exact_copies": own | {"n": minted, "network": "none: bytes"},
         "authentic": own,
-        "authentic_test": own | {"split": "test", "n": n_test},
+        "authentic_test": own | {"split": split, "n": n_test},
         "copying": near | {"cells": cells},
     }
 

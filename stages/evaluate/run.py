@@ -77,9 +77,10 @@ class Sets:
 
 def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     started, arm, device = time.perf_counter(), params.arm, pick_device(params.compute)
-    sets = Sets.load(layout, arm, params.metrics.split)
-    whose = {"dataset": sets.facts["name"], "generator": arm.generator, "percent": arm.percent, "seed": arm.seed}
-    rows = classifiers.rows(layout, arm, sets.test, sets.names, device)
+    split = params.metrics.split
+    sets = Sets.load(layout, arm, split)
+    whose = {"dataset": sets.facts["name"], "generator": arm.generator, "percent": arm.percent, "seed": arm.seed, "split": split}  # fmt: skip
+    rows = classifiers.rows(layout, arm, split, sets.test, sets.names, device)
     for row in rows:
         say(f"{arm.name} {row['source']}: accuracy {_shown(row)}")
     agreement = None
@@ -98,15 +99,13 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
                 "metrics.representation tells classes; name one of dataset.attributes, or set measured: false"
             )
         represented = representation.measure(layout, layout.generator(arm), sets.real, sets.test, params.metrics.representation, device, arm.seed)  # fmt: skip
-    whose["split"] = params.metrics.split
     rows = [whose | _joined(_without_told(row), likeness.get(row["source"], {})) for row in rows]
     for row in rows:
         numbers = {name: value for name, value in row.items() if isinstance(value, float)}
         tracker.log_metrics({f"{name}/{row['source']}": value for name, value in numbers.items()})
 
-    _name_split([*rows, agreement or {}], params.metrics.split)
     content = {
-        "split": params.metrics.split,
+        "split": split,
         "n_test": len(sets.test[1]),
         "classes": sets.names,
         "labels": sets.facts["labels"],
@@ -150,7 +149,7 @@ def distances(sets: Sets, space: Space, params: Metrics, layout: Layout, device:
         **copied,
     }
     told = found["synthetic"]["measured"]
-    told |= memorisation.protocol(len(rows), len(few_test), len(own), len(known), copied["cells"], space.frozen)
+    told |= memorisation.protocol(len(rows), len(few_test), test.split, len(own), len(known), copied["cells"], space.frozen)  # fmt: skip
     copies = {
         "features": memorisation.pairs(near, rows, shown, sets.real_places),
         "pixels": memorisation.pairs(near_pixels, rows, shown, sets.real_places),
@@ -169,7 +168,7 @@ def distances(sets: Sets, space: Space, params: Metrics, layout: Layout, device:
     for source, images in (("real", real), ("synthetic", minted)):
         seen = network.features(images[points[source].places[:n]])
         found[source] |= inception.metrics(seen, reference)
-        found[source]["measured"] |= inception.protocol(network, points[source].split, seen, reference)
+        found[source]["measured"] |= inception.protocol(network, points[source].split, seen, test.split, reference)
     return found, copies, {}
 
 
@@ -206,13 +205,6 @@ def fairness_gaps(sets: Sets, rows: list[dict[str, Any]], params: Metrics, basel
             for source, answers in told.items() if source != "real"
         },
     }  # fmt: skip
-
-
-def _name_split(rows: list[dict[str, Any]], split: str) -> None:
-    """In what is told of how numbers were measured, `test` becomes the split that stood for it."""
-    for row in rows:
-        for how in row.get("measured", {}).values():
-            how |= {name: split for name in ("split", "reference") if how.get(name) == "test"}
 
 
 def _joined(row: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

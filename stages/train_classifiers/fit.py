@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Optional, Protocol
 
@@ -185,21 +186,23 @@ def _hold_out(job: Job) -> tuple[list[Pool], tuple[np.ndarray, np.ndarray]]:
         _, out = hold_out(pool.labels, job.params.holdout_percent, job.seed, "holdout", position)
         out = out[at_most(pool.labels[out], most, job.seed, "fewer", position)]
         rest = np.setdiff1d(np.arange(len(pool.labels)), out)
-        if pool.bootstrap is not None:  # after the draw of the held-out, whose copies would else be trained on
-            rest = _resampled(rest, pool.labels, pool.bootstrap)
-        kept.append(replace(pool, images=pool.images[rest], labels=pool.labels[rest]))
+        # After the draw of the held-out, whose copies would else be trained on.
+        kept.append(resampled(replace(pool, images=pool.images[rest], labels=pool.labels[rest])))
         held.append((pool.images[out], pool.labels[out]))
     held_images, held_labels = (np.concatenate(parts) for parts in zip(*held))
     return kept, (held_images, held_labels)
 
 
-def _resampled(places: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
-    """As many of `places`, drawn with replacement; of each class as many as before."""
-    rng, chosen, groups = np.random.default_rng(derive_seed(seed, "bootstrap")), places.copy(), strata(labels)[places]
+def resampled(pool: Pool) -> Pool:
+    """Where it has a bootstrap, as many of its images drawn with replacement, of each class as many as before; else itself."""
+    if pool.bootstrap is None:
+        return pool
+    rng, chosen = np.random.default_rng(derive_seed(pool.bootstrap, "bootstrap")), np.arange(len(pool.labels))
+    groups = strata(pool.labels)
     for label in np.unique(groups):
         members = np.flatnonzero(groups == label)
-        chosen[members] = places[rng.choice(members, len(members))]
-    return chosen
+        chosen[members] = rng.choice(members, len(members))
+    return replace(pool, images=pool.images[chosen], labels=pool.labels[chosen], bootstrap=None)
 
 
 def _draw(pools: list[Pool], size: int, seed: int) -> np.ndarray:
@@ -216,11 +219,15 @@ def _draw(pools: list[Pool], size: int, seed: int) -> np.ndarray:
 def _in_turn(total: int, step: int, size: int, seed: int) -> np.ndarray:
     """int64 (size,): the places of one step, where every epoch goes through all of `total` once, in an order of its own."""
     at = np.arange(step * size, (step + 1) * size)
-    epochs = [
-        np.random.default_rng(derive_seed(seed, "epoch", epoch)).permutation(total)
-        for epoch in range(at[0] // total, at[-1] // total + 1)
-    ]
-    return np.concatenate(epochs)[at - at[0] // total * total]
+    first, last = at[0] // total, at[-1] // total
+    orders = [_order(total, seed, epoch) for epoch in range(first, last + 1)]
+    return np.concatenate(orders)[at - first * total] if len(orders) > 1 else orders[0][at - first * total]
+
+
+@lru_cache(maxsize=2)
+def _order(total: int, seed: int, epoch: int) -> np.ndarray:
+    """Kept, since every step of an epoch asks for it."""
+    return np.random.default_rng(derive_seed(seed, "epoch", epoch)).permutation(total)
 
 
 def _batch(pools: list[Pool], chosen: np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -41,9 +41,8 @@ def _same_length(owner: str, **lists: list[int]) -> None:
 
 
 def _units(owner: str, units: list[int]) -> None:
-    if not units or min(units) < 1:
+    if not units:
         raise ValueError(f"{owner}.units must list the sizes of hidden layers, got {units}")
-    _sizes(owner, _MOST_MAPS, units=units)
 
 
 def _embedding(owner: str, condition: str, size: int, needing: tuple[str, ...]) -> None:

@@ -168,6 +168,9 @@ class TestFit:
         seen, held = ({image.tobytes() for image in images} for images in (drawn.images, held_images))
         assert not seen & held and 55 < len(seen) < 85  # 1 - 1/e of 110 is 70
         assert np.array_equal(np.bincount(drawn.labels), np.bincount(whole.labels))
+        all_of_it = fit.resampled(pools[0])  # as the nearest neighbour has it
+        assert len(all_of_it.labels) == 120 and 60 < len({image.tobytes() for image in all_of_it.images}) < 90
+        assert fit.resampled(job.pools[0]) is job.pools[0]
 
 
 class TestAugment:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import re
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.linalg import eigvals, sqrtm
 from scipy.spatial.distance import cdist
 
+from pipeline.stage import entry, select
 from stages.evaluate.accuracy import confusion_matrix, summary, wilson
 from stages.evaluate.distances import frechet, frechet_infinity, kernel_distance, nearest, neighbourhoods, radii
+from stages.prepare.errors import InputError
 from stages.prepare.files import load_json
 from stages.prepare.layout import Arm
+from stages.prepare.tensors import load_set, save_set
+from stages.prepare.tracker import NullTracker
+from tests.stages.test_arms import beside
 
 
 def gaussian(count: int, size: int, seed: int, shift: float = 0.0) -> np.ndarray:
@@ -237,3 +243,46 @@ class TestStage:
         assert found["measured"]["accuracy"]["n"] == 150 and found["measured"]["recalls"]["n"] == [15] * 10
         assert found["measured"]["accuracy"]["network"].startswith("sha256 ")
         assert (found["accuracy_low"], found["accuracy_high"]) == pytest.approx(wilson(150 * found["accuracy"], 150))
+
+
+class TestSplit:
+    """metrics.split: settings are chosen by images that are not the test set's."""
+
+    ARM = Arm("dcgan", 100, 0)
+
+    def evaluate(self, params, layout) -> None:
+        module = entry("evaluate")
+        asked = replace(params, percents=[100], metrics=replace(params.metrics, split="validation"))
+        module.run(select(module.Params, asked, self.ARM), layout, NullTracker())
+
+    def test_without_such_images_it_is_refused(self, params, workspace):
+        before = workspace.metrics(self.ARM).read_bytes()
+        with pytest.raises(InputError, match="metrics.split: validation, but there are no such images; set dataset.validation_percent"):  # fmt: skip
+            self.evaluate(params, workspace)
+        assert workspace.metrics(self.ARM).read_bytes() == before
+
+    def test_numbers_and_page_are_of_the_validation_images(self, params, workspace, tmp_path):
+        layout = beside(workspace, tmp_path)
+        (tmp_path / "data" / "classifiers").symlink_to(workspace.root / "data" / "classifiers")
+        for stage in ("train_baselines", "train_classifiers"):
+            (tmp_path / "data" / "timings" / stage).symlink_to(workspace.root / "data" / "timings" / stage)
+        layout.tensors.unlink()
+        layout.tensors.mkdir()
+        for path in workspace.tensors.iterdir():
+            if path.name not in ("test", "validation"):  # the test set is not there to be opened
+                (layout.tensors / path.name).symlink_to(path)
+        images, labels = load_set(workspace.test_tensors)
+        save_set(layout.validation_tensors, np.array(images[:70]), labels[:70])
+        self.evaluate(params, layout)
+        content = load_json(layout.metrics(self.ARM))
+        assert (content["split"], content["n_test"]) == ("validation", 70)
+        for row in content["rows"]:
+            assert row["split"] == "validation" and sum(map(sum, row["confusion"])) == 70
+            assert row["measured"]["accuracy"] | {"split": "validation", "n": 70} == row["measured"]["accuracy"]
+            told = json.dumps(row["measured"])
+            assert '"reference": "validation"' in told and '"test"' not in told
+        module = entry("report")
+        module.run(select(module.Params, replace(params, percents=[100]), None), layout, NullTracker())
+        page = (layout.reports / "index.html").read_text()
+        assert "Judged by the validation images (70), not by the test set" in page and "70 real test images" in page
+        assert "Judged by the" not in (workspace.reports / "index.html").read_text()
