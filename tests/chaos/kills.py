@@ -85,15 +85,17 @@ def _send(process: psutil.Process, number: int) -> None:
 def _role(process: psutil.Process) -> str:
     try:
         line = process.cmdline()
-        parent = " ".join(process.parent().cmdline()) if process.parent() else ""
+        parent = process.parent().cmdline() if process.parent() else []
     except psutil.Error:
         return "a process that was ending"
     text = " ".join(line)
     if "pipeline.tracking.ship" in text:
         return "shipper"
-    if "pipeline.stage" in text:
+    if "pipeline.stage" in line:
         stage = line[line.index("pipeline.stage") + 1]
         return f"{stage}'s worker" if "pipeline.stage" in parent else stage
+    if "pipeline.stage" in text:  # `sh -c "python -m pipeline.stage …"`: DVC's shell, where it is one that stays, as dash does
+        return "DVC's shell"
     return "dvc" if "dvc" in text else "another"
 
 

@@ -20,7 +20,7 @@ from stages.prepare import workers
 from stages.prepare.errors import InputError
 from tests.chaos import campaign, faults, kills, soak
 from tests.chaos.faults import FAULTS
-from tests.chaos.workspace import REPRO, Workspace, differences, timeless, until
+from tests.chaos.workspace import REPRO, Workspace, differences, kill, timeless, until
 from tests.pipeline.tiny_project import TinyProject
 from tests.servers import surroundings
 
@@ -33,10 +33,20 @@ def undisturbed(tmp_path_factory) -> tuple[Workspace, dict[str, str], float]:
     return workspace, workspace.outcome(), time.monotonic() - began
 
 
+@pytest.fixture
+def complete(undisturbed) -> tuple[Workspace, dict[str, str], float]:
+    """As it was, whatever the test before left: one that fails in the middle must not have the others fail."""
+    workspace, wanted, _ = undisturbed
+    kill(workspace.processes())
+    if differences(workspace.outcome(), wanted):
+        assert workspace.finish() == 0, workspace.said()[-3000:]
+    return undisturbed
+
+
 @pytest.mark.slow
 class TestShort:
-    def test_kills_at_random_moments(self, undisturbed):
-        workspace, wanted, seconds = undisturbed
+    def test_kills_at_random_moments(self, complete):
+        workspace, wanted, seconds = complete
         assert len(wanted) >= 8  # tensors of three splits, weights, images
         found = kills.campaign(
             workspace, wanted, seconds, ["KILL", "TERM", "INT"], random.Random(1), target="synthesize"
@@ -54,25 +64,25 @@ class TestShort:
         (faults.clock_jumps, {"stages": ["prepare"]}),
         (faults.disk_full, {"stages": ["prepare"]}),
     ], ids=lambda value: getattr(value, "__name__", ""))  # fmt: skip
-    def test_faults(self, undisturbed, fault, options):
-        workspace, wanted, _ = undisturbed
+    def test_faults(self, complete, fault, options):
+        workspace, wanted, _ = complete
         verdict = fault(workspace, wanted, **options)
         if verdict["ok"] is None:
             pytest.skip(str(verdict["said"]))
         assert verdict["ok"], verdict
 
-    def test_load(self, undisturbed):
+    def test_load(self, complete):
         """The report of a hundred classes and forty arms is in test_report_page."""
-        found = soak.load(undisturbed[0], images=200, callers=4, classes=5, arms=0)
+        found = soak.load(complete[0], images=200, callers=4, classes=5, arms=0)
         assert found["ok"], found
 
-    def test_runs_in_a_row(self, undisturbed):
-        found = soak.runs(undisturbed[0], 3, targets=["train@40"])
+    def test_runs_in_a_row(self, complete):
+        found = soak.runs(complete[0], 3, targets=["train@40"])
         assert found["ok"], found
         assert found["runs"] == 3 and found["first_and_last"]["files in .servers"][0] > 0
 
-    def test_dvc_that_is_killed_takes_its_stage_and_its_workers_along(self, undisturbed):
-        workspace, wanted, _ = undisturbed
+    def test_dvc_that_is_killed_takes_its_stage_and_its_workers_along(self, complete):
+        workspace, wanted, _ = complete
         workspace.clear()
         process = workspace.start("dvc", "repro", "prepare")
         assert until(lambda: faults.stage_processes(workspace), 60)
