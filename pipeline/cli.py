@@ -131,15 +131,19 @@ def results(as_json: AsJson = False) -> None:
     if not table.exists():
         raise InputError(f"{table} is missing; `make repro` makes it")
     try:
+        text = table.read_text()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{table}: not text ({error}); delete it, and `make repro` makes it anew") from error
+    try:
         experiments.record(project_root())
     except OSError as error:  # the table can be read all the same
         typer.echo(f"warning: not kept for `labelmint experiments`: {failures.describe(error)}", err=True)
     if as_json:
         return typer.echo(json.dumps(experiments.last_rows(project_root()), ensure_ascii=False, indent=1))
     if sys.stdout.isatty():
-        Console().print(Markdown(table.read_text()))
+        Console().print(Markdown(text))
     else:
-        typer.echo(table.read_text())
+        typer.echo(text)
     typer.echo(f"report: {reports / 'index.html'}")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline import params as settings
 from stages.prepare.errors import InputError
-from stages.prepare.files import load_json, save_bytes, save_json
+from stages.prepare.files import load_json, save_bytes, save_json, understanding
 from stages.prepare.layout import Layout
 from stages.prepare.params import flat
 
@@ -179,7 +179,8 @@ def record(root: Path) -> None:
 
 def last_rows(root: Path) -> list[dict[str, Any]]:
     """reports/results.csv, its numbers as numbers and None where it has no value."""
-    with (Layout(root).reports / "results.csv").open(newline="") as file:
+    path = Layout(root).reports / "results.csv"
+    with understanding(path), path.open(newline="") as file:
         return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
 
 
@@ -198,9 +199,10 @@ def last_result(root: Path, choice: Choice) -> str:
     if not path.exists():
         return ""
     content = load_json(path)
-    told = [f"{arm}: {_numbers(values)}" for arm, values in content["arms"].items()]
-    more = f" and {len(told) - _SHOWN_ARMS} more arms" if len(told) > _SHOWN_ARMS else ""
-    return f"{content['date']}: {'; '.join(told[:_SHOWN_ARMS])}{more}"
+    with understanding(path):
+        told = [f"{arm}: {_numbers(values)}" for arm, values in content["arms"].items()]
+        more = f" and {len(told) - _SHOWN_ARMS} more arms" if len(told) > _SHOWN_ARMS else ""
+        return f"{content['date']}: {'; '.join(told[:_SHOWN_ARMS])}{more}"
 
 
 def _numbers(values: dict[str, Any]) -> str:

@@ -65,7 +65,7 @@ def understanding(path: Path) -> Iterator[None]:
     """What the block misses or cannot use in the JSON of `path` is said of that file. Raises: InputError."""
     try:
         yield
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, csv.Error) as error:
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise InputError(
             f"{path}: not what a stage of this version writes ({said}); delete it and run again"

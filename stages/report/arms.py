@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from stages.prepare.files import load_json
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.tensors import load_set
-from stages.report import figures, sheets
+from stages.report import figures, records, sheets
 from stages.report.confusion import confusion
 from stages.report.figures import thinned
 
@@ -44,8 +42,7 @@ def section(layout: Layout, arm: Arm, metrics: dict[str, Any], allowed: Allowanc
     folder, classes, rows = layout.generator(arm), metrics["classes"], metrics["rows"]
     minted, training = load_set(layout.synthetic(arm)), load_set(layout.tensors)
     size = minted[0].shape[2]
-    with (folder / "training.csv").open(newline="") as file:
-        table = list(csv.DictReader(file))
+    table = records.history(folder / "training.csv")
     last = {row["class"]: row for row in table}  # rows are in order: of each class, its last attempt's last epoch
     table = [row for row in table if row["attempt"] == last[row["class"]]["attempt"]]
     kinds = [(space, kind) for space, kinds in metrics["nearest"].items() for kind in kinds]
@@ -53,10 +50,11 @@ def section(layout: Layout, arm: Arm, metrics: dict[str, Any], allowed: Allowanc
     confusions = [row for row in rows if row.get("confusion")]
     return {
         "arm": arm,
-        "facts": load_json(folder / "architecture.json"),
+        "metrics": layout.metrics(arm),
+        "facts": records.generator(folder / "architecture.json"),
         "rows": {row["source"]: row for row in rows},
         "unwell": [(name, row["health"]) for name, row in last.items() if row["health"] != "ok"],
-        "restarts": [(name, int(row["attempt"])) for name, row in last.items() if row["attempt"] != "0"],
+        "restarts": [(name, int(row["attempt"])) for name, row in last.items() if row["attempt"]],
         "samples": sheets.side_by_side(training, minted, classes, allowed.share(0.3)),
         "frames": sheets.frames(folder / "samples", size, allowed.frames, allowed.share(0.4)),
         "training": figures.training(table, arm.generator, allowed.curve_points),

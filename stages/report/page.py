@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from stages.prepare.files import understanding
 from stages.report.figures import Chart
 
 _FOLDER = Path(__file__).parent
@@ -46,7 +49,8 @@ class Page:
 def render(page: Page) -> str:
     """All names are escaped; only charts of our own, the style and the script go in as they are.
 
-    The page's own policy lets a browser run this one script and ask no address for anything.
+    The page's own policy lets a browser run this one script and ask no address for anything. Raises: InputError that names the
+    metrics of an arm which cannot be shown.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -61,10 +65,26 @@ def render(page: Page) -> str:
     environment.filters["whole"] = lambda value: f"{value:,}"
     style, script = ((_FOLDER / name).read_text() for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    arms = []
+    for section in page.arms:
+        with understanding(section["metrics"]), _defined():
+            arms.append(environment.get_template("arm.html.j2").module.arm(section, page, not arms))  # type: ignore[attr-defined]
     return environment.get_template("page.html.j2").render(
         page=page,
+        arms=arms,
         style=Markup(style),  # nosec B704
         script=Markup(script),  # nosec B704
         script_digest=digest,
         settings=json.dumps(page.settings, indent=1),
     )
+
+
+@contextmanager
+def _defined() -> Iterator[None]:
+    """What a template misses, as the error of Python that it would be there."""
+    from jinja2 import UndefinedError
+
+    try:
+        yield
+    except UndefinedError as error:
+        raise KeyError(str(error)) from error

@@ -9,7 +9,7 @@ from stages.prepare import params as dataset_params
 from stages.prepare.files import load_json, save_bytes, save_json, save_table, understanding
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.tracker import Tracker, say
-from stages.report import figures, replicates, tables
+from stages.report import figures, records, replicates, tables
 from stages.report.arms import Allowance, section
 from stages.report.environment import environment
 from stages.report.page import Page, render
@@ -54,7 +54,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     save_json(folder / "summary.json", tables.to_summary(rows))
 
     page = Page(
-        manifest=load_json(layout.tensors / "manifest.json") | {"n_test": n_test},
+        manifest=records.data(layout.tensors / "manifest.json") | {"n_test": n_test},
         split=split,
         headline=headline(rows),
         verdict=verdict(rows, n_test) if rows else [],

@@ -7,9 +7,11 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 EXAMPLES = int(os.environ.get("LABELMINT_FUZZ", "0"))
 SECONDS = 10
@@ -50,5 +52,16 @@ def bounded(test: Callable[..., None]) -> Callable[..., None]:
         derandomize=not EXAMPLES,
         database=None,
         deadline=None,
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],  # not explain, whose tracing is so slow that the alarm goes off
         suppress_health_check=list(HealthCheck),
     )(test)
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory) -> Path:
+    from stages.train_generators import archive
+    from tests.stages.test_sample import generators
+
+    place = tmp_path_factory.mktemp("generator")
+    archive.save(place, generators("conditional"), {})
+    return place

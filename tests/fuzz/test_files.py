@@ -184,16 +184,6 @@ def test_checkpoints(folder, data):
     assert state is not None and state["step"] == (2 if spoiled == good else 1)
 
 
-@pytest.fixture(scope="module")
-def generator(tmp_path_factory) -> Path:
-    from stages.train_generators import archive
-    from tests.stages.test_sample import generators
-
-    place = tmp_path_factory.mktemp("generator")
-    archive.save(place, generators("conditional"), {})
-    return place
-
-
 @bounded
 @given(data=st.data(), weights=st.booleans())
 def test_generators(folder, generator, data, weights):
