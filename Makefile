@@ -25,19 +25,22 @@ help: ## show this list
 
 env: $(READY) ## create the environment in .venv from requirements.lock
 
-# With UV_TORCH_BACKEND=cpu the locked versions are installed from PyTorch's own index, without CUDA and without hashes,
-# since that index serves other builds than those the lock's hashes name. Bytecode is made here once: where
+# With UV_TORCH_BACKEND=cpu the locked version of PyTorch comes from its own index, without CUDA and without hashes, since that index
+# serves other builds than those the lock's hashes name; all else comes with its hash. Bytecode is made here once: where
 # PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would compile torch and Prefect anew.
+BUILDS := torch|torchvision|triton|cuda-[a-z-]+|nvidia-[a-z0-9-]+
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 ifeq ($(UV_TORCH_BACKEND),)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --compile-bytecode requirements.lock
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 else
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode --no-verify-hashes --constraint requirements.lock --editable '.[dev]'
+	@awk '/^[a-z]/ {kept = /^nvidia-ml-py==/ || !/^($(BUILDS))==/} kept' requirements.lock >.venv/hashed.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode --no-deps --require-hashes --requirements .venv/hashed.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode --no-verify-hashes --constraint requirements.lock torch torchvision
 endif
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name pick experiments/name.yaml, QUICK=1 its quick size
@@ -45,7 +48,7 @@ repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name p
 	python -m pipeline.alone bash -fc '$(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $(if $(QUICK),--quick) -- $${EXPERIMENT:-default} $$DATASET &&) labelmint check && dvc repro $$TARGET $(if $(filter-out report,$(TARGET)),,&& labelmint results)'
 
 test: $(READY) ## run all tests
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest $(or $(TESTS),--numprocesses logical --maxprocesses 4 --dist loadfile)
 
 coverage: $(READY) ## run all tests and show the lines that none of them runs
 	@$(BIN)/python -m pytest --cov=pipeline --cov=stages --cov-report=term-missing:skip-covered $(TESTS)

@@ -22,10 +22,15 @@ def collect(root: Path, dataset: str) -> list[Row]:
     Of the last pipeline run, with what it reused from earlier ones; where runs of plain `dvc repro` are newer, the newest of
     each arm. Raises: InputError when MLflow knows no results; ConnectionError in one line when MLflow cannot be read.
     """
-    from pipeline.tracking.spool import experiment_name, public_uri, without_credentials
-    from pipeline.tracking.store import Store
+    from pipeline.tracking.spool import experiment_name, public_uri, tracking_uri, without_credentials
 
     uri, name = public_uri(root), experiment_name(dataset)
+    absent = InputError(f"no results of {dataset} in MLflow at {uri}, experiment {name}; `labelmint run` or `dvc repro` makes some, `labelmint sync` ships what waits")  # fmt: skip
+    kind, _, path = tracking_uri(root).partition(":///")
+    if kind == "sqlite" and not Path(path).exists():
+        raise absent  # at once: MLflow would make a database, for seconds, to find nothing in it
+    from pipeline.tracking.store import Store
+
     try:
         client = Store(root).client
         experiment = client.get_experiment_by_name(name)
@@ -34,7 +39,7 @@ def collect(root: Path, dataset: str) -> list[Row]:
         raise ConnectionError(f"{uri}: {without_credentials(root, error)}") from error
     chosen = _choose(runs)
     if not chosen:
-        raise InputError(f"no results of {dataset} in MLflow at {uri}, experiment {name}; `labelmint run` or `dvc repro` makes some, `labelmint sync` ships what waits")  # fmt: skip
+        raise absent
     rows = [row for run in chosen for row in _rows(run)]
     return sorted(rows, key=lambda row: (row["generator"], row["seed"], row["percent"], SOURCES.index(row["source"])))
 

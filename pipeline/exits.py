@@ -39,7 +39,7 @@ def run(app: typer.Typer) -> NoReturn:
         # typer's own kind of error, about the command line; it has no public name.
         if hasattr(error, "format_message"):
             _misused(error)
-        fail(f"{type(error).__name__}: {' '.join(str(error).split())}; --debug shows where", 1)
+        fail(f"{failures.describe(error)}; --debug shows where", 1)
 
 
 def _misused(error: Any) -> NoReturn:

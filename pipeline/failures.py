@@ -9,6 +9,7 @@ _MEMORY = "out of memory; close other programs, or lower batch_size and compute.
 _MEMORY_WORDS = ("can't allocate memory", "cannot allocate memory", "std::bad_alloc", "cuda error: out of memory", "alloc_failed")  # fmt: skip
 # All that oneDNN says where it can get none; with more words behind it is another matter.
 _MEMORY_LINES = ("could not create a primitive", "could not create a memory object")
+_CLIENTS = ("httpx", "httpcore")  # by which Prefect speaks to its server, and nobody else here to any
 
 
 def describe(error: Exception) -> str:
@@ -17,6 +18,12 @@ def describe(error: Exception) -> str:
         return _MEMORY
     if isinstance(error, OSError):
         return _of_system(error)
+    if type(error).__module__.partition(".")[0] in _CLIENTS:
+        return f"Prefect's server was lost ({_said(error)}); what is done is kept: run again to go on, and start the server of PREFECT_API_URL before where that names one"
+    return _said(error)
+
+
+def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 

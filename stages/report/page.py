@@ -65,10 +65,10 @@ def render(page: Page) -> str:
     environment.filters["whole"] = lambda value: f"{value:,}"
     style, script = ((_FOLDER / name).read_text() for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    arms = []
+    arms: list[Markup] = []
     for section in page.arms:
         with understanding(section["metrics"]), _defined():
-            arms.append(environment.get_template("arm.html.j2").module.arm(section, page, not arms))  # type: ignore[attr-defined]
+            arms.append(environment.get_template("arm.html.j2").module.arm(section, page, not arms))
     return environment.get_template("page.html.j2").render(
         page=page,
         arms=arms,

@@ -116,13 +116,15 @@ def _finished(export: Export) -> set[int] | None:
     if not (folder / STATE).exists():
         raise InputError(f"--out {folder} is not empty; name a new folder")
     state = load_json(folder / STATE)
+    if not isinstance(state, dict):
+        raise InputError(f"{folder / STATE}: not what `labelmint sample` writes; name a new folder")
     complete = state.pop("complete", False)
     for name, value in export.identity().items():
         if state.get(name) != value:
             raise InputError(
                 f"--out {folder} holds a sample of another order ({name}: {state.get(name)}, now {value}); name a new folder"
             )
-    if complete:
+    if complete is True:
         return None
     journal = folder / _JOURNAL
     # A line that was cut by a kill counts as not written.

@@ -112,9 +112,9 @@ class Tensors(_Files):
             path, content = self._partial(name), header.getvalue()
             size = len(content) + int(np.prod(shape)) * np.dtype(dtype).itemsize
             self.offsets[name] = len(content)
+            # An earlier attempt's rows stay where they are, also where it ended while it finished.
             if (self.folder / f"{name}.npy").exists():
-                continue  # an earlier attempt ended while it finished
-            # An earlier attempt's rows stay where they are.
+                os.replace(self.folder / f"{name}.npy", path)
             with writing(path), path.open("r+b" if path.exists() else "wb") as file:
                 file.write(content)
                 file.truncate(size)

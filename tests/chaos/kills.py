@@ -94,7 +94,7 @@ def _role(process: psutil.Process) -> str:
     if "pipeline.stage" in line:
         stage = line[line.index("pipeline.stage") + 1]
         return f"{stage}'s worker" if "pipeline.stage" in parent else stage
-    if "pipeline.stage" in text:  # `sh -c "python -m pipeline.stage …"`: DVC's shell, where it is one that stays, as dash does
+    if "pipeline.stage" in text:  # in `sh -c "python -m pipeline.stage …"`, which stays where it is dash
         return "DVC's shell"
     return "dvc" if "dvc" in text else "another"
 

@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from pipeline import failures
 from pipeline.tracking.ship import waiting
 from pipeline.tracking.sync import sync_all
 from tests.conftest import ROOT
@@ -198,3 +199,13 @@ def test_sync_says_so_when_it_cannot(outages):
     )
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "nothing is lost, try again later" in done.stderr
     assert waiting(root)
+
+
+def test_a_lost_server_of_prefect_is_named_with_what_to_do():
+    import httpx
+
+    with pytest.raises(httpx.TransportError) as raised:
+        httpx.get("http://127.0.0.1:9/api/health")
+    said = failures.describe(raised.value)
+    assert said.startswith("Prefect's server was lost (ConnectError: ") and "run again to go on" in said
+    assert "\n" not in said
