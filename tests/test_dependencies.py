@@ -115,3 +115,22 @@ def test_no_code_of_ours_is_insecure_by_bandits_rules():
     command = [sys.executable, "-m", "bandit", "--quiet", "--configfile", "pyproject.toml", "--recursive", "pipeline", "stages", "benchmarks", ".ci"]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_of_a_build_without_cuda_all_but_torch_has_its_hash(tmp_path):
+    """Of the commands of `make env` for such a build, the one that picks what is installed by hash."""
+    (tmp_path / ".venv").mkdir()
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    make = ["make", "--dry-run", ".venv/.ready", "UV_TORCH_BACKEND=cpu"]
+    commands = subprocess.run(make, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
+    subprocess.run(next(line for line in commands if line.startswith("awk ")), shell=True, cwd=tmp_path, check=True)
+    kept = (tmp_path / ".venv" / "hashed.lock").read_text()
+    names = {line.split("==")[0] for line in kept.splitlines() if "==" in line}
+    every = {line.split("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line}
+    left_out = every - names
+    assert {"torch", "torchvision"} <= left_out and {"torch-fidelity", "nvidia-ml-py", "numpy"} <= names
+    assert all(name.startswith(("torch", "triton", "cuda-", "nvidia-")) for name in left_out), left_out
+    assert kept.count("--hash=") >= len(names)
+    by_hash = next(line for line in commands if "hashed.lock" in line and "uv pip install" in line)
+    assert "--require-hashes" in by_hash and "--no-deps" in by_hash
