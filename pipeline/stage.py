@@ -24,7 +24,7 @@ from stages.prepare.errors import InputError, Unreachable
 from stages.prepare.layout import Arm, Layout
 from stages.prepare.params import flat
 from stages.prepare.tracker import printable, say
-from stages.prepare.workers import end_with_parent
+from stages.prepare.workers import end_with_parent, end_with_parent_of_shell
 
 # Stages that are further uses of train_classifiers; every other stage is the `run` of the package that bears its name.
 _ENTRIES = {
@@ -148,4 +148,5 @@ def _terminate(signum: int, frame: Any) -> None:
 if __name__ == "__main__":
     if "DVC_STAGE" in os.environ:
         end_with_parent()
+        end_with_parent_of_shell()
     sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any, TypeVar
 
 from stages.prepare.params import Compute
@@ -104,6 +105,33 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if _orphaned():
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_with_parent_of_shell() -> None:
+    """The same where a shell stands between, as DVC's does where it is dash: bash and zsh hand their process over to the only command
+    that they are given by `-c`, dash stays and waits for it."""
+    shell = os.getppid()
+    with suppress(OSError, AttributeError):
+        line = Path(f"/proc/{shell}/cmdline").read_bytes().split(b"\0")
+        if len(line) != 4 or line[1] != b"-c":  # program, option, command, and nothing after the last NUL
+            return
+        beyond = _parent_of(shell)
+        ends = os.pidfd_open(beyond)
+        if _parent_of(shell) != beyond or os.getsid(beyond) != os.getsid(0):  # it is gone already
+            os.kill(os.getpid(), signal.SIGTERM)
+        threading.Thread(target=_terminate_after, args=(ends,), daemon=True).start()
+
+
+def _parent_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _terminate_after(ends: int) -> None:
+    """ends: descriptor of a process."""
+    # The signal is for the main thread, which may sleep; one that reached this thread would not wake it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    connection.wait([ends])
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _orphaned() -> bool:

@@ -26,7 +26,7 @@ def campaign(workspace: Workspace, wanted: dict[str, str], seconds: float, signa
     cleared, until all were sent. Returns: what happened, for the record.
     """
     hits: Counter[str] = Counter()
-    record: dict[str, Any] = {"runs": 0, "differing": [], "unclear": [], "stuck": [], "strays": 0}
+    record: dict[str, Any] = {"runs": 0, "differing": [], "unclear": [], "stuck": [], "strays": []}
     left = signals[::-1]
     while left:
         workspace.clear()
@@ -72,9 +72,9 @@ def _hit(workspace: Workspace, process: subprocess.Popen[bytes], name: str, whom
             _send(each, number)
         return "all"
     victim = rng.choice(present)
-    role = _role(victim)
+    hit = role(victim)
     _send(victim, number)
-    return role
+    return hit
 
 
 def _send(process: psutil.Process, number: int) -> None:
@@ -82,7 +82,7 @@ def _send(process: psutil.Process, number: int) -> None:
         process.send_signal(number)
 
 
-def _role(process: psutil.Process) -> str:
+def role(process: psutil.Process) -> str:
     try:
         line = process.cmdline()
         parent = process.parent().cmdline() if process.parent() else []
@@ -112,13 +112,14 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
         return None
 
 
-def _settle(workspace: Workspace) -> int:
-    """Wait for the end of what was hit. Returns: processes other than the shipper that did not end by themselves, and were killed."""
+def _settle(workspace: Workspace) -> list[str]:
+    """Wait for the end of what was hit. Returns: which processes other than the shipper did not end by themselves, and were killed."""
     deadline, left = time.monotonic() + 60, []
     while time.monotonic() < deadline:
-        left = [each for each in workspace.processes() if _role(each) not in ("shipper", "a process that was ending")]
+        left = [each for each in workspace.processes() if role(each) not in ("shipper", "a process that was ending")]
         if not left:
-            return 0
+            return []
         time.sleep(0.2)
+    named = [f"{role(each)}, {each.pid}" for each in left]
     kill(left)
-    return len(left)
+    return named

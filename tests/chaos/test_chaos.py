@@ -81,14 +81,20 @@ class TestShort:
         assert found["ok"], found
         assert found["runs"] == 3 and found["first_and_last"]["files in .servers"][0] > 0
 
-    def test_dvc_that_is_killed_takes_its_stage_and_its_workers_along(self, complete):
-        workspace, wanted, _ = complete
-        workspace.clear()
-        process = workspace.start("dvc", "repro", "prepare")
-        assert until(lambda: faults.stage_processes(workspace), 60)
-        process.send_signal(signal.SIGKILL)
-        process.wait(60)
-        assert until(lambda: not workspace.processes(), 60), workspace.processes()
+    @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+    def test_dvc_that_is_killed_takes_its_stage_and_its_workers_along(self, tmp_path, shell):
+        """DVC starts stages by $SHELL, or by sh, which is dash on many systems and stays between."""
+        workspace = Workspace(tmp_path, percents=(100,), tracking=False)
+        workspace.change(training={"epochs": 500})  # minutes
+        process = workspace.start("dvc", "repro", "train_generators", SHELL=shell)
+        try:
+            assert until(lambda: "train_generators's worker" in map(kills.role, workspace.processes()), 120)
+            process.send_signal(signal.SIGKILL)
+            process.wait(60)
+            assert until(lambda: not workspace.processes(), 30), workspace.processes()
+        finally:
+            kill(workspace.processes())
+        assert "terminated; run again to go on" in workspace.said()
 
     def test_a_second_run_leaves_with_a_line(self, tmp_path):
         (tmp_path / ".dvc").mkdir()
