@@ -148,8 +148,10 @@ def _kill_the_idle_one(busy: Path) -> None:
     (busy / str(os.getpid())).touch()
     assert until(lambda: len(list(busy.iterdir())) == 2, 30)
     time.sleep(0.5)
-    for each in psutil.Process(os.getppid()).children():
-        if not (busy / str(each.pid)).exists():
+    own = psutil.Process()
+    for each in own.parent().children():
+        # A worker is a fork of the tests' process, whose other children are servers of the session.
+        if each.cmdline() == own.cmdline() and not (busy / str(each.pid)).exists():
             each.kill()
     time.sleep(600)
 
