@@ -48,7 +48,7 @@ repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name p
 	python -m pipeline.alone bash -fc '$(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $(if $(QUICK),--quick) -- $${EXPERIMENT:-default} $$DATASET &&) labelmint check && dvc repro $$TARGET $(if $(filter-out report,$(TARGET)),,&& labelmint results)'
 
 test: $(READY) ## run all tests
-	@$(BIN)/python -m pytest $(or $(TESTS),--numprocesses logical --maxprocesses 4 --dist loadfile)
+	@$(BIN)/python -m pytest $(TESTS)
 
 coverage: $(READY) ## run all tests and show the lines that none of them runs
 	@$(BIN)/python -m pytest --cov=pipeline --cov=stages --cov-report=term-missing:skip-covered $(TESTS)
