@@ -17,6 +17,7 @@ from pipeline.alone import alone
 from pipeline.project import project_root
 from pipeline.surroundings import choose_runner
 from stages.prepare.errors import InputError
+from stages.prepare.files import understanding
 from stages.prepare.layout import Layout
 from stages.prepare.tracker import printable
 
@@ -130,10 +131,8 @@ def results(as_json: AsJson = False) -> None:
     table = reports / "results.md"
     if not table.exists():
         raise InputError(f"{table} is missing; `make repro` makes it")
-    try:
+    with understanding(table):
         text = table.read_text()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{table}: not text ({error}); delete it, and `make repro` makes it anew") from error
     try:
         experiments.record(project_root())
     except OSError as error:  # the table can be read all the same

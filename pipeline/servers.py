@@ -20,6 +20,7 @@ from types import FrameType
 
 from pipeline import surroundings
 from pipeline.surroundings import STATE, Addresses
+from pipeline.tracking.spool import own_store
 from stages.prepare.errors import InputError
 
 HOST = "127.0.0.1"
@@ -219,7 +220,7 @@ def _mlflow(root: Path, host: str, port: int) -> Server:
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     own = _unless_set(
         # Not on the command line, which others on the machine can read: a database's address may hold a password.
-        MLFLOW_BACKEND_STORE_URI=f"sqlite:///{(root / 'mlflow.db').resolve()}",
+        MLFLOW_BACKEND_STORE_URI=f"sqlite:///{own_store(root)}",
         MLFLOW_DISABLE_TELEMETRY="true",
         DO_NOT_TRACK="true",
         MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",

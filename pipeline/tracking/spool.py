@@ -32,9 +32,14 @@ _SAMPLE_SECONDS = 5.0
 _LARGEST_BYTES = 256 << 20  # larger files are DVC's business alone
 
 
+def own_store(root: Path) -> Path:
+    """MLflow's sqlite file in the project's folder, an absolute path."""
+    return (root / "mlflow.db").resolve()
+
+
 def tracking_uri(root: Path) -> str:
-    """$MLFLOW_TRACKING_URI, or a sqlite store at an absolute path in the project's folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / 'mlflow.db').resolve()}"
+    """$MLFLOW_TRACKING_URI, or the project's own store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{own_store(root)}"
 
 
 def public_uri(root: Path) -> str:

@@ -62,7 +62,7 @@ def save_json(path: Path, content: Any) -> None:
 
 @contextmanager
 def understanding(path: Path) -> Iterator[None]:
-    """What the block misses or cannot use in the JSON of `path` is said of that file. Raises: InputError."""
+    """What the block misses or cannot use in `path`, JSON or other text, is said of that file. Raises: InputError."""
     try:
         yield
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, csv.Error) as error:

@@ -137,16 +137,16 @@ def plane(rows: list[Row]) -> Chart:
     return Chart(line_chart("Precision and recall", *axes, series, height=280), legend(series))
 
 
-def training(table: list[dict[str, str]], family: str, most_points: int) -> list[tuple[str, Chart]]:
+def training(table: list[dict[str, Any]], family: str, most_points: int) -> list[tuple[str, Chart]]:
     """Losses, D's answers, what it gets right, and diversity against images seen: the mean over classes, and the band from least to most.
 
-    table: rows of training.csv. most_points: of each curve. Returns: (title, chart) each.
+    table: rows of training.csv, as records.history reads them. most_points: of each curve. Returns: (title, chart) each.
     """
 
     def of(column: str, told: Callable[[float], float] = lambda value: value) -> list[Point]:
         by_point = defaultdict(list)
         for row in table:
-            by_point[float(row["images_seen"])].append(told(float(row[column])))
+            by_point[row["images_seen"]].append(told(row[column]))
         seen = thinned(sorted(by_point), most_points)
         spread = len({row["class"] for row in table}) > 1
         return [
@@ -166,7 +166,7 @@ def training(table: list[dict[str, str]], family: str, most_points: int) -> list
     def of_d(column: str) -> list[tuple[str, str, int]]:
         return [(name, form.format(column), colour) for name, form, colour in players]
 
-    ailing = sorted({float(row["images_seen"]) for row in table if row["health"] != "ok"})
+    ailing = sorted({row["images_seen"] for row in table if row["health"] != "ok"})
     health = panel("Diversity", "spacing, minted ÷ real", [("diversity", "diversity", 2)], least=0, marks=[(1.0, "as real images"), (COLLAPSED_BELOW, "collapsed below")])  # fmt: skip
     if ailing:
         health = health[0], Chart(health[1].svg, health[1].legend + Markup('<p class="note">Some generator was unwell at {} images.</p>').format(_listed(ailing)))  # fmt: skip

@@ -52,11 +52,8 @@ def bounded(test: Callable[..., None]) -> Callable[..., None]:
         derandomize=not EXAMPLES,
         database=None,
         deadline=None,
-        phases=[
-            Phase.explicit,
-            Phase.generate,
-            Phase.shrink,
-        ],  # not explain, whose tracing is so slow that the alarm goes off
+        # Not explain, whose tracing is so slow that the alarm goes off.
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )(test)
 

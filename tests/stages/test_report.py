@@ -192,9 +192,9 @@ def test_points_lie_where_their_numbers_say():
 
 def test_scores_without_bounds_are_not_shown_as_probabilities():
     table = [
-        {"class": "a", "images_seen": "10", "health": "ok"}
-        | dict.fromkeys(["d_loss_real", "d_loss_fake", "g_loss", "d_acc_real", "d_acc_fake", "diversity", "g_gradient"], "0.5")
-        | {"d_score_real": "0", "d_score_fake": "-1.0986122886681098"}
+        {"class": "a", "images_seen": 10.0, "health": "ok"}
+        | dict.fromkeys(["d_loss_real", "d_loss_fake", "g_loss", "d_acc_real", "d_acc_fake", "diversity", "g_gradient"], 0.5)
+        | {"d_score_real": 0.0, "d_score_fake": -1.0986122886681098}
     ]  # fmt: skip
     told = dict(figures.training(table, "dcgan", 10))["Probability that D gives"].svg
     assert 'data-tip="0.5 at 10"' in told and 'data-tip="0.25 at 10"' in told  # the logistic function of 0 and of -ln 3
