@@ -95,7 +95,8 @@ class Temporary:
             trial.bind((HOST, 0))
             port = trial.getsockname()[1]
         command = [sys.executable, "-m", "pipeline.temporary_server", HOST, str(port)]
-        self._running = _Running(root, Server("Prefect", HOST, port, "", "/api/health", command, {}))
+        server = Server("Prefect", HOST, port, "", "/api/health", command, _against_other_pages(HOST, port))
+        self._running = _Running(root, server)
         # Called last, since it is registered first: Prefect sends what it has left when the interpreter ends.
         atexit.register(self._running.__exit__)
         os.environ["PREFECT_API_URL"] = f"{self._running.server.address}/api"
@@ -208,10 +209,13 @@ def _prefect(root: Path, host: str, port: int) -> Server:
         "PREFECT_API_URL": f"{made.address}/api",
         "PREFECT_SERVER_UI_API_URL": f"{made.address}/api" if _is_loopback(host) else "/api",
     }
-    # Prefect would answer the scripts of any web page that is open in a browser on this machine.
-    own |= _unless_set(PREFECT_SERVER_CORS_ALLOWED_ORIGINS=",".join(f"http://{name}:{port}" for name in _names(host)))
-    own |= _unless_set(PREFECT_SERVER_CSRF_PROTECTION_ENABLED="true")  # nor take a form that such a page sends
-    return replace(made, environment=own)
+    return replace(made, environment=own | _against_other_pages(host, port))
+
+
+def _against_other_pages(host: str, port: int) -> dict[str, str]:
+    """Prefect would answer the scripts of any web page that is open in a browser on this machine, and take a form that it sends."""
+    origins = ",".join(f"http://{name}:{port}" for name in _names(host))
+    return _unless_set(PREFECT_SERVER_CORS_ALLOWED_ORIGINS=origins, PREFECT_SERVER_CSRF_PROTECTION_ENABLED="true")
 
 
 def _mlflow(root: Path, host: str, port: int) -> Server:

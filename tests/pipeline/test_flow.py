@@ -7,6 +7,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -226,7 +228,12 @@ def test_without_a_server(tmp_path, pages):
     tiny.tell("train-60", "slow")
     process = tiny.start("run", "train@60", LABELMINT_TRACKING="off")
     until(lambda: tiny.pids("train-60"))
-    assert len(_temporary_servers(tiny.root)) == 1
+    (server,) = _temporary_servers(tiny.root)
+    # No other page that is open in a browser here can use it.
+    form = f"http://127.0.0.1:{server.cmdline()[-1]}/api/flow_runs/filter"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(form, b"{}", {"Content-Type": "text/plain"}))
+    assert refused.value.code == 403 and b"CSRF" in refused.value.read()
     process.kill()
     process.communicate()
     until(lambda: not _temporary_servers(tiny.root), 30)
