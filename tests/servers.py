@@ -8,9 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.conftest import ROOT
 
@@ -64,6 +67,22 @@ class Pages:
         self.process.send_signal(number)
         self.said += self.process.communicate(timeout=60)[0].splitlines()
         return self.process.returncode
+
+
+def check_no_other_page_gets_in(prefect: str) -> None:
+    """The server at the address `prefect` answers no script of a page from elsewhere, but those of its own, and takes no form of either."""
+
+    def allowed(origin: str) -> str | None:
+        request = urllib.request.Request(f"{prefect}/api/health", headers={"Origin": origin})
+        with urllib.request.urlopen(request) as answer:
+            return answer.headers.get("Access-Control-Allow-Origin")
+
+    assert allowed("http://evil.example.org") is None
+    assert allowed(prefect) == prefect
+    form = urllib.request.Request(f"{prefect}/api/flow_runs/filter", b"{}", {"Content-Type": "text/plain"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(form)
+    assert refused.value.code == 403 and b"CSRF" in refused.value.read()
 
 
 def until(condition, seconds: float = 60.0):

@@ -7,8 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import psutil
@@ -17,7 +15,7 @@ import pytest
 from pipeline import dag
 from stages.prepare.errors import InputError
 from tests.pipeline.tiny_project import TinyProject, alive
-from tests.servers import until
+from tests.servers import check_no_other_page_gets_in, until
 
 pytestmark = pytest.mark.slow
 
@@ -229,11 +227,7 @@ def test_without_a_server(tmp_path, pages):
     process = tiny.start("run", "train@60", LABELMINT_TRACKING="off")
     until(lambda: tiny.pids("train-60"))
     (server,) = _temporary_servers(tiny.root)
-    # No other page that is open in a browser here can use it.
-    form = f"http://127.0.0.1:{server.cmdline()[-1]}/api/flow_runs/filter"
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(urllib.request.Request(form, b"{}", {"Content-Type": "text/plain"}))
-    assert refused.value.code == 403 and b"CSRF" in refused.value.read()
+    check_no_other_page_gets_in(f"http://127.0.0.1:{server.cmdline()[-1]}")
     process.kill()
     process.communicate()
     until(lambda: not _temporary_servers(tiny.root), 30)

@@ -20,6 +20,7 @@ from stages.prepare.download import public
 from tests.conftest import ROOT
 from tests.security.closed_network import PROBE
 from tests.security.watched_run import IN_ADDRESS, SECRETS, Watched, watched
+from tests.servers import check_no_other_page_gets_in
 
 
 @pytest.fixture(scope="module")
@@ -50,22 +51,8 @@ class TestRun:
             urllib.request.urlopen(urllib.request.Request(f"{run.pages.mlflow}/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": host}))  # fmt: skip
         assert refused.value.code == 403
 
-    def test_prefect_does_not_answer_to_the_scripts_of_other_pages(self, run):
-        def allowed(origin: str) -> str | None:
-            request = urllib.request.Request(f"{run.pages.prefect}/api/health", headers={"Origin": origin})
-            with urllib.request.urlopen(request) as answer:
-                return answer.headers.get("Access-Control-Allow-Origin")
-
-        assert allowed("http://evil.example.org") is None
-        assert allowed(run.pages.prefect) == run.pages.prefect
-
-    def test_prefect_takes_no_form_that_another_page_sends(self, run):
-        request = urllib.request.Request(
-            f"{run.pages.prefect}/api/flow_runs/filter", b"{}", {"Content-Type": "text/plain"}
-        )
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request)
-        assert refused.value.code == 403 and b"CSRF" in refused.value.read()
+    def test_prefect_lets_no_other_page_in(self, run):
+        check_no_other_page_gets_in(run.pages.prefect)
 
     def test_no_secret_is_written_down_or_said(self, run):
         """In params, tags, artifacts, logs, databases, the spool, DVC's files."""
