@@ -17,6 +17,11 @@ def prefers_library(tensor: torch.Tensor) -> bool:
     return tensor.is_cuda
 
 
+def lacks_batch_norm(maps: torch.Tensor) -> bool:
+    """Whether F.batch_norm cannot be called: under torch.vmap, cuDNN's asks for a memory layout that vmap does not know."""
+    return maps.is_cuda and torch._C._functorch.is_batchedtensor(maps)
+
+
 class Spectral(nn.Module):
     """A layer with a `weight` that can be divided by its largest singular value (Miyato et al. 2018, "Spectral normalization").
 
@@ -103,8 +108,17 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         if self.training and not self.collecting:
+            if lacks_batch_norm(maps):
+                return self._written_out(maps)
             return F.batch_norm(maps, None, None, self.weight, self.bias, True, 0.0, self.eps)
         return super().forward(maps)
+
+    def _written_out(self, maps: torch.Tensor) -> torch.Tensor:
+        variance, mean = torch.var_mean(maps, (0, 2, 3), correction=0, keepdim=True)
+        normal = (maps - mean) * torch.rsqrt(variance + self.eps)
+        if self.weight is None:
+            return normal
+        return torch.addcmul(self.bias.view(-1, 1, 1), normal, self.weight.view(-1, 1, 1))
 
 
 class ConditionalBatchNorm(nn.Module):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from stages.train_generators import layers
 from stages.train_generators.initialization import initialize, with_own_statistics
 from stages.train_generators.layers import BatchNorm, ConditionalBatchNorm, batch_deviation
 from stages.train_generators.networks import Discriminator
@@ -40,6 +41,30 @@ def pair() -> tuple[Told, Told]:
         by_label.scale.weight.copy_((plain.weight - 1)[:, None])  # added to 1
         by_label.shift.weight.copy_(plain.bias[:, None])
     return Told(plain), Told(by_label)
+
+
+class TestWrittenOut:
+    """What stands in for F.batch_norm under torch.vmap on a GPU, where the library's crashes."""
+
+    @pytest.mark.parametrize("affine", [True, False])
+    def test_gives_the_values_and_gradients_of_the_library(self, monkeypatch, affine):
+        norm, maps = BatchNorm(WIDTH, affine=affine), 3 * noise(6, WIDTH, 5, 5) + 2
+        if affine:
+            with torch.no_grad():
+                norm.weight.copy_(1 + 0.3 * noise(WIDTH, seed=1))
+                norm.bias.copy_(noise(WIDTH, seed=2))
+        found = []
+        for written_out in (False, True):
+            monkeypatch.setattr(layers, "lacks_batch_norm", lambda maps, answer=written_out: answer)
+            given = maps.clone().requires_grad_()
+            output = norm(given)
+            slopes = torch.autograd.grad((output * noise(*maps.shape, seed=5)).sum(), [given, *norm.parameters()])
+            found.append([output, *slopes])
+        for library, ours in zip(*found):
+            torch.testing.assert_close(ours, library, rtol=1e-5, atol=1e-5)
+
+    def test_is_not_used_on_a_cpu(self):
+        assert not torch.vmap(lambda maps: torch.tensor(layers.lacks_batch_norm(maps)))(noise(2, 6, WIDTH, 5, 5)).any()
 
 
 class TestByLabel:
