@@ -45,7 +45,7 @@ endif
 
 repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name pick experiments/name.yaml, QUICK=1 its quick size
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; \
-	python -m pipeline.alone bash -fc '$(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $(if $(QUICK),--quick) -- $${EXPERIMENT:-default} $$DATASET &&) labelmint check && dvc repro $$TARGET $(if $(filter-out report,$(TARGET)),,&& labelmint results)'
+	python -m pipeline.dvc.workspace_lock bash -fc '$(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $(if $(QUICK),--quick) -- $${EXPERIMENT:-default} $$DATASET &&) labelmint check && dvc repro $$TARGET $(if $(filter-out report,$(TARGET)),,&& labelmint results)'
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest $(TESTS)

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from pipeline import params as settings
+from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.tracker import NullTracker
+from pipeline.settings import schema as settings
 from pipeline.stage import entry, select
-from stages.prepare.files import load_json, save_json
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tracker import NullTracker
+from stages.paths import Arm, Layout
 
 ROOT = Path(__file__).parent.parent
 SHARED = ("tensors", "feature_network")

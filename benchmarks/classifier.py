@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from stages.train_classifiers.efficientnet import EfficientNetB0
-from stages.train_classifiers.params import Classifier
+from labelmint.classifiers.efficientnet import EfficientNetB0
+from labelmint.classifiers.settings import Classifier
 
 _ROUNDS = 8
 _BATCH = 64

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline import experiments
-from pipeline import params as settings
-from stages.train_generators import families
-from stages.train_generators.params import Family
+from labelmint.gans import registry as families
+from labelmint.gans.settings import Family
+from pipeline.settings import experiments
+from pipeline.settings import schema as settings
 
 ROOT = Path(__file__).parent.parent
 _TWO_CORES = 200e9

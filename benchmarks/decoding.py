@@ -27,9 +27,10 @@ import torchvision
 from PIL import Image
 from torchvision.transforms import InterpolationMode, v2
 
-from stages.prepare.convert import convert
-from stages.prepare.params import Compute, Dataset
-from stages.prepare.sources import imagefolder
+from labelmint.data.convert import convert
+from labelmint.data.settings import Dataset
+from labelmint.data.sources import imagefolder
+from labelmint.runtime.settings import Compute
 
 _ROUNDS = 5
 _SIZE = 32

@@ -24,13 +24,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import naive
-from pipeline import params as settings
-from stages.prepare.params import Compute
-from stages.train_generators.images import ArrayImages
-from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork, Training
-from stages.train_generators.strategies import train_arm
-from stages.train_generators.team import Batch, Single
-from stages.train_generators.trainer import Replica
+from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.runtime.settings import Compute
+from labelmint.training.images import ArrayImages
+from labelmint.training.settings import Training
+from labelmint.training.strategies import train_arm
+from labelmint.training.team import Batch, Single
+from labelmint.training.trainer import Replica
+from pipeline.settings import schema as settings
 
 _ROUNDS = 3
 _CLASSES = 10

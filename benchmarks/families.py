@@ -21,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.arms import Subject, measure_all, prepare, results
-from stages.prepare.layout import Arm
+from stages.paths import Arm
 
 _RATE = {"generator_optimizer": {"learning_rate": 1e-3}, "discriminator_optimizer": {"learning_rate": 1e-3}}
 _PER_CLASS = {"generator": {"dense_filters": 48, "filters": [24]}, "discriminator": {"filters": [24, 48]}}

@@ -19,10 +19,10 @@ import numpy as np
 
 from benchmarks.arms import Subject, measure_all, prepare, results
 from benchmarks.limited_data import settings
-from stages.prepare.files import load_json, save_json
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tensors import load_set, save_set
-from stages.train_classifiers.params import VIEWS
+from labelmint.classifiers.settings import VIEWS
+from labelmint.data.storage.tensors import load_set, save_set
+from labelmint.runtime.atomic_files import load_json, save_json
+from stages.paths import Arm, Layout
 
 PAIR = (3, 5)  # digits that are told apart by shape alone
 SOURCES = ["real", "synthetic", "mixed", "real_unaugmented", "synthetic_unaugmented", "untrained", *(f"{origin}_{view}" for origin in ("real", "synthetic") for view in VIEWS)]  # fmt: skip

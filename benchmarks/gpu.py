@@ -30,13 +30,14 @@ import torch
 
 from benchmarks import naive
 from benchmarks.engine import wide
-from stages.prepare.params import Compute
-from stages.train_generators import layers
-from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork, Training
-from stages.train_generators.stacked import Stacked
-from stages.train_generators.strategies import precision
-from stages.train_generators.team import Batch, Single
-from stages.train_generators.updates import TRACKED
+from labelmint.gans import layers
+from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.runtime.settings import Compute
+from labelmint.training.settings import Training
+from labelmint.training.stacked import Stacked
+from labelmint.training.strategies import precision
+from labelmint.training.team import Batch, Single
+from labelmint.training.updates import TRACKED
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
@@ -237,8 +238,8 @@ def mnist(bench: Bench, folder: Path, deadline: float) -> dict | None:
     """Every stage of experiments/mnist.yaml. None: time ran out; call again. Returns: seconds by stage and the results."""
     from ruamel.yaml import YAML
 
-    from pipeline import experiments
-    from pipeline import params as settings
+    from pipeline.settings import experiments
+    from pipeline.settings import schema as settings
 
     folder.mkdir(parents=True, exist_ok=True)
     text = experiments.rendered(ROOT, experiments.Choice(("mnist",)))

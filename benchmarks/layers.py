@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from stages.train_generators.layers import Convolution, TransposedConvolution
+from labelmint.gans.layers import Convolution, TransposedConvolution
 
 _ROUNDS = 15
 

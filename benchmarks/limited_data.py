@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arms import Subject, measure_all, prepare, results
-from stages.prepare.layout import Arm
+from stages.paths import Arm
 
 
 def _dcgan(**changes: Any) -> dict[str, Any]:

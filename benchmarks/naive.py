@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from stages.train_generators.params import Family
+from labelmint.gans.settings import Family
 
 
 def generator(family: Family, shape: tuple[int, int, int]) -> nn.Module:

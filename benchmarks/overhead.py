@@ -90,7 +90,7 @@ def idle_memory(root: Path, seconds: float) -> int:
 
     from tests.servers import surroundings
 
-    command = [sys.executable, "-m", "pipeline.cli", "serve", "--cron", "0 2 1 1 *"]
+    command = [sys.executable, "-m", "pipeline.cli.main", "serve", "--cron", "0 2 1 1 *"]
     process = subprocess.Popen(
         command, cwd=root, env=surroundings(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pipeline import params as settings
-from stages.prepare.download import anonymous, public
-from stages.prepare.errors import InputError
+from labelmint.data.download import anonymous, public
+from labelmint.runtime.errors import InputError
+from pipeline.settings import schema as settings
 
 State = Literal["ok", "note", "problem"]
 
@@ -195,7 +195,7 @@ def weights(root: Path) -> Iterator[Finding]:
     if name == "none":
         yield Finding("weights", "ok", "none are asked for (classifier.weights: none)")
     elif name == "imagenet":
-        from stages.train_classifiers import efficientnet
+        from labelmint.classifiers import efficientnet
 
         file = efficientnet._IMAGENET
         places = [root / "data" / "raw" / file, *_mirrored(file)]

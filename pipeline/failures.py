@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 _MEMORY = "out of memory; close other programs, or lower batch_size and compute.workers"
-# How torch and its libraries say it where they raise no more than a RuntimeError; `stages.prepare.workers` says its own line.
+# How torch and its libraries say it where they raise no more than a RuntimeError; `labelmint.runtime.process_pool` says its own line.
 _MEMORY_WORDS = ("can't allocate memory", "cannot allocate memory", "std::bad_alloc", "cuda error: out of memory", "alloc_failed")  # fmt: skip
 # All that oneDNN says where it can get none; with more words behind it is another matter.
 _MEMORY_LINES = ("could not create a primitive", "could not create a memory object")

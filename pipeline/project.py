@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stages.prepare.errors import InputError
+from labelmint.runtime.errors import InputError
 
 PARAMS_FILE = "params.yaml"
 

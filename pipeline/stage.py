@@ -16,21 +16,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pipeline import experiments, failures
-from pipeline import params as settings
-from pipeline.alone import sole
+from labelmint.runtime.errors import InputError, Unreachable
+from labelmint.runtime.parent_death import end_with_parent, end_with_parent_of_shell
+from labelmint.runtime.progress import printable, say
+from labelmint.runtime.settings import flat
+from pipeline import failures
+from pipeline.dvc.workspace_lock import sole
+from pipeline.settings import experiments
+from pipeline.settings import schema as settings
 from pipeline.tracking.spool import SpoolTracker, open_tracker
-from stages.prepare.errors import InputError, Unreachable
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.params import flat
-from stages.prepare.tracker import printable, say
-from stages.prepare.workers import end_with_parent, end_with_parent_of_shell
-
-# Stages that are further uses of train_classifiers; every other stage is the `run` of the package that bears its name.
-_ENTRIES = {
-    "train_baselines": "stages.train_classifiers.baselines",
-    "train_feature_network": "stages.train_classifiers.feature_network",
-}
+from stages.paths import Arm, Layout
 
 UNREACHABLE = 75  # EX_TEMPFAIL of sysexits.h: trying again may help
 
@@ -98,7 +93,7 @@ def arm_of(address: str, stage: str) -> str | None:
 
 def entry(stage: str) -> Any:
     """The module that runs `stage`. Raises: InputError when there is none."""
-    name = _ENTRIES.get(stage, f"stages.{stage}.run")
+    name = f"stages.{stage}"
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

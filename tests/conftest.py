@@ -14,13 +14,13 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from pipeline import params as settings
+from labelmint.data.storage.tensors import load_set
+from labelmint.runtime.tracker import NullTracker
+from labelmint.training.images import FileImages
+from labelmint.training.trainer import Replica, Trained
 from pipeline import stage
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tensors import load_set
-from stages.prepare.tracker import NullTracker
-from stages.train_generators.images import FileImages
-from stages.train_generators.trainer import Replica, Trained
+from pipeline.settings import schema as settings
+from stages.paths import Arm, Layout
 
 CPU = torch.device("cpu")
 LIMIT = 1 << 30

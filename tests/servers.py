@@ -44,7 +44,7 @@ class Pages:
         self.prefect, self.mlflow = f"http://127.0.0.1:{prefect}", f"http://127.0.0.1:{mlflow}"
         command = ["ui", "--prefect-port", str(prefect), "--mlflow-port", str(mlflow)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", *command],
+            [sys.executable, "-m", "pipeline.cli.main", *command],
             cwd=root,
             env=surroundings(PYTHONUNBUFFERED="1", **environment),
             stdout=subprocess.PIPE,
@@ -116,7 +116,7 @@ class MlflowServer:
             )
 
     def wait(self) -> None:
-        from pipeline.surroundings import answers
+        from pipeline.flow.environment import answers
 
         until(lambda: answers(f"{self.address}/health"), 180)
 

@@ -12,8 +12,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm, Layout
+from labelmint.runtime.atomic_files import load_json
+from stages.paths import Arm, Layout
 
 if TYPE_CHECKING:
     from pipeline.tracking.spool import SpoolTracker
@@ -64,7 +64,7 @@ def register(store: Store, run_id: str, folder: Path, chosen: dict[str, Any]) ->
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model, infer_signature
 
-    from stages.train_classifiers import archive
+    from labelmint.classifiers import archive
 
     client, name = store.client, f"labelmint-{chosen['dataset']}"
     try:

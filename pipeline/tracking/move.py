@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from stages.prepare.download import public
+from labelmint.data.download import public
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
-from stages.prepare.download import public
-from stages.prepare.layout import Arm
-from stages.prepare.tracker import say
+from labelmint.data.download import public
+from labelmint.runtime.progress import say
+from stages.paths import Arm
 
 SPOOL = Path(".tracking")
 ERROR = "error"

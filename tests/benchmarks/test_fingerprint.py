@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks import fingerprint
-from stages.prepare.files import load_json
-from stages.prepare.layout import Layout
-from stages.prepare.tensors import load_set
+from labelmint.data.storage.tensors import load_set
+from labelmint.runtime.atomic_files import load_json
+from stages.paths import Layout
 
 
 def test_two_classes_are_left_and_numbered_anew(workspace, tmp_path):

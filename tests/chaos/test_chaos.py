@@ -15,9 +15,9 @@ import psutil
 import pytest
 from dvc.lock import make_lock
 
-from pipeline.alone import alone
-from stages.prepare import workers
-from stages.prepare.errors import InputError
+from labelmint.runtime import process_pool as workers
+from labelmint.runtime.errors import InputError
+from pipeline.dvc.workspace_lock import alone
 from tests.chaos import campaign, faults, kills, soak
 from tests.chaos.faults import FAULTS
 from tests.chaos.workspace import REPRO, Workspace, differences, kill, timeless, until
@@ -104,7 +104,7 @@ class TestShort:
                 alone(tmp_path),
             ):
                 pass
-            command = ["python", "-m", "pipeline.alone", "echo", "ran"]
+            command = ["python", "-m", "pipeline.dvc.workspace_lock", "echo", "ran"]
             done = subprocess.run(command, cwd=tmp_path, env=surroundings(), capture_output=True, text=True)
             assert (
                 done.returncode == 2 and done.stdout == "" and done.stderr.startswith("error: another run is at work")

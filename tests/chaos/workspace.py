@@ -17,7 +17,7 @@ import psutil
 from tests.e2e.clone import Clone
 from tests.servers import surroundings
 
-REPRO = ("python", "-m", "pipeline.alone", "dvc", "repro")  # what `make repro` starts
+REPRO = ("python", "-m", "pipeline.dvc.workspace_lock", "dvc", "repro")  # what `make repro` starts
 _MADE = ("data", "reports", "dvc.lock", ".checkpoints", ".tracking", ".results", "mlflow.db", "mlartifacts")
 SECONDS = 1800.0  # that no command here takes, however busy the machine is
 _TIMES = {"seconds", "images_per_second"}

@@ -40,7 +40,7 @@ class Real:
         # The servers of `make ui` are found by themselves; MLflow's is asked by its address, as a team would.
         environment = surroundings(MLFLOW_TRACKING_URI=self.pages.mlflow, PYTHONPATH=str(self.folder))
         return subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", *arguments],
+            [sys.executable, "-m", "pipeline.cli.main", *arguments],
             cwd=self.folder,
             env=environment,
             capture_output=True,

@@ -111,7 +111,7 @@ def test_compare_needs_mlflow_alone(real, tmp_path):
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(real.folder / name, tmp_path)
     environment = surroundings(MLFLOW_TRACKING_URI=real.pages.mlflow)
-    command = [sys.executable, "-m", "pipeline.cli", "compare"]
+    command = [sys.executable, "-m", "pipeline.cli.main", "compare"]
     done = subprocess.run([*command, "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     rows = json.loads(done.stdout)
     told = [(row["generator"], row["percent"], row["source"], row["accuracy"]) for row in rows]
@@ -131,7 +131,7 @@ def test_compare_needs_mlflow_alone(real, tmp_path):
 
 @contextmanager
 def served(real, *arguments: str):
-    command = [sys.executable, "-m", "pipeline.cli", "serve", *arguments]
+    command = [sys.executable, "-m", "pipeline.cli.main", "serve", *arguments]
     environment = surroundings(MLFLOW_TRACKING_URI=real.pages.mlflow, PYTHONPATH=str(real.folder))
     process = subprocess.Popen(
         command, cwd=real.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

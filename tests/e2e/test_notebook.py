@@ -45,10 +45,10 @@ def test_fit_gives_the_weights_of_the_stage(workspace, params):
     """The same images and seed: in memory as on disk, bit for bit."""
     import numpy as np
 
-    from stages.prepare.layout import Arm
-    from stages.prepare.tensors import load_set
-    from stages.train_generators import archive
-    from stages.train_generators.fit import fit
+    from labelmint.data.storage.tensors import load_set
+    from labelmint.gans import archive
+    from labelmint.training.fit import fit
+    from stages.paths import Arm
 
     images, labels = load_set(workspace.tensors)
     made = fit(np.array(images), labels, [str(digit) for digit in range(10)], "dcgan", params.families["dcgan"], params.training, 0, params.compute)  # fmt: skip

@@ -60,7 +60,7 @@ def bounded(test: Callable[..., None]) -> Callable[..., None]:
 
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory) -> Path:
-    from stages.train_generators import archive
+    from labelmint.gans import archive
     from tests.stages.test_sample import generators
 
     place = tmp_path_factory.mktemp("generator")

@@ -126,7 +126,7 @@ def _npz(root: Path) -> None:
 
 def _set(spoil: Arrange) -> Arrange:
     def make(root: Path) -> None:
-        from stages.prepare.tensors import save_set
+        from labelmint.data.storage.tensors import save_set
 
         save_set(root / "data" / "tensors", np.zeros((4, 1, 16, 16), np.uint8), np.arange(4))
         spoil(root)

@@ -15,17 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.prepare.errors import InputError
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm
-from stages.prepare.params import Dataset
-from stages.prepare.sources import archives, huggingface, idx, imagefolder, imagenet32
-from stages.prepare.sources.source import Source
-from stages.prepare.sources.storage import BadImage
-from stages.prepare.tensors import load_set, save_set
-from stages.synthesize import datasheet, published
-from stages.synthesize.orders import Order, Plan
-from stages.train_generators.checkpoints import Checkpoints, IdentityChanged
+from labelmint.data import archives
+from labelmint.data.settings import Dataset
+from labelmint.data.sources import huggingface, idx, imagefolder, imagenet32
+from labelmint.data.sources.source import Source
+from labelmint.data.sources.storage import BadImage
+from labelmint.data.storage.tensors import load_set, save_set
+from labelmint.export import datasheet
+from labelmint.export.orders import Order, Plan
+from labelmint.gans import published
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.errors import InputError
+from labelmint.training.checkpoints import Checkpoints, IdentityChanged
+from stages.paths import Arm
 from tests.fuzz.conftest import bounded
 from tests.fuzz.mutations import spoiled_bytes, spoiled_tree
 from tests.fuzz.test_settings import one_line

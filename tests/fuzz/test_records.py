@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labelmint.runtime.atomic_files import load_json
 from pipeline import stage
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm
+from stages.paths import Arm
 from tests.conftest import ROOT
 from tests.fuzz.conftest import bounded
 from tests.fuzz.mutations import spoiled_bytes, spoiled_tree

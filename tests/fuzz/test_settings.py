@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from pipeline import cli, experiments
-from pipeline import params as settings
-from stages.prepare.errors import InputError
+from labelmint.runtime.errors import InputError
+from pipeline.cli import main as cli
+from pipeline.settings import experiments
+from pipeline.settings import schema as settings
 from tests.conftest import ROOT
 from tests.fuzz.conftest import bounded, limited
 from tests.fuzz.mutations import spoiled_bytes, spoiled_tree

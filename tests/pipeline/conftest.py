@@ -27,7 +27,7 @@ def prefect(pages):
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch, prefect, pages) -> TinyProject:
-    from pipeline import stage_task
+    from pipeline.flow import stage_task
 
     project = TinyProject(tmp_path / "tiny")
     monkeypatch.chdir(project.root)
@@ -41,7 +41,7 @@ def tiny(tmp_path, monkeypatch, prefect, pages) -> TinyProject:
 @pytest.fixture
 def run(tiny, prefect):
     def go(**parameters) -> Ended:
-        from pipeline.flow import pipeline
+        from pipeline.flow.flow import pipeline
 
         state = pipeline(**parameters, return_state=True)
         return until(lambda: complete(Ended(prefect, state.state_details.flow_run_id)))

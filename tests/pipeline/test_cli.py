@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import experiments
-from pipeline import params as settings
-from stages.prepare.files import load_json
-from stages.prepare.params import flat
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.settings import flat
+from pipeline.settings import experiments
+from pipeline.settings import schema as settings
 from tests.conftest import ROOT, SHARED
 from tests.stages.test_imagefolder import encoded, good_tree, in_folder, in_zip
 
@@ -34,7 +34,7 @@ def project(tmp_path):
 
 def labelmint(cwd, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *arguments],
+        [sys.executable, "-m", "pipeline.cli.main", *arguments],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
@@ -100,7 +100,7 @@ def test_help_has_an_example(project, command):
 def test_no_command_is_forgotten(project):
     from typer.main import get_command
 
-    from pipeline.cli import app
+    from pipeline.cli.main import app
 
     assert sorted(get_command(app).commands) == sorted(_COMMANDS.split())
 
@@ -344,7 +344,7 @@ def _on_a_terminal(cwd: Path, arguments: list[str], **environment: str) -> bytes
     leader, follower = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
     surroundings = {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **environment}
-    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    command = [sys.executable, "-m", "pipeline.cli.main", *arguments]
     process = subprocess.Popen(command, cwd=cwd, env=surroundings, stdout=follower, stderr=follower)
     os.close(follower)
     said = b""

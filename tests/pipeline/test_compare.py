@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from pipeline import compare
+from labelmint.runtime.errors import InputError
+from pipeline.cli import compare
 from pipeline.tracking import ship, spool
 from pipeline.tracking.spool import PARENT_RUN, open_spool, open_tracker
 from pipeline.tracking.sync import sync_all
-from stages.prepare.errors import InputError
-from stages.prepare.layout import Arm
+from stages.paths import Arm
 
 pytestmark = pytest.mark.slow
 

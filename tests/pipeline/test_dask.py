@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from pipeline import surroundings
+from pipeline.flow import environment as surroundings
 from tests import servers
 from tests.pipeline.tiny_project import alive
 from tests.servers import free_port, until
@@ -63,7 +63,7 @@ def test_by_address_a_lost_flow_stops_its_stages(tiny, pages, cluster, prefect):
     tiny.tell("train-40", "slow")
     arguments = ["run", "train@40", "--runner", "dask", "--dask-address", cluster]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", *arguments],
+        [sys.executable, "-m", "pipeline.cli.main", *arguments],
         cwd=tiny.root,
         env=tiny.environment(PREFECT_API_URL=f"{pages.prefect}/api", LABELMINT_TRACKING="off"),
         stderr=subprocess.PIPE,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import experiments
-from pipeline import params as settings
-from pipeline.experiments import Choice
-from stages.prepare.errors import InputError
-from stages.train_classifiers.params import AUGMENTATIONS
-from stages.train_generators import families
+from labelmint.classifiers.settings import AUGMENTATIONS
+from labelmint.gans import registry as families
+from labelmint.runtime.errors import InputError
+from pipeline.settings import experiments
+from pipeline.settings import schema as settings
+from pipeline.settings.experiments import Choice
 from tests.conftest import ROOT
 
 NAMES = experiments.names(ROOT)

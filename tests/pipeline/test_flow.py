@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline import dag
-from stages.prepare.errors import InputError
+from labelmint.runtime.errors import InputError
+from pipeline.dvc import graph as dag
 from tests.pipeline.tiny_project import TinyProject, alive
 from tests.servers import check_no_other_page_gets_in, until
 
@@ -113,7 +113,7 @@ class TestFailures:
         assert tiny.ran() == ["prepare", "train-40", "train-40"]
 
     def test_a_second_run_in_the_same_folder_is_refused(self, tiny, run):
-        from pipeline.alone import alone
+        from pipeline.dvc.workspace_lock import alone
 
         with alone(tiny.root):
             ended = run()
@@ -238,7 +238,7 @@ def _temporary_servers(root: Path) -> list[psutil.Process]:
     return [
         each
         for each in psutil.process_iter(["cmdline", "cwd"])
-        if "pipeline.temporary_server" in (each.info["cmdline"] or []) and each.info["cwd"] == str(root)
+        if "pipeline.flow.temporary_server" in (each.info["cmdline"] or []) and each.info["cwd"] == str(root)
     ]
 
 

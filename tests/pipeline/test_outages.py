@@ -195,7 +195,7 @@ def test_sync_says_so_when_it_cannot(outages):
     for name in ("params.yaml", "dvc.yaml"):
         (root / name).touch()
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "sync"], cwd=root, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "pipeline.cli.main", "sync"], cwd=root, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "nothing is lost, try again later" in done.stderr
     assert waiting(root)

@@ -6,8 +6,8 @@ import copy
 
 import pytest
 
-from pipeline import params as settings
-from stages.prepare.errors import InputError
+from labelmint.runtime.errors import InputError
+from pipeline.settings import schema as settings
 from tests.conftest import ROOT
 
 

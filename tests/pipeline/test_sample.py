@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.train_generators import archive
+from labelmint.gans import archive
 from tests.conftest import ROOT
 from tests.security.payload import pickled, sha256
 from tests.stages.test_sample import KINDS, generators, tree
@@ -34,7 +34,7 @@ def generator(tmp_path_factory) -> Path:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "pipeline.cli", "sample", *map(str, arguments)]
+    return [sys.executable, "-m", "pipeline.cli.main", "sample", *map(str, arguments)]
 
 
 def sampled(cwd: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -146,8 +146,8 @@ def test_a_description_that_lies_is_refused(generator, tmp_path, change, says):
     shutil.copytree(generator, tmp_path / "lying")
     facts = json.loads((generator / "architecture.json").read_text())
     (tmp_path / "lying" / "architecture.json").write_text(json.dumps({**facts, **change}))
-    from stages.prepare.errors import InputError
-    from stages.synthesize import published
+    from labelmint.gans import published
+    from labelmint.runtime.errors import InputError
 
     with pytest.raises(InputError) as raised:
         published.open_generator(tmp_path / "lying")
@@ -167,8 +167,8 @@ def test_a_description_that_lies_is_refused(generator, tmp_path, change, says):
     ],
 )
 def test_a_network_that_is_described_larger_than_its_weights_is_never_made(generator, tmp_path, sizes, says):
-    from stages.prepare.errors import InputError
-    from stages.synthesize import published
+    from labelmint.gans import published
+    from labelmint.runtime.errors import InputError
 
     facts = json.loads((generator / "architecture.json").read_text())
     facts["family"]["generator"] |= sizes
@@ -183,8 +183,8 @@ def test_a_network_that_is_described_larger_than_its_weights_is_never_made(gener
 
 
 def test_generators_of_the_project_are_known_by_name(generator, tmp_path):
-    from pipeline import sampling
-    from stages.prepare.errors import InputError
+    from labelmint.runtime.errors import InputError
+    from pipeline.cli import sampling
 
     for arm in ("cgan-40-0", "dcgan-40-0", "dcgan-80-0"):
         shutil.copytree(generator, tmp_path / "data" / "generators" / arm)

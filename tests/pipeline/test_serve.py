@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from pipeline import servers
-from pipeline.surroundings import answers
+from pipeline.flow import servers
+from pipeline.flow.environment import answers
 from tests.pipeline.flow_runs import Ended, complete
 from tests.pipeline.tiny_project import alive
 from tests.servers import Pages, free_port, surroundings, until
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 @contextmanager
 def serving(tiny, pages, *arguments: str):
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "serve", *arguments],
+        [sys.executable, "-m", "pipeline.cli.main", "serve", *arguments],
         cwd=tiny.root,
         env=tiny.environment(PREFECT_API_URL=f"{pages.prefect}/api", LABELMINT_TRACKING="off", LABELMINT_GRACE="5"),
         stdout=subprocess.DEVNULL,
@@ -95,7 +95,7 @@ class TestUi:
         assert f"port {port} for MLflow is taken" in taken.stderr and "--mlflow-port" in taken.stderr
 
     def ui(self, root, *arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "pipeline.cli", "ui", *arguments]
+        command = [sys.executable, "-m", "pipeline.cli.main", "ui", *arguments]
         return subprocess.run(command, cwd=root, env=surroundings(), capture_output=True, text=True, timeout=60)
 
     def test_ctrl_c_stops_both_and_what_they_knew_stays(self, tmp_path):

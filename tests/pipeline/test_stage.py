@@ -15,11 +15,11 @@ from dataclasses import make_dataclass
 import pytest
 import torch
 
+from labelmint.runtime.errors import InputError
+from labelmint.runtime.process_pool import in_processes
 from pipeline import stage
 from pipeline.stage import entry, flat, select
-from stages.prepare.errors import InputError
-from stages.prepare.layout import Arm
-from stages.prepare.workers import in_processes
+from stages.paths import Arm
 from tests.conftest import ROOT
 
 
@@ -135,7 +135,7 @@ class TestFailures:
         def full(*arguments):
             raise OSError(28, "No space left on device", "data/tensors/images.npy")
 
-        monkeypatch.setattr("stages.prepare.run.save_array", full)
+        monkeypatch.setattr("stages.prepare.save_array", full)
         code, said = outcome(capsys, "prepare")
         assert (
             code == 1
@@ -175,7 +175,7 @@ class TestFailures:
         def fail(*arguments):
             raise raised
 
-        monkeypatch.setattr("stages.prepare.run.save_array", fail)
+        monkeypatch.setattr("stages.prepare.save_array", fail)
         found, said = outcome(capsys, "prepare")
         assert found == code and says in said and said.count("\n") == 0
 
@@ -185,7 +185,7 @@ class TestFailures:
         def fail(*arguments):
             return list(in_processes(raises, [0, 1], workers)) if workers else raises()
 
-        monkeypatch.setattr("stages.prepare.run.save_array", fail)
+        monkeypatch.setattr("stages.prepare.save_array", fail)
         wanted = "error: prepare: out of memory; close other programs, or lower batch_size and compute.workers"
         assert outcome(capsys, "prepare") == (1, wanted)
 

@@ -17,7 +17,7 @@ from pipeline.tracking import ship, spool
 from pipeline.tracking.ship import waiting
 from pipeline.tracking.spool import PARENT_RUN, SpoolTracker, open_spool, open_tracker, tracking_uri
 from pipeline.tracking.sync import sync_all
-from stages.prepare.layout import Arm
+from stages.paths import Arm
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow

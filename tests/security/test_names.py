@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import params as settings
+from labelmint.export import datasheet
+from labelmint.export.orders import Order, Plan
+from labelmint.runtime.errors import InputError
 from pipeline import stage
-from stages.prepare.errors import InputError
-from stages.synthesize import datasheet
-from stages.synthesize.orders import Order, Plan
+from pipeline.settings import schema as settings
 from tests.conftest import ROOT
 from tests.e2e.clone import Clone
 from tests.stages.test_sample import generators

@@ -12,18 +12,18 @@ import zipfile
 import numpy as np
 import pytest
 
-from pipeline import params as settings
-from stages.evaluate import inception
-from stages.prepare.errors import InputError
-from stages.prepare.files import load_json, save_json
-from stages.prepare.layout import Arm
-from stages.prepare.tensors import load_set, save_checksums, save_set
-from stages.train_classifiers import archive as classifiers
-from stages.train_classifiers import feature_network
-from stages.train_classifiers.efficientnet import EfficientNetB0
-from stages.train_classifiers.params import Classifier
-from stages.train_generators import archive as generators
-from stages.train_generators.checkpoints import Checkpoints
+from labelmint.classifiers import archive as classifiers
+from labelmint.classifiers import feature_network
+from labelmint.classifiers.efficientnet import EfficientNetB0
+from labelmint.classifiers.settings import Classifier
+from labelmint.data.storage.tensors import load_set, save_checksums, save_set
+from labelmint.gans import archive as generators
+from labelmint.metrics import inception
+from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.errors import InputError
+from labelmint.training.checkpoints import Checkpoints
+from pipeline.settings import schema as settings
+from stages.paths import Arm
 from tests.conftest import CPU
 from tests.security.payload import Payload, pickled, saved, sha256
 

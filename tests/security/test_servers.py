@@ -13,10 +13,10 @@ import urllib.request
 import psutil
 import pytest
 
-from pipeline.artifacts import mlflow_address
-from pipeline.servers import _mlflow, _prefect, open_to_others
+from labelmint.data.download import public
+from pipeline.flow.artifacts import mlflow_address
+from pipeline.flow.servers import _mlflow, _prefect, open_to_others
 from pipeline.tracking import spool
-from stages.prepare.download import public
 from tests.conftest import ROOT
 from tests.security.closed_network import PROBE
 from tests.security.watched_run import IN_ADDRESS, SECRETS, Watched, watched
@@ -89,7 +89,7 @@ def test_the_watch_sees_an_attempt(tmp_path):
 class TestHost:
     @pytest.mark.parametrize("make", [_prefect, _mlflow])
     def test_loopback_by_default_and_what_was_asked_for(self, tmp_path, monkeypatch, make):
-        from pipeline.servers import HOST
+        from pipeline.flow.servers import HOST
 
         monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
         for host in (HOST, "0.0.0.0"):
@@ -141,7 +141,7 @@ class TestAddresses:
         import http.server
         import threading
 
-        from stages.prepare import download
+        from labelmint.data import download
 
         asked = []
 
@@ -163,8 +163,8 @@ class TestAddresses:
         assert asked == [(place, "Basic dXNlcjpwQHNz")]
 
     def test_a_mirror_with_a_password(self, tmp_path, monkeypatch, capsys):
-        from stages.prepare import download
-        from stages.prepare.errors import Unreachable
+        from labelmint.data import download
+        from labelmint.runtime.errors import Unreachable
 
         monkeypatch.setenv(download.MIRROR, "http://user:p4ss@127.0.0.1:9/sets")
         with pytest.raises(Unreachable) as raised:

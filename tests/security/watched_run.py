@@ -62,7 +62,7 @@ class Watched:
         self.said += self.dvc("repro", "--force", "report") + self.dvc("status")
 
     def run(self, *arguments: str) -> str:
-        return self._output([sys.executable, "-m", "pipeline.cli", *arguments])
+        return self._output([sys.executable, "-m", "pipeline.cli.main", *arguments])
 
     def dvc(self, *arguments: str) -> str:
         return self._output(["dvc", *arguments])

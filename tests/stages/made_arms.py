@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import params as settings
+from labelmint.data.storage.image_grid import grid, png
+from labelmint.data.storage.tensors import save_set
+from labelmint.runtime.atomic_files import save_bytes, save_json, save_table
+from labelmint.runtime.tracker import NullTracker
+from pipeline.settings import schema as settings
 from pipeline.stage import entry, select
-from stages.prepare.files import save_bytes, save_json, save_table
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tensors import save_set
-from stages.prepare.tracker import NullTracker
-from stages.train_generators.previews import grid, png
+from stages.paths import Arm, Layout
 
 _SIZE, _EPOCHS, _PER_CLASS = 16, 6, 8
 _SHA = "0123456789abcdef" * 4

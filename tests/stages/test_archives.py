@@ -93,7 +93,7 @@ class TestBadArchives:
         assert "its members overlap, as those of a zip bomb do" in refused(**MINE, path=str(path))
 
     def test_a_gzip_bomb(self, refused, project, monkeypatch):
-        monkeypatch.setattr("stages.prepare.sources.archives._FREE_BYTES", 1 << 20)
+        monkeypatch.setattr("labelmint.data.archives._FREE_BYTES", 1 << 20)
         path = project / "t.tar.gz"
         path.write_bytes(gzip.compress(in_tar(project / "t.tar", {"cat/0.png": bytes(64 << 20)}).read_bytes()))
         assert "'t.tar.gz' swells from" in refused(**MINE, path=str(path))

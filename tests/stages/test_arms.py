@@ -8,16 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from labelmint.classifiers import archive, fit, sources, views
+from labelmint.classifiers import settings as params
+from labelmint.classifiers.synthetic_sources import Minting, minted_source, thinned, untrained
+from labelmint.data.storage.tensors import load_set
+from labelmint.gans import archive as generators
+from labelmint.metrics import nearest_neighbour
+from labelmint.metrics.differences import paired
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.evaluate import nearest_neighbour
-from stages.evaluate.differences import paired
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tensors import load_set
-from stages.prepare.tracker import NullTracker
-from stages.train_classifiers import archive, fit, params, sources, views
-from stages.train_classifiers.minted_sources import Minting, minted_source, thinned, untrained
-from stages.train_generators import archive as generators
+from stages.paths import Arm, Layout
 from tests.conftest import CPU
 
 ARM, BASELINE = Arm("dcgan", 100, 0), Arm("real", 100, 0)
@@ -40,7 +41,7 @@ def beside(workspace: Layout, root) -> Layout:
 def everything(params, workspace, tmp_path_factory) -> Layout:
     """Every source there is, to the report."""
     layout = beside(workspace, tmp_path_factory.mktemp("everything"))
-    from stages.train_classifiers.params import MINTED_SOURCES, REAL_SOURCES
+    from labelmint.classifiers.settings import MINTED_SOURCES, REAL_SOURCES
 
     wanted = replace(params.classifier, sources=[*REAL_SOURCES[::-1], *MINTED_SOURCES], sweep=[5, 20], steps=60)
     asked = replace(params, classifier=wanted, percents=[100])

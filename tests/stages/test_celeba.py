@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.prepare.errors import InputError
-from stages.prepare.files import load_json
-from stages.prepare.params import Dataset
-from stages.prepare.sources import read
-from stages.prepare.sources.source import TEST, TRAIN, VALIDATION, Source
-from stages.prepare.tensors import load_set
+from labelmint.data.settings import Dataset
+from labelmint.data.sources import read
+from labelmint.data.sources.source import TEST, TRAIN, VALIDATION, Source
+from labelmint.data.storage.tensors import load_set
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.errors import InputError
 
 
 def content_of(source: Source, place: int) -> bytes:
@@ -23,7 +23,7 @@ def content_of(source: Source, place: int) -> bytes:
 
 def test_splits_of_celeba_are_kept(project, run_stage):
     """The whole stage on a tree in CelebA's published layout."""
-    from stages.prepare.sources.faces import write_celeba
+    from labelmint.data.sources.faces import write_celeba
 
     write_celeba(project / "data" / "raw" / "celeba", 40)
     (project / "params.yaml").write_text((project / "params.yaml").read_text().replace("[dcgan]", "[]"))
@@ -41,7 +41,7 @@ def test_splits_of_celeba_are_kept(project, run_stage):
 class TestCelebA:
     @pytest.fixture
     def folder(self, tmp_path):
-        from stages.prepare.sources.faces import write_celeba
+        from labelmint.data.sources.faces import write_celeba
 
         write_celeba(tmp_path / "celeba", 12)
         return tmp_path / "celeba"

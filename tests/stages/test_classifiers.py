@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from stages.prepare.errors import InputError
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm
-from stages.prepare.tensors import load_set
-from stages.train_classifiers import archive, efficientnet, feature_network, fit, sources
-from stages.train_classifiers.augment import augment
-from stages.train_classifiers.params import Augmentation, Classifier
-from stages.train_generators.randomness import Stream
+from labelmint.classifiers import archive, efficientnet, feature_network, fit, sources
+from labelmint.classifiers.augment import augment
+from labelmint.classifiers.settings import Augmentation, Classifier
+from labelmint.data.storage.tensors import load_set
+from labelmint.random_streams import Stream
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.errors import InputError
+from stages.paths import Arm
 
 CPU = torch.device("cpu")
 NO_AUGMENTATION = Augmentation(0, 0, 0, 0, 0, 0, 0)

@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stages.prepare.errors import InputError
-from stages.prepare.params import Compute
-from stages.train_generators import cluster
-from stages.train_generators.strategies import train_arm
+from labelmint.runtime.errors import InputError
+from labelmint.runtime.settings import Compute
+from labelmint.training import cluster
+from labelmint.training.strategies import train_arm
 from tests.conftest import ROOT, equal
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tracker import NullTracker
+from stages.paths import Arm, Layout
 from tests.stages.tiny import one_thread  # noqa: F401
 
 LISTED = ["dcgan", "cgan", "acgan", "wgan_gp"]

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stages.train_generators.architectures import build_discriminator, build_generator
-from stages.train_generators.initialization import initialize
-from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.gans.architectures import build_discriminator, build_generator
+from labelmint.gans.initialization import initialize
+from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
 
 SHAPE, LABELS, LATENT = (2, 16, 16), 3, 5
 A, B = torch.eye(LABELS)[[0, 0, 1, 2]], torch.eye(LABELS)[[2, 1, 1, 0]]  # the third image keeps its label

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stages.prepare.decode import decode
-from stages.prepare.params import Dataset
-from stages.prepare.preprocess import content_hash, to_tensor
-from stages.prepare.sources.storage import BadImage
+from labelmint.data.decode import decode
+from labelmint.data.preprocess import content_hash, to_tensor
+from labelmint.data.settings import Dataset
+from labelmint.data.sources.storage import BadImage
 
 RAMP = (np.arange(8)[:, None] * 30 + np.arange(8)).astype(np.uint8)
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from stages.train_generators.team import Batch, Single
-from stages.train_generators.updates import D, G
+from labelmint.training.team import Batch, Single
+from labelmint.training.updates import D, G
 from tests.conftest import CPU, ROOT
 
 _STEP = """

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.prepare import duplicates
-from stages.prepare.duplicates import near_pairs, perceptual_hashes
-from stages.prepare.files import load_json
-from stages.prepare.tensors import load_set
+from labelmint.data import duplicates
+from labelmint.data.duplicates import near_pairs, perceptual_hashes
+from labelmint.data.storage.tensors import load_set
+from labelmint.runtime.atomic_files import load_json
 from tests.stages.test_imagefolder import MINE, in_folder
 
 

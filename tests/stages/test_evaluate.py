@@ -12,14 +12,14 @@ import pytest
 from scipy.linalg import eigvals, sqrtm
 from scipy.spatial.distance import cdist
 
+from labelmint.data.storage.tensors import load_set, save_set
+from labelmint.metrics.accuracy import confusion_matrix, summary, wilson
+from labelmint.metrics.distances import frechet, frechet_infinity, kernel_distance, nearest, neighbourhoods, radii
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.errors import InputError
+from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.evaluate.accuracy import confusion_matrix, summary, wilson
-from stages.evaluate.distances import frechet, frechet_infinity, kernel_distance, nearest, neighbourhoods, radii
-from stages.prepare.errors import InputError
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm
-from stages.prepare.tensors import load_set, save_set
-from stages.prepare.tracker import NullTracker
+from stages.paths import Arm
 from tests.stages.test_arms import beside
 
 
@@ -194,8 +194,8 @@ class TestNeighbourhoods:
         real, fake = gaussian(70, 4, 0), gaussian(70, 4, 1, 0.3)
         whole = neighbourhoods(real, fake), kernel_distance(real, fake)
         near = nearest(real, fake)
-        monkeypatch.setattr("stages.evaluate.distances._CHUNK", 13)
-        monkeypatch.setattr("stages.evaluate.distances._CHUNK_BYTES", 1)
+        monkeypatch.setattr("labelmint.metrics.distances._CHUNK", 13)
+        monkeypatch.setattr("labelmint.metrics.distances._CHUNK_BYTES", 1)
         assert neighbourhoods(real, fake) == whole[0]
         assert np.array_equal(nearest(real, fake)[1], near[1]) and np.allclose(nearest(real, fake)[0], near[0])
         assert kernel_distance(real, fake) == pytest.approx(whole[1], rel=1e-12)

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from stages.prepare.errors import InputError
-from stages.prepare.params import Dataset
-from stages.prepare.sources import celeba, face_drawing, faces
-from stages.prepare.sources.source import TEST, TRAIN, VALIDATION
+from labelmint.data.settings import Dataset
+from labelmint.data.sources import celeba, face_drawing, faces
+from labelmint.data.sources.source import TEST, TRAIN, VALIDATION
+from labelmint.runtime.errors import InputError
 
 MALE_SMILING = Dataset(name="faces", attributes=["Male", "Smiling"], image_size=64, channels=3)
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stages.prepare.errors import InputError
-from stages.train_generators import families
-from stages.train_generators.families import fairness_gan
-from stages.train_generators.families.fairness_gan import FairDiscriminator, FairGenerator
-from stages.train_generators.initialization import initialize
-from stages.train_generators.objectives import Judged
+from labelmint.families import fairness_gan
+from labelmint.families.fairness_gan import FairDiscriminator, FairGenerator
+from labelmint.gans import registry as families
+from labelmint.gans.initialization import initialize
+from labelmint.gans.objectives import Judged
+from labelmint.runtime.errors import InputError
 from tests.stages.tiny import FAMILIES, one_thread  # noqa: F401
 
 PARITY = FAMILIES["fairness_gan"]

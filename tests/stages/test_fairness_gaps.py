@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from labelmint.metrics import fairness
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.errors import InputError
+from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.evaluate import fairness
-from stages.prepare.errors import InputError
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm
-from stages.prepare.tracker import NullTracker
+from stages.paths import Arm
 from tests.stages.test_labels import all_stages
 
 
@@ -79,7 +79,7 @@ def test_through_the_stage(fair):
     asked, layout = fair
     content = load_json(layout.metrics(Arm("attribute_cgan", 100, 0)))["fairness"]
     real = content["data"]["real"]["demographic_parity"]
-    # Drawn so that 0.68 of the women and 0.28 of the men are: stages/prepare/sources/faces.py.
+    # Drawn so that 0.68 of the women and 0.28 of the men are: labelmint/data/sources/faces.py.
     assert real["low"] < -0.4 < real["high"] and set(content["classifiers"]) == {"real", "synthetic", "mixed"}
     assert content["data"]["synthetic"]["demographic_parity"]["value"] == pytest.approx(real["value"], abs=0.12)
     # Of pictures by a generator of two epochs, told by a classifier of few steps: that it was measured is all that can be said.

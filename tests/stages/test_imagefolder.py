@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.prepare.files import load_json
-from stages.prepare.params import Dataset
-from stages.prepare.sources import imagefolder, read
-from stages.prepare.sources.storage import BadImage, FolderImages
-from stages.prepare.tensors import load_set
+from labelmint.data.settings import Dataset
+from labelmint.data.sources import imagefolder, read
+from labelmint.data.sources.storage import BadImage, FolderImages
+from labelmint.data.storage.tensors import load_set
+from labelmint.runtime.atomic_files import load_json
 from tests.conftest import SHARED
 from tests.stages.trees import MINE, PACKERS, encoded, good_tree, in_folder, in_tar, in_zip
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from labelmint.metrics import inception
+from labelmint.reporting.tables import to_table
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.evaluate import inception
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm
-from stages.prepare.tracker import NullTracker
-from stages.report.tables import to_table
+from stages.paths import Arm
 from tests.conftest import CPU
 from tests.stages.test_arms import beside
 

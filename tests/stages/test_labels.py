@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import params as settings
+from labelmint.classifiers import archive, targets
+from labelmint.data.storage.tensors import load_set
+from labelmint.metrics import attributes
+from labelmint.metrics.accuracy import wilson
+from labelmint.reporting import sheets
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.tracker import NullTracker
+from pipeline.settings import schema as settings
 from pipeline.stage import entry, select
-from stages.evaluate import attributes
-from stages.evaluate.accuracy import wilson
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tensors import load_set
-from stages.prepare.tracker import NullTracker
-from stages.report import sheets
-from stages.train_classifiers import archive, targets
+from stages.paths import Arm, Layout
 
 NAMES = ["Male", "Smiling"]
 

@@ -12,17 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
+from labelmint.classifiers import archive as classifiers
+from labelmint.classifiers import fit
+from labelmint.data.storage.tensors import load_set
+from labelmint.data.storage.weights import load_weights, save_weights
+from labelmint.gans import archive
+from labelmint.gans.settings import Family
+from labelmint.metrics import latent_space
+from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.evaluate import latent_space
-from stages.prepare.files import load_json, save_json
-from stages.prepare.layout import Arm
-from stages.prepare.tensors import load_set
-from stages.prepare.tracker import NullTracker
-from stages.prepare.weights import load_weights, save_weights
-from stages.train_classifiers import archive as classifiers
-from stages.train_classifiers import fit
-from stages.train_generators import archive
-from stages.train_generators.params import Family
+from stages.paths import Arm
 from tests.conftest import CPU
 from tests.stages.test_labels import all_stages
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from stages.evaluate import content
-from stages.evaluate.distances import frechet, kernel_distance
-from stages.evaluate.likeness import Points, Space
-from stages.evaluate.params import Metrics
-from stages.train_classifiers import feature_network
-from stages.train_classifiers.feature_network import FrozenNetwork
-from stages.train_classifiers.small_cnn import SmallCNN
+from labelmint.classifiers import feature_network
+from labelmint.classifiers.feature_network import FrozenNetwork
+from labelmint.classifiers.small_cnn import SmallCNN
+from labelmint.metrics import content
+from labelmint.metrics.distances import frechet, kernel_distance
+from labelmint.metrics.settings import Metrics
+from labelmint.metrics.similarity import Points, Space
 
 Set = tuple[np.ndarray, np.ndarray]
 CLASSES, FEATURES = 3, 8

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stages.train_generators.architectures import build_discriminator, build_generator
-from stages.train_generators.initialization import initialize, limited
-from stages.train_generators.layers import Convolution, Embedding, Linear, power_iteration
-from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
-from stages.train_generators.stacked import Stacked
-from stages.train_generators.updates import D, G
+from labelmint.gans.architectures import build_discriminator, build_generator
+from labelmint.gans.initialization import initialize, limited
+from labelmint.gans.layers import Convolution, Embedding, Linear, power_iteration
+from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
+from labelmint.training.stacked import Stacked
+from labelmint.training.updates import D, G
 from tests.stages.tiny import LABELS, SHAPE, batch, both, one_thread, single  # noqa: F401
 
 CLIP = 0.01

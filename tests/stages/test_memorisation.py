@@ -12,13 +12,14 @@ import pytest
 from PIL import Image
 from scipy.spatial.distance import cdist
 
+from labelmint.data.storage.tensors import load_set, save_set
+from labelmint.metrics import diversity
+from labelmint.metrics import memorization as memorisation
+from labelmint.metrics.distances import nearest
+from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.evaluate import diversity, memorisation
-from stages.evaluate.distances import nearest
-from stages.prepare.files import load_json, save_json
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tensors import load_set, save_set
-from stages.prepare.tracker import NullTracker
+from stages.paths import Arm, Layout
 from tests.stages.test_arms import beside
 
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stages.train_generators.augment import translate
-from stages.train_generators.initialization import draw_latents, initialize, with_own_statistics
-from stages.train_generators.layers import BatchNorm, Convolution, Dropout, GaussianNoise, TransposedConvolution
-from stages.train_generators.networks import Discriminator, Generator
-from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork
-from stages.train_generators.randomness import Stream
+from labelmint.gans.initialization import draw_latents, initialize, with_own_statistics
+from labelmint.gans.layers import BatchNorm, Convolution, Dropout, GaussianNoise, TransposedConvolution
+from labelmint.gans.networks import Discriminator, Generator
+from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.random_streams import Stream
+from labelmint.training.image_ops import translate
 
 
 def rng(seed: int = 0) -> torch.Generator:

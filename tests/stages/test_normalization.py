@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stages.train_generators import layers
-from stages.train_generators.initialization import initialize, with_own_statistics
-from stages.train_generators.layers import BatchNorm, ConditionalBatchNorm, batch_deviation
-from stages.train_generators.networks import Discriminator
-from stages.train_generators.params import DiscriminatorNetwork
+from labelmint.gans import layers
+from labelmint.gans.initialization import initialize, with_own_statistics
+from labelmint.gans.layers import BatchNorm, ConditionalBatchNorm, batch_deviation
+from labelmint.gans.networks import Discriminator
+from labelmint.gans.settings import DiscriminatorNetwork
 
 WIDTH, LABELS = 3, 4
 LABELLED = torch.eye(LABELS)[[0, 1, 2, 3, 1, 2]]

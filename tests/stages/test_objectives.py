@@ -7,19 +7,12 @@ import math
 import pytest
 import torch
 
-from stages.train_generators import families, health
-from stages.train_generators.health import Monitor
-from stages.train_generators.objectives import (
-    Auxiliary,
-    Hinge,
-    Judged,
-    NonSaturating,
-    Objective,
-    Relativistic,
-    Wasserstein,
-)
-from stages.train_generators.params import Family
-from stages.train_generators.updates import TRACKED, D, G, Real, alternating
+from labelmint.gans import registry as families
+from labelmint.gans.objectives import Auxiliary, Hinge, Judged, NonSaturating, Objective, Relativistic, Wasserstein
+from labelmint.gans.settings import Family
+from labelmint.training import health
+from labelmint.training.health import Monitor
+from labelmint.training.updates import TRACKED, D, G, Real, alternating
 from tests.stages.tiny import FAMILIES
 
 RATE = 0.5

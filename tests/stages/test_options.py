@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from stages.prepare.errors import InputError
-from stages.train_generators import families
-from stages.train_generators.params import Family, Training
-from stages.train_generators.team import Single
-from stages.train_generators.trainer import newest
-from stages.train_generators.updates import D, G
+from labelmint.gans import registry as families
+from labelmint.gans.settings import Family
+from labelmint.runtime.errors import InputError
+from labelmint.training.settings import Training
+from labelmint.training.team import Single
+from labelmint.training.trainer import newest
+from labelmint.training.updates import D, G
 from tests.conftest import CPU
 from tests.stages.tiny import FAMILIES, SHAPE, batch, label_length, one_thread  # noqa: F401
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stages.train_generators import penalties
-from stages.train_generators.objectives import Judged, Wasserstein
-from stages.train_generators.params import Family
-from stages.train_generators.stacked import Stacked
-from stages.train_generators.updates import TRACKED, UPDATES, D, G, Real
+from labelmint.gans import penalties
+from labelmint.gans.objectives import Judged, Wasserstein
+from labelmint.gans.settings import Family
+from labelmint.training.stacked import Stacked
+from labelmint.training.updates import TRACKED, UPDATES, D, G, Real
 from tests.stages.tiny import SHAPE as TINY
 from tests.stages.tiny import batch, both, one_thread, single  # noqa: F401
 

@@ -18,14 +18,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.prepare import download, run
-from stages.prepare.errors import InputError
-from stages.prepare.files import load_json
-from stages.prepare.params import Dataset
-from stages.prepare.preprocess import content_hash
-from stages.prepare.sources import read
-from stages.prepare.splits import count, derive_seed, hold_out, subset
-from stages.prepare.tensors import load_set, save_checksums, save_set
+from labelmint.data import download
+from labelmint.data.preprocess import content_hash
+from labelmint.data.settings import Dataset
+from labelmint.data.sources import read
+from labelmint.data.storage.splits import count, derive_seed, hold_out, subset
+from labelmint.data.storage.tensors import load_set, save_checksums, save_set
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.errors import InputError
+from stages import prepare as run
 from tests.conftest import ROOT
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import params as settings
+from labelmint.data.storage.tensors import load_set
+from labelmint.runtime.tracker import NullTracker
+from pipeline.settings import schema as settings
 from pipeline.stage import entry, select
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tensors import load_set
-from stages.prepare.tracker import NullTracker
+from stages.paths import Arm, Layout
 from tests.stages.tiny import one_thread  # noqa: F401
 
 ATTRIBUTES = ["Male", "Attractive"]

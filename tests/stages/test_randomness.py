@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stages.train_generators import randomness
-from stages.train_generators.randomness import Stream, fold
+from labelmint import random_streams as randomness
+from labelmint.random_streams import Stream, fold
 
 
 def test_is_splitmix64():

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelmint.reporting import charts, figures, replicates, sheets, tables
+from labelmint.reporting.confusion import confusion
+from labelmint.reporting.verdict import headline, verdict
+from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.prepare.files import load_json, save_json
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tracker import NullTracker
-from stages.report import charts, figures, replicates, sheets, tables
-from stages.report.confusion import confusion
-from stages.report.verdict import headline, verdict
+from stages.paths import Arm, Layout
 
 
 def row(source: str, accuracy: float, percent: int = 40, **more) -> dict:

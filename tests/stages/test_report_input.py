@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.errors import InputError
+from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.prepare.errors import InputError
-from stages.prepare.files import load_json, save_json
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tracker import NullTracker
+from stages.paths import Arm, Layout
 
 
 def _without(name):

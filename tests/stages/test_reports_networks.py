@@ -14,15 +14,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pipeline import experiments
-from pipeline import params as settings
-from pipeline.experiments import Choice
+from labelmint.data.storage.tensors import load_set
+from labelmint.gans import registry as families
+from labelmint.gans.layers import Embedding
+from labelmint.runtime.tracker import NullTracker
+from pipeline.settings import experiments
+from pipeline.settings import schema as settings
+from pipeline.settings.experiments import Choice
 from pipeline.stage import entry, select
-from stages.prepare.layout import Arm, Layout
-from stages.prepare.tensors import load_set
-from stages.prepare.tracker import NullTracker
-from stages.train_generators import families
-from stages.train_generators.layers import Embedding
+from stages.paths import Arm, Layout
 from tests.conftest import ROOT, SHARED
 
 OF_REPORTS = [name for name in experiments.names(ROOT) if experiments.load(ROOT, name).source.startswith("report ")]

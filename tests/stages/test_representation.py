@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+from labelmint.data.storage.tensors import load_set
+from labelmint.gans import archive
+from labelmint.gans.architectures import build_discriminator
+from labelmint.gans.settings import DiscriminatorNetwork, Family
+from labelmint.metrics import representation, svm
+from labelmint.metrics.settings import Representation
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.evaluate import representation, svm
-from stages.evaluate.params import Representation
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm
-from stages.prepare.tensors import load_set
-from stages.prepare.tracker import NullTracker
-from stages.train_generators import archive
-from stages.train_generators.architectures import build_discriminator
-from stages.train_generators.params import DiscriminatorNetwork, Family
+from stages.paths import Arm
 from tests.conftest import CPU
 from tests.stages.test_arms import beside
 

@@ -11,18 +11,19 @@ import pytest
 import torch
 from PIL import Image
 
-from stages.prepare.errors import InputError
-from stages.prepare.layout import Arm
-from stages.prepare.tensors import load_set
-from stages.synthesize import datasheet, export, published
-from stages.synthesize.export import Export
-from stages.synthesize.formats import folder_names
-from stages.synthesize.orders import Order, Plan
-from stages.train_generators import archive, families
-from stages.train_generators.archive import GeneratorArchive
-from stages.train_generators.conditions import Wishes
-from stages.train_generators.initialization import initialize
-from stages.train_generators.params import Family
+from labelmint.data.storage.tensors import load_set
+from labelmint.export import datasheet, export
+from labelmint.export.export import Export
+from labelmint.export.formats import folder_names
+from labelmint.export.orders import Order, Plan
+from labelmint.gans import archive, published
+from labelmint.gans import registry as families
+from labelmint.gans.archive import GeneratorArchive
+from labelmint.gans.conditioning import Wishes
+from labelmint.gans.initialization import initialize
+from labelmint.gans.settings import Family
+from labelmint.runtime.errors import InputError
+from stages.paths import Arm
 from tests.stages.tiny import FAMILIES, SHAPE
 
 CLASSES = ["cat", "dog", "T-shirt/top"]
@@ -142,7 +143,7 @@ class TestOpened:
 
     def test_what_import_reads(self, tmp_path):
         """Minted folders are images of one's own, like any."""
-        from stages.prepare.sources import imagefolder
+        from labelmint.data.sources import imagefolder
 
         sample("per_class", "folders", tmp_path / "folders", Order(6))
         source = imagefolder.read_from(tmp_path / "folders", "minted", tmp_path / "scratch")

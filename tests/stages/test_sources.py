@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.prepare import download
-from stages.prepare.errors import InputError
-from stages.prepare.params import Dataset
-from stages.prepare.sources import cifar, idx, read
-from stages.prepare.sources.source import TEST, TRAIN, Source
-from stages.prepare.tensors import load_set
+from labelmint.data import download
+from labelmint.data.settings import Dataset
+from labelmint.data.sources import cifar, idx, read
+from labelmint.data.sources.source import TEST, TRAIN, Source
+from labelmint.data.storage.tensors import load_set
+from labelmint.runtime.errors import InputError
 from tests.conftest import SHARED
 
 RNG = np.random.default_rng(5)

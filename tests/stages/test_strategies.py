@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from stages.prepare.params import Compute
-from stages.train_generators import stopping, trainer
-from stages.train_generators.engine import run_jobs
-from stages.train_generators.images import ArrayImages
-from stages.train_generators.stacked import Stacked
-from stages.train_generators.strategies import train_arm
-from stages.train_generators.trainer import Diverged, Setup, train
+from labelmint.runtime.devices import run_jobs
+from labelmint.runtime.settings import Compute
+from labelmint.training import stopping, trainer
+from labelmint.training.images import ArrayImages
+from labelmint.training.stacked import Stacked
+from labelmint.training.strategies import train_arm
+from labelmint.training.trainer import Diverged, Setup, train
 from tests.conftest import ROOT, equal, wild
 
 

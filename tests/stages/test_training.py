@@ -12,19 +12,20 @@ import pytest
 import torch
 from PIL import Image
 
-from stages.prepare.errors import InputError
-from stages.prepare.files import load_json
-from stages.prepare.layout import Arm
-from stages.prepare.tensors import load_set
-from stages.synthesize.sampling import latent_seeds, latents_from_seeds, mint
-from stages.train_generators import archive, checkpoints, health, optimizers, trainer
-from stages.train_generators.augment import mirror
-from stages.train_generators.checkpoints import Checkpoints, IdentityChanged
-from stages.train_generators.health import Monitor, spacing
-from stages.train_generators.images import ArrayImages, FileImages, Sampler, batches, digest
-from stages.train_generators.params import Optimizer
-from stages.train_generators.randomness import Stream
-from stages.train_generators.trainer import Diverged, Replica, Trained, newest, train
+from labelmint.data.storage.tensors import load_set
+from labelmint.gans import archive
+from labelmint.gans.sampling import latent_seeds, latents_from_seeds, mint
+from labelmint.gans.settings import Optimizer
+from labelmint.random_streams import Stream
+from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.errors import InputError
+from labelmint.training import checkpoints, health, optimizers, trainer
+from labelmint.training.checkpoints import Checkpoints, IdentityChanged
+from labelmint.training.health import Monitor, spacing
+from labelmint.training.image_ops import mirror
+from labelmint.training.images import ArrayImages, FileImages, Sampler, batches, digest
+from labelmint.training.trainer import Diverged, Replica, Trained, newest, train
+from stages.paths import Arm
 from tests.conftest import CPU, LIMIT, equal, wild
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from stages.train_generators.objectives import Auxiliary, Hinge, Judged, NonSaturating, Relativistic, Wasserstein
-from stages.train_generators.params import Family
-from stages.train_generators.updates import D, G, Real, sequential, simultaneous
+from labelmint.gans.objectives import Auxiliary, Hinge, Judged, NonSaturating, Relativistic, Wasserstein
+from labelmint.gans.settings import Family
+from labelmint.training.updates import D, G, Real, sequential, simultaneous
 
 RATE = 0.5
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from stages.train_generators.engine import threads
-from stages.train_generators.params import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer, Training
-from stages.train_generators.team import Batch, Single
+from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
+from labelmint.runtime.devices import threads
+from labelmint.training.settings import Training
+from labelmint.training.team import Batch, Single
 from tests.conftest import CPU
 
 SHAPE = (1, 16, 16)

@@ -1,0 +1,1 @@
+"""Synthetic labelled image data, and the honest measurement of what it is worth."""

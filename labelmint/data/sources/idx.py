@@ -1,0 +1,271 @@
+"""The idx format of MNIST and its relatives, plain or gzipped.
+
+Source: LeCun, Cortes, Burges, "The MNIST database", file formats; Cohen et al. 2017 for EMNIST, whose images are
+stored column by column.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import struct
+import zlib
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from labelmint.data.archives import unpack_zip_member
+from labelmint.data.download import locate
+from labelmint.data.settings import Dataset
+from labelmint.data.sources.source import TEST, TRAIN, Source
+from labelmint.data.sources.storage import Block, RecordImages
+from labelmint.runtime.atomic_files import writing
+from labelmint.runtime.errors import InputError
+
+_UINT8 = 0x08
+_MOST_BYTES = 1 << 30  # EMNIST's largest file has 547 million
+_MOST_OTHER = 1 << 20
+_PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_DIGITS = [str(digit) for digit in range(10)]
+_LETTERS = [chr(ord("a") + place) for place in range(26)]
+_CAPITALS = [letter.upper() for letter in _LETTERS]
+_BALANCED = [*_DIGITS, *_CAPITALS, *"abdefghnqrt"]
+
+
+@dataclass(frozen=True)
+class _Set:
+    """folder: where mirrors keep it. content_md5, file_md5: by part, of the decompressed content or of the published .gz."""
+
+    title: str
+    licence: str
+    folder: str
+    addresses: tuple[str, ...]
+    classes: list[str]
+    content_md5: dict[str, str] = field(default_factory=dict)
+    file_md5: dict[str, str] = field(default_factory=dict)
+
+
+_SETS = {
+    "mnist": _Set(
+        "MNIST (LeCun, Cortes, Burges)",
+        "CC BY-SA 3.0",
+        "MNIST",
+        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+        _DIGITS,
+        content_md5=dict(
+            zip(
+                _PARTS,
+                (
+                    "6bbc9ace898e44ae57da46a324031adb",
+                    "a25bea736e30d166cdddb491f175f624",
+                    "2646ac647ad5339dbf082846283269ea",
+                    "27ae3e4e09519cfbb04c329615203637",
+                ),
+            )
+        ),
+    ),
+    "fashion_mnist": _Set(
+        "Fashion-MNIST (Zalando)",
+        "MIT",
+        "FashionMNIST",
+        ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+        ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"],
+        content_md5=dict(
+            zip(
+                _PARTS,
+                (
+                    "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+                    "9018921c3c673c538a1fc5bad174d6f9",
+                    "8181f5470baa50b63fa0f6fddb340f0a",
+                    "15d484375f8d13e6eb1aabb0c3f46965",
+                ),
+            )
+        ),
+    ),
+    "kmnist": _Set(
+        "Kuzushiji-MNIST (CODH)",
+        "CC BY-SA 4.0",
+        "KMNIST",
+        ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+        ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+        file_md5=dict(
+            zip(
+                _PARTS,
+                (
+                    "bdb82020997e1d708af4cf47b453dcf7",
+                    "e144d726b3acfaa3e44228e80efcd344",
+                    "5c965bf0a639b31b8f53240b1b52f4d7",
+                    "7320c461ea6c1c855c0b718fb2a4b134",
+                ),
+            )
+        ),
+    ),
+}
+
+_EMNIST_ADDRESSES = ("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",)
+_EMNIST_MD5 = "58c8d27c78d21e728a6bc7b3cc06412e"
+_EMNIST_CLASSES = {
+    "balanced": _BALANCED,
+    "bymerge": _BALANCED,
+    "byclass": [*_DIGITS, *_CAPITALS, *_LETTERS],
+    "letters": _LETTERS,
+    "digits": _DIGITS,
+    "mnist": _DIGITS,
+}
+
+
+def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
+    if dataset.name.startswith("emnist_"):
+        return _read_emnist(dataset.name.removeprefix("emnist_"), raw, scratch)
+    known = _SETS[dataset.name]
+
+    def find(part: str) -> Path:
+        names = [f"{folder}{part}{end}" for folder in _folders(known.folder) for end in (".gz", "")]
+        path = locate(names, raw, [f"{address}{part}.gz" for address in known.addresses])
+        if (md5 := known.file_md5.get(part)) and path.suffix == ".gz":
+            check_md5(path, md5)
+        return plain(path, scratch, known.content_md5.get(part))
+
+    sums = {f"{part} (md5, decompressed)": md5 for part, md5 in known.content_md5.items()}
+    sums |= {f"{part}.gz (md5)": md5 for part, md5 in known.file_md5.items()}
+    return _assemble(dataset.name, known.title, known.licence, known.classes, [find(part) for part in _PARTS], sums)
+
+
+def _folders(folder: str) -> tuple[str, ...]:
+    """MNIST's files alone may lie loose: its relatives' have the same names."""
+    return (f"{folder}/raw/", f"{folder.lower()}/") + (("",) if folder == "MNIST" else ())
+
+
+def _read_emnist(kind: str, raw: Path, scratch: Path) -> Source:
+    """EMNIST comes as one zip of gzipped idx files."""
+    archive = locate(["emnist/gzip.zip", "EMNIST/raw/gzip.zip", "EMNIST/gzip.zip"], raw, _EMNIST_ADDRESSES)
+    check_md5(archive, _EMNIST_MD5)
+    files = []
+    for part in ("train-images-idx3", "train-labels-idx1", "test-images-idx3", "test-labels-idx1"):
+        name = f"emnist-{kind}-{part}-ubyte.gz"
+        packed = unpack_zip_member(archive, f"gzip/{name}", scratch / name)
+        files.append(plain(packed, scratch))
+        packed.unlink()
+    classes = _EMNIST_CLASSES[kind]
+    sums = {"gzip.zip (md5)": _EMNIST_MD5}
+    first = 1 if kind == "letters" else 0  # the letters alone count from 1
+    title = f"EMNIST {kind} (Cohen, Afshar, Tapson, van Schaik)"
+    return _assemble(f"EMNIST {kind}", title, "NIST, free to use", classes, files, sums, "WH", first)
+
+
+def _assemble(
+    name: str,
+    title: str,
+    licence: str,
+    classes: list[str],
+    files: list[Path],
+    checksums: dict[str, str],
+    layout: str = "HW",
+    first_label: int = 0,
+) -> Source:
+    """files: plain idx files in the order of _PARTS."""
+    blocks, labels, shapes = [], [], set()
+    for images_path, labels_path in (files[:2], files[2:]):
+        count, *shape = header(images_path, 3)
+        (label_count,) = header(labels_path, 1)
+        if count != label_count:
+            raise InputError(
+                f"{name}: {count} images in {images_path.name} but {label_count} labels in {labels_path.name}; the files do not belong together"
+            )
+        blocks.append(Block(images_path, 16, int(np.prod(shape)), count))
+        labels.append(np.fromfile(labels_path, np.uint8, offset=8).astype(np.int64) - first_label)
+        shapes.add(tuple(shape))
+    if len(shapes) > 1:
+        raise InputError(
+            f"{name}: training and test images differ in size ({shapes}); the files do not belong together"
+        )
+    return Source(
+        title=title,
+        licence=licence,
+        classes=classes,
+        labels=np.concatenate(labels),
+        images=RecordImages(blocks, shapes.pop(), layout),
+        split=np.repeat([TRAIN, TEST], [len(part) for part in labels]).astype(np.uint8),
+        checksums=checksums,
+    )
+
+
+def header(path: Path, dimensions: int) -> tuple[int, ...]:
+    """Sizes of a plain uint8 idx file.
+
+    dimensions: 3 for images (N, H, W), 1 for labels (N,).
+    Raises: InputError when the file is cut, too long, or not what its name says.
+    """
+    with path.open("rb") as file:
+        start = file.read(4 + 4 * dimensions)
+    if len(start) < 4 + 4 * dimensions:
+        raise InputError(
+            f"{path.name}: {len(start)} bytes are too few for an idx header; the file is cut, delete it and run again"
+        )
+    zero, kind, rank = struct.unpack(">HBB", start[:4])
+    if (zero, kind, rank) != (0, _UINT8, dimensions):
+        raise InputError(
+            f"{path.name}: not an idx file of bytes in {dimensions} dimensions (it starts with {start[:4].hex()})"
+        )
+    shape = struct.unpack(f">{rank}I", start[4:])
+    expected, body = int(np.prod(shape, dtype=np.uint64)), path.stat().st_size - len(start)
+    if body != expected:
+        raise InputError(
+            f"{path.name}: the header promises {expected} bytes, the file holds {body}; delete it and run again"
+        )
+    return shape
+
+
+def plain(path: Path, scratch: Path, md5: str | None = None) -> Path:
+    """The file itself, or what its gzip holds, unpacked into `scratch`: no more than the size that its first bytes tell.
+
+    md5: of the decompressed content, checked before anything is parsed. Raises: InputError.
+    """
+    digest, target = hashlib.md5(usedforsecurity=False), path
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    if packed:
+        scratch.mkdir(parents=True, exist_ok=True)
+        target = scratch / path.name.removesuffix(".gz")
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file, ExitStack() as stack:
+            out = stack.enter_context(target.open("wb")) if packed else None
+            size = limit = 0
+            while chunk := file.read(1 << 20):
+                limit = limit or _promised(chunk)
+                size += len(chunk)
+                if packed and size > limit:
+                    raise InputError(
+                        f"{path}: unpacks to more than the {limit:,} bytes that it promises; delete the file and run again"
+                    )
+                digest.update(chunk)
+                if out:
+                    with writing(target):
+                        out.write(chunk)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: damaged gzip data ({error}); delete the file and run again") from error
+    _compare(path, digest.hexdigest(), md5)
+    return target
+
+
+def _promised(start: bytes) -> int:
+    """Bytes of a whole idx file that begins so; what is none is read so far that its checksum can be told."""
+    rank = start[3] if len(start) > 3 else 0
+    if start[:3] != bytes([0, 0, _UINT8]) or rank not in (1, 3) or len(start) < 4 + 4 * rank:
+        return _MOST_OTHER
+    return min(4 + 4 * rank + math.prod(struct.unpack(f">{rank}I", start[4 : 4 + 4 * rank])), _MOST_BYTES)
+
+
+def check_md5(path: Path, md5: str) -> None:
+    with path.open("rb") as file:
+        _compare(path, hashlib.file_digest(file, "md5").hexdigest(), md5)
+
+
+def _compare(path: Path, found: str, md5: str | None) -> None:
+    if md5 and found != md5:
+        raise InputError(
+            f"{path}: checksum is {found}, expected {md5}; delete the file and run again to fetch a good copy"
+        )

@@ -1,0 +1,167 @@
+"""Layers that draw from a given stream, and convolutions that are quick at the ends of a network on a CPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from labelmint.random_streams import Stream
+
+# A convolution from or to so few channels runs about twice as fast on a CPU as one matrix product than through the
+# convolution library; with 3 channels the library wins (benchmarks/layers.py measures both).
+_FEW_CHANNELS = 1
+
+
+def prefers_library(tensor: torch.Tensor) -> bool:
+    return tensor.is_cuda
+
+
+def lacks_batch_norm(maps: torch.Tensor) -> bool:
+    """Whether F.batch_norm cannot be called: under torch.vmap, cuDNN's asks for a memory layout that vmap does not know."""
+    return maps.is_cuda and torch._C._functorch.is_batchedtensor(maps)
+
+
+class Spectral(nn.Module):
+    """A layer with a `weight` that can be divided by its largest singular value (Miyato et al. 2018, "Spectral normalization").
+
+    `limit` switches it on. `direction`, float (outputs,), is then the singular vector found so far: whoever trains the
+    layer calls `power_iteration` after each change of the weight.
+    """
+
+    def limit(self) -> Spectral:
+        self.register_buffer("direction", torch.ones(len(self.weight)) / len(self.weight) ** 0.5)
+        return self
+
+    @property
+    def limited(self) -> bool:
+        return "direction" in self._buffers
+
+    def effective_weight(self) -> torch.Tensor:
+        if not self.limited:
+            return self.weight
+        rows = self.weight.flatten(1)
+        right = F.normalize(rows.detach().t() @ self.direction, dim=0)
+        return self.weight / (self.direction @ (rows @ right))
+
+
+def power_iteration(weight: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+    """The next `direction`. weight: ([R,] outputs, inputs); direction: ([R,] outputs)."""
+    right = F.normalize(weight.mT @ direction.unsqueeze(-1), dim=-2)
+    return F.normalize(weight @ right, dim=-2).squeeze(-1)
+
+
+class Linear(Spectral, nn.Linear):
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return F.linear(values, self.effective_weight(), self.bias)
+
+
+class Embedding(nn.Linear):
+    """labels: float (N, K), one-hot or multi-hot -> (N, size): the row of the label, or the sum of the rows of those present."""
+
+    def __init__(self, labels: int, size: int):
+        super().__init__(labels, size, bias=False)
+
+
+class Convolution(Spectral, nn.Conv2d):
+    """A convolution whose output is input size / stride, rounded up."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        weight, kernel, stride = self.effective_weight(), self.kernel_size[0], self.stride[0]
+        height, width = images.shape[-2:]
+        pads = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (width, height)]
+        same = pads[0] // 2 if pads[0] == pads[1] and pads[0] % 2 == 0 else 0
+        if any(pads) and not same:
+            images = F.pad(images, [pads[0] // 2, pads[0] - pads[0] // 2, pads[1] // 2, pads[1] - pads[1] // 2])
+        if self.in_channels > _FEW_CHANNELS or prefers_library(images):
+            return F.conv2d(images, weight, self.bias, stride, same)
+        columns = F.unfold(images, kernel, padding=same, stride=stride).transpose(1, 2)
+        maps = F.linear(columns, weight.flatten(1), self.bias)
+        return maps.transpose(1, 2).unflatten(2, (-(-height // stride), -(-width // stride)))
+
+
+class TransposedConvolution(nn.ConvTranspose2d):
+    """A transposed convolution whose output is exactly input size x stride."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, bias: bool):
+        extra = (kernel - stride) % 2
+        super().__init__(inputs, outputs, kernel, stride, (kernel - stride + extra) // 2, extra, bias=bias)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        if self.out_channels > _FEW_CHANNELS or prefers_library(maps):
+            return super().forward(maps)
+        stride, height, width = self.stride[0], *maps.shape[-2:]
+        columns = F.linear(maps.flatten(2).transpose(1, 2), self.weight.flatten(1).t()).transpose(1, 2)
+        images = F.fold(
+            columns, (height * stride, width * stride), self.kernel_size, padding=self.padding, stride=stride
+        )
+        return images if self.bias is None else images + self.bias.view(1, -1, 1, 1)
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that keeps no running statistics while it trains.
+
+    The statistics that are published belong to averaged weights: `collecting` gathers them, as a plain mean over batches.
+    """
+
+    collecting = False
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        if self.training and not self.collecting:
+            if lacks_batch_norm(maps):
+                return self._written_out(maps)
+            return F.batch_norm(maps, None, None, self.weight, self.bias, True, 0.0, self.eps)
+        return super().forward(maps)
+
+    def _written_out(self, maps: torch.Tensor) -> torch.Tensor:
+        variance, mean = torch.var_mean(maps, (0, 2, 3), correction=0, keepdim=True)
+        normal = (maps - mean) * torch.rsqrt(variance + self.eps)
+        if self.weight is None:
+            return normal
+        return torch.addcmul(self.bias.view(-1, 1, 1), normal, self.weight.view(-1, 1, 1))
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation whose scale and shift belong to the labels (de Vries et al. 2017): 1 + labels @ scale, labels @ shift."""
+
+    def __init__(self, width: int, labels: int):
+        super().__init__()
+        self.norm = BatchNorm(width, affine=False)
+        self.scale, self.shift = Embedding(labels, width), Embedding(labels, width)
+
+    def forward(self, maps: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        scale, shift = (values(labels)[:, :, None, None] for values in (self.scale, self.shift))
+        return torch.addcmul(shift, self.norm(maps), 1 + scale)
+
+
+def batch_deviation(maps: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) -> (N, 1, H, W), or (N, C) -> (N, 1): the mean over places and maps of the standard deviation over the batch (Karras et al. 2018)."""
+    deviation = (maps.var(0, correction=0) + 1e-8).sqrt().mean()
+    return deviation.expand(len(maps), 1, *maps.shape[2:])
+
+
+class Dropout(nn.Module):
+    """Dropout that draws from `stream`; without one it does nothing."""
+
+    def __init__(self, probability: float):
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, values: torch.Tensor, stream: Stream | None) -> torch.Tensor:
+        if stream is None or self.probability == 0:
+            return values
+        keep = 1 - self.probability
+        return values * (stream.mask(values, keep) / keep)
+
+
+class GaussianNoise(nn.Module):
+    """Adds N(0, deviation^2) drawn from `stream`; without one it does nothing."""
+
+    def __init__(self, deviation: float):
+        super().__init__()
+        self.deviation = deviation
+
+    def forward(self, values: torch.Tensor, stream: Stream | None) -> torch.Tensor:
+        if stream is None or self.deviation == 0:
+            return values
+        return values + self.deviation * stream.normal(*values.shape)

@@ -1,0 +1,37 @@
+"""What a stage reports while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Tracker(Protocol):
+    def log_params(self, params: Mapping[str, Any]) -> None: ...
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None: ...
+
+    def log_figure(self, name: str, png: bytes, step: int = 0) -> None: ...
+
+    def log_file(self, path: Path, folder: str = "") -> None: ...
+
+    def child(self, name: str) -> Tracker:
+        """For the numbers of one part of the work, such as one class."""
+        return self
+
+
+class NullTracker(Tracker):
+    """Listens to nothing: for tests and for callers that keep no record."""
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        return
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        return
+
+    def log_figure(self, name: str, png: bytes, step: int = 0) -> None:
+        return
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        return

@@ -1,0 +1,32 @@
+"""Augmentation: of real and minted images alike, differentiable (Zhao et al. 2020, "DiffAugment"); and of real ones alone.
+
+images: float (N, C, H, W) in [-1, 1]. Nothing here would turn a digit into another one but `mirror`, which is allowed by class.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from labelmint.random_streams import Stream
+from labelmint.training.image_ops import cutout, translate, uniform_per_image
+from labelmint.training.settings import Training
+
+
+def differentiable(images: torch.Tensor, params: Training, stream: Stream) -> torch.Tensor:
+    """What D sees of an image. Changes that params leave at 0 draw nothing."""
+    if params.brightness:
+        images = images + params.brightness * uniform_per_image(images, stream)
+    if params.saturation and images.shape[1] > 1:
+        grey = images.mean(1, keepdim=True)
+        images = grey + (images - grey) * (1 + params.saturation * uniform_per_image(images, stream))
+    if params.contrast:
+        middle = images.mean((1, 2, 3), keepdim=True)
+        images = middle + (images - middle) * (1 + params.contrast * uniform_per_image(images, stream))
+    if params.translation:
+        images = translate(images, params.translation, stream)
+    return cutout(images, params.cutout, stream) if params.cutout else images
+
+
+def augments(params: Training) -> bool:
+    """Whether `differentiable` changes anything."""
+    return any((params.brightness, params.saturation, params.contrast, params.translation, params.cutout))

@@ -1,1 +1,0 @@
-"""Metrics -> tables, plots, one HTML page."""

@@ -1,1 +1,0 @@
-"""Generators -> a labelled synthetic data set."""

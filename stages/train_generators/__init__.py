@@ -1,1 +1,0 @@
-"""Tensors -> generators: one independent network per class, or one for all."""
