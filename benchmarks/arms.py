@@ -19,7 +19,7 @@ from labelmint.runtime.atomic_files import load_json, save_json
 from labelmint.runtime.tracker import NullTracker
 from pipeline.settings import schema as settings
 from pipeline.stage import entry, select
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 ROOT = Path(__file__).parent.parent
 SHARED = ("tensors", "feature_network")
@@ -34,7 +34,7 @@ class Subject:
     changes: tuple[dict[str, Any], ...]
 
 
-def run_stage(layout: Layout, stage: str, arm: Arm | None, changes: Iterable[dict[str, Any]]) -> None:
+def run_stage(layout: Paths, stage: str, arm: Arm | None, changes: Iterable[dict[str, Any]]) -> None:
     content = settings.read(ROOT / "experiments" / "default.yaml")
     # One process and one thread each: arms run side by side, and a fork would not get on with this process's threads.
     for each in (*changes, {"compute": {"workers": 1, "device": "cpu"}}):
@@ -45,7 +45,7 @@ def run_stage(layout: Layout, stage: str, arm: Arm | None, changes: Iterable[dic
 
 def prepare(folder: Path, changes: dict[str, Any], baselines: list[Arm]) -> None:
     """A data set in `folder` with its frozen feature network and the classifiers that had real images."""
-    layout = Layout(folder)
+    layout = Paths(folder)
     for stage, made in (("prepare", layout.tensors), ("train_feature_network", layout.feature_network)):
         if not made.exists():
             _child(run_stage, layout, stage, None, (changes,))
@@ -60,9 +60,9 @@ def measure(ground: Path, folder: Path, subject: Subject) -> dict[str, Any]:
     Returns: what data/metrics/<arm>.json holds, and the processor seconds of training.
     """
     torch.set_num_threads(1)
-    layout, arm = Layout(folder), subject.arm
+    layout, arm = Paths(folder), subject.arm
     shutil.rmtree(folder, ignore_errors=True)
-    for own, other in ((layout.tensors, Layout(ground).tensors), (layout.feature_network, Layout(ground).feature_network), (layout.baseline(arm), Layout(ground).baseline(arm))):  # fmt: skip
+    for own, other in ((layout.tensors, Paths(ground).tensors), (layout.feature_network, Paths(ground).feature_network), (layout.baseline(arm), Paths(ground).baseline(arm))):  # fmt: skip
         own.parent.mkdir(parents=True, exist_ok=True)
         own.symlink_to(other.resolve())
     before = os.times()
@@ -90,7 +90,7 @@ def _measure(job: tuple[Path, Path, Subject]) -> tuple[Subject, dict[str, Any], 
     content = measure(ground, folder, subject)
     kept = folder.parent.parent / "samples" / f"{folder.name}.png"
     kept.parent.mkdir(exist_ok=True)
-    shutil.copy(Layout(folder).synthetic(subject.arm) / "samples.png", kept)
+    shutil.copy(Paths(folder).synthetic(subject.arm) / "samples.png", kept)
     shutil.rmtree(folder)
     return subject, content, time.monotonic() - began
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from labelmint.gans import registry as families
+from labelmint.gans import registry
 from labelmint.gans.settings import Family
 from pipeline.settings import experiments
 from pipeline.settings import schema as settings
@@ -29,7 +29,7 @@ _IMAGES = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "celeba"
 
 def networks(name: str, family: Family, shape: tuple[int, int, int], labels: int) -> tuple[nn.Module, nn.Module]:
     """Both networks, without weights."""
-    module = families.load(name)
+    module = registry.load(name)
     with torch.device("meta"):
         return module.build_generator(family, shape, labels), module.build_discriminator(family, shape, labels)
 
@@ -57,11 +57,11 @@ def of_training(params: settings.Params) -> tuple[int, float]:
         of_g, of_d = of_an_image(name, family, (dataset.channels, dataset.image_size, dataset.image_size), told)
         # Backwards takes twice as much as forwards. D: forwards and backwards on both kinds of images, and new ones to be
         # made; G: forwards and backwards through both networks, but for D's own weights.
-        one = family.critic_steps * (6 * of_d + of_g) + 3 * of_g + 2 * of_d
+        one = family.n_critic * (6 * of_d + of_g) + 3 * of_g + 2 * of_d
         replicas = 10 if family.labels == "per_class" else 1
         for percent in params.percents:
             own = _IMAGES[dataset.name] * percent // 100 // replicas
-            per_epoch = -(-(training.images_per_epoch or own) // (training.batch_size * family.critic_steps))
+            per_epoch = -(-(training.images_per_epoch or own) // (training.batch_size * family.n_critic))
             count = replicas * per_epoch * training.epochs * len(params.seeds)
             steps, total = steps + count, total + count * training.batch_size * one
     return steps, total

@@ -92,7 +92,7 @@ for title, times, *kind in (
     FACES[f"fairness_gan, {title}"] = (times, family, ["Male", "Attractive"], changes)
 
 _MEASURES = {
-    "classifier": {"network": "small_cnn", "steps": 400, "checks": 2, "learning_rate": 2e-3, "augmentation": {"rotation": 10.0, "shift": 0.08, "scale": 0.1, "shear": 0.1, "blur": 0.8, "contrast": 0.2, "noise": 0.1}},
+    "classifier": {"network": "small_cnn", "steps": 400, "evaluations": 2, "learning_rate": 2e-3, "augmentation": {"rotation": 10.0, "shift": 0.08, "scale": 0.1, "shear": 0.1, "blur": 0.8, "contrast": 0.2, "noise": 0.1}},
     "feature_network": {"steps": 1000},
 }  # fmt: skip
 

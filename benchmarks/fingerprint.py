@@ -22,7 +22,7 @@ from benchmarks.limited_data import settings
 from labelmint.classifiers.settings import VIEWS
 from labelmint.data.storage.tensors import load_set, save_set
 from labelmint.runtime.atomic_files import load_json, save_json
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 PAIR = (3, 5)  # digits that are told apart by shape alone
 SOURCES = ["real", "synthetic", "mixed", "real_unaugmented", "synthetic_unaugmented", "untrained", *(f"{origin}_{view}" for origin in ("real", "synthetic") for view in VIEWS)]  # fmt: skip
@@ -39,7 +39,7 @@ def subjects_of(steps: int, classes: int) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def restrict(whole: Layout, pair: Layout, classes: tuple[int, ...]) -> None:
+def restrict(whole: Paths, pair: Paths, classes: tuple[int, ...]) -> None:
     """The tensors of some classes only, numbered anew."""
     facts = load_json(whole.tensors / "dataset.json")
     for folder, count in (("", "n_train"), ("test", "n_test")):
@@ -72,11 +72,11 @@ def main() -> None:
     whole, pair = arguments.out / "whole", arguments.out / "pair"
     real = Arm("real", arguments.percent, arguments.seed)
     prepare(whole, base, [real])
-    if not Layout(pair).tensors.exists():
-        restrict(Layout(whole), Layout(pair), PAIR)
+    if not Paths(pair).tensors.exists():
+        restrict(Paths(whole), Paths(pair), PAIR)
     prepare(pair, base, [real])
     for title, ground in (("all classes", whole), (f"classes {PAIR[0]} and {PAIR[1]}", pair)):
-        classes = len(load_json(Layout(ground).tensors / "dataset.json")["classes"])
+        classes = len(load_json(Paths(ground).tensors / "dataset.json")["classes"])
         subjects = [
             Subject(f"{title}: {name}", Arm(generator, arguments.percent, arguments.seed), (base, *changes))
             for name, (generator, *changes) in subjects_of(arguments.steps, classes).items()

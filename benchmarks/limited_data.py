@@ -50,7 +50,13 @@ def settings(dataset: str, steps: int) -> dict[str, Any]:
         "families": families,
         "training": {"epochs": 4, "images_per_epoch": 64 * steps // 4, "ema_half_life": 5000, "translation": 0.11},
         "synthesis": {"images_per_class": 1000},
-        "classifier": {"network": "small_cnn", "steps": 400, "checks": 2, "learning_rate": 2e-3, "augmentation": shape},
+        "classifier": {
+            "network": "small_cnn",
+            "steps": 400,
+            "evaluations": 2,
+            "learning_rate": 2e-3,
+            "augmentation": shape,
+        },
         "feature_network": {"steps": 1000},
     }
 

@@ -45,11 +45,11 @@ class Finding:
 
 def examine(root: Path) -> list[Finding]:
     """root: of the project. A check that fails itself is a finding, and the others go on."""
-    checks: list[Callable[[Path], Iterator[Finding]]] = [
+    evaluations: list[Callable[[Path], Iterator[Finding]]] = [
         python, packages, machine, disk, gpu, params, weights, raw_data, servers, ports, cluster, records, dvc,
     ]  # fmt: skip
     found = []
-    for check in checks:
+    for check in evaluations:
         try:
             found += list(check(root))
         except Exception as error:

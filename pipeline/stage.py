@@ -21,11 +21,11 @@ from labelmint.runtime.parent_death import end_with_parent, end_with_parent_of_s
 from labelmint.runtime.progress import printable, say
 from labelmint.runtime.settings import flat
 from pipeline import failures
-from pipeline.dvc.workspace_lock import sole
+from pipeline.dvc.workspace_lock import single_instance
 from pipeline.settings import experiments
 from pipeline.settings import schema as settings
 from pipeline.tracking.spool import SpoolTracker, open_tracker
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 UNREACHABLE = 75  # EX_TEMPFAIL of sysexits.h: trying again may help
 
@@ -52,10 +52,10 @@ def main(arguments: list[str]) -> int:
         module = entry(stage)
         chosen = select(module.Params, everything, arm)
         tracker.log_params(flat(asdict(chosen)))
-        manifest = Layout(root).tensors / "manifest.json"
+        manifest = Paths(root).tensors / "manifest.json"
         before = manifest.stat().st_mtime_ns if manifest.exists() else None
-        with sole(root, label.replace(" ", "@")):
-            module.run(chosen, Layout(root), tracker)
+        with single_instance(root, label.replace(" ", "@")):
+            module.run(chosen, Paths(root), tracker)
         made = manifest.exists() and manifest.stat().st_mtime_ns != before
         tracker.log_data(manifest, everything.dataset.name, "made" if made else "used")
         if stage == "report":

@@ -13,8 +13,7 @@ import torch
 from labelmint.classifiers import feature_network, targets
 from labelmint.data.storage.splits import subset
 from labelmint.data.storage.tensors import load_set
-from labelmint.metrics import classifiers, diversity, fairness, inception, latent_figures, representation
-from labelmint.metrics import memorization as memorisation
+from labelmint.metrics import classifiers, diversity, fairness, inception, latent_figures, memorization, representation
 from labelmint.metrics.protocol import protocol
 from labelmint.metrics.settings import Metrics
 from labelmint.metrics.similarity import Space
@@ -24,7 +23,7 @@ from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 # Of images without labels there is nothing to be told.
 _UNTOLD = dict.fromkeys(
@@ -49,10 +48,10 @@ class Sets:
     minted: Set
     real: Set
     real_places: np.ndarray
-    minted_kind: str
+    synthetic_label_kind: str
 
     @classmethod
-    def load(cls, layout: Layout, arm: Arm, split: str) -> Sets:
+    def load(cls, layout: Paths, arm: Arm, split: str) -> Sets:
         """split: what stands for the test set. Raises: InputError where it has no images."""
         images, labels = load_set(layout.tensors)
         chosen = subset(labels, arm.percent, arm.seed)
@@ -70,14 +69,14 @@ class Sets:
         return self.facts["classes"]
 
     @property
-    def shown(self) -> memorisation.Training:
+    def shown(self) -> memorization.Training:
         """The real images as training shows them: of some classes flipped too."""
         images, labels = self.real
         flipped = targets.may_flip(self.facts["mirror"], torch.from_numpy(labels))
-        return memorisation.Training(images, np.flatnonzero(flipped.numpy()))
+        return memorization.Training(images, np.flatnonzero(flipped.numpy()))
 
 
-def run(params: Params, layout: Layout, tracker: Tracker) -> None:
+def run(params: Params, layout: Paths, tracker: Tracker) -> None:
     started, arm, device = time.perf_counter(), params.arm, pick_device(params.compute)
     split = params.metrics.split
     sets = Sets.load(layout, arm, split)
@@ -86,7 +85,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     for row in rows:
         say(f"{arm.name} {row['source']}: accuracy {_shown(row)}")
     agreement = None
-    if sets.minted_kind == "none":
+    if sets.synthetic_label_kind == "none":
         say(f"{arm.name} synthetic: no labels, so no classifier; how like the test images they are is measured")
         rows.append({"source": "synthetic", "n_real": 0, "n_synthetic": len(sets.minted[0]), **_UNTOLD})
     else:
@@ -111,7 +110,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         "n_test": len(sets.test[1]),
         "classes": sets.names,
         "labels": sets.facts["labels"],
-        "minted_labels": sets.minted_kind,
+        "synthetic_labels": sets.synthetic_label_kind,
         "rows": rows,
         "gan_test": agreement,
         "nearest": copies,
@@ -128,7 +127,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     tracker.log_file(layout.metrics(arm))
 
 
-def distances(sets: Sets, space: Space, params: Metrics, layout: Layout, device: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:  # fmt: skip
+def distances(sets: Sets, space: Space, params: Metrics, layout: Paths, device: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:  # fmt: skip
     """(by source: how like the test images the real and the minted ones are; their nearest training images; what is absent, and why)."""
     minted, real, test = sets.minted[0], sets.real[0], space.test
     points = {"real": space.points("train", *sets.real), "synthetic": space.points("synthetic", *sets.minted)}
@@ -140,23 +139,23 @@ def distances(sets: Sets, space: Space, params: Metrics, layout: Layout, device:
     in_place = np.empty_like(training.features)
     in_place[training.places] = training.features
     known = shown.points(in_place, space.network.features)
-    near = memorisation.neighbours(few, few_features, known)
-    near_pixels = memorisation.neighbours_in_pixels(minted[rows], sets.test[0][few_test], shown)
-    copied = memorisation.copying(few, few_features, training.features, near)
+    near = memorization.neighbours(few, few_features, known)
+    near_pixels = memorization.neighbours_in_pixels(minted[rows], sets.test[0][few_test], shown)
+    copied = memorization.copying(few, few_features, training.features, near)
     found["synthetic"] |= {
-        "memorised": memorisation.share_near(near),
-        "memorised_pixels": memorisation.share_near(near_pixels),
-        "exact_copies": memorisation.exact_copies(minted, shown),
-        **memorisation.authenticity(near, known, shown.partners),
+        "memorised": memorization.fraction_near(near),
+        "memorised_pixels": memorization.fraction_near(near_pixels),
+        "exact_copies": memorization.exact_copies(minted, shown),
+        **memorization.authenticity(near, known, shown.partners),
         **copied,
     }
     told = found["synthetic"]["measured"]
-    told |= memorisation.protocol(len(rows), len(few_test), test.split, len(own), len(known), copied["cells"], space.frozen)  # fmt: skip
+    told |= memorization.protocol(len(rows), len(few_test), test.split, len(own), len(known), copied["cells"], space.frozen)  # fmt: skip
     copies = {
-        "features": memorisation.pairs(near, rows, shown, sets.real_places),
-        "pixels": memorisation.pairs(near_pixels, rows, shown, sets.real_places),
+        "features": memorization.pairs(near, rows, shown, sets.real_places),
+        "pixels": memorization.pairs(near_pixels, rows, shown, sets.real_places),
     }
-    if own.labels.ndim == 1 and sets.minted_kind != "none":
+    if own.labels.ndim == 1 and sets.synthetic_label_kind != "none":
         spread, counts = diversity.per_class(*((each.features, each.labels) for each in (own, training)), len(sets.names), params.points)  # fmt: skip
         known = [value for value in spread if value is not None]
         found["synthetic"] |= {"diversity_per_class": spread, "diversity": float(np.mean(known)) if known else None}
@@ -188,7 +187,7 @@ def fairness_gaps(sets: Sets, rows: list[dict[str, Any]], params: Metrics, basel
                 f"metrics: '{name}' is not among dataset.attributes, {', '.join(sets.names)}; name it there with others, or leave metrics.protected and metrics.outcome empty"
             )
     group, outcome = (sets.names.index(name) for name in (params.protected, params.outcome))
-    data = {"real": sets.real[1]} | ({"synthetic": sets.minted[1]} if sets.minted_kind != "none" else {})
+    data = {"real": sets.real[1]} | ({"synthetic": sets.minted[1]} if sets.synthetic_label_kind != "none" else {})
     test, told = sets.test[1], {row["source"]: row["told"][:, outcome] for row in rows if "told" in row}
     seen = {}
     if "synthetic" in data:

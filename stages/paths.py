@@ -30,7 +30,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Paths:
     """Paths of one workspace. Nothing is created here."""
 
     root: Path

@@ -13,7 +13,7 @@ import numpy as np
 from labelmint.data import manifest
 from labelmint.data import settings as P
 from labelmint.data.convert import Converted, convert
-from labelmint.data.duplicates import Doubles, find_doubles
+from labelmint.data.duplicates import Duplicates, find_duplicates
 from labelmint.data.sources import read
 from labelmint.data.sources.imagefolder import some
 from labelmint.data.sources.source import SPLITS, TEST, TRAIN, VALIDATION, BadImages, Source
@@ -21,8 +21,9 @@ from labelmint.data.storage.splits import at_most, hold_out
 from labelmint.data.storage.tensors import ImageFile, keep_rows, save_array, save_checksums
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import say
+from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
-from stages.paths import Layout
+from stages.paths import Paths
 
 _MOST_BAD = 0.01
 
@@ -32,10 +33,10 @@ class Params:
     dataset: P.Dataset
     percents: list[int]
     seeds: list[int]
-    compute: P.Compute
+    compute: Compute
 
 
-def run(params: Params, layout: Layout, tracker: Tracker) -> None:
+def run(params: Params, layout: Paths, tracker: Tracker) -> None:
     work = layout.unfinished_tensors
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -45,7 +46,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def prepare(params: Params, layout: Layout, work: Path, tracker: Tracker) -> None:
+def prepare(params: Params, layout: Paths, work: Path, tracker: Tracker) -> None:
     """Everything is made in `work`, and takes its place at the end."""
     dataset = params.dataset
     source = read(dataset, layout.raw, work / "unpacked")
@@ -57,7 +58,7 @@ def prepare(params: Params, layout: Layout, work: Path, tracker: Tracker) -> Non
     bad = check_bad(source, converted, dataset.on_bad_image)
     with ExitStack() as stack:
         images = [stack.enter_context(ImageFile(file)) for file in files]
-        doubles = find_doubles(converted, images, dataset)
+        doubles = find_duplicates(converted, images, dataset)
 
     kept = [np.flatnonzero(part.good & ~leaves) for part, leaves in zip(converted, doubles.leave)]
     labels = [source.labels[part[places]] for part, places in zip(rows, kept)]
@@ -136,7 +137,7 @@ def check_classes(train: np.ndarray, test: np.ndarray, classes: list[str]) -> No
             )
 
 
-def publish(work: Path, layout: Layout) -> None:
+def publish(work: Path, layout: Paths) -> None:
     """Move what is finished to where the other stages look for it: training images at the top."""
     for folder, target in (
         (work / "train", layout.tensors),
@@ -149,7 +150,7 @@ def publish(work: Path, layout: Layout) -> None:
             os.replace(file, target / file.name)
 
 
-def summary(source: Source, labels: list[np.ndarray], doubles: Doubles, bad: BadImages) -> str:
+def summary(source: Source, labels: list[np.ndarray], doubles: Duplicates, bad: BadImages) -> str:
     sizes = [f"{len(own):,} {name}" for name, own in zip(("training", "validation", "test"), labels) if len(own)]
     dropped = [int(leaves.sum()) for leaves in doubles.leave]
     line = f"{source.title}: {', '.join(sizes)} images"

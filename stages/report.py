@@ -13,11 +13,11 @@ from labelmint.reporting.arms import Allowance, section
 from labelmint.reporting.environment import environment
 from labelmint.reporting.page import Page, render
 from labelmint.reporting.verdict import headline, verdict
-from labelmint.runtime.atomic_files import load_json, save_bytes, save_json, save_table, understanding
+from labelmint.runtime.atomic_files import load_json, parsing, save_bytes, save_json, save_table
 from labelmint.runtime.progress import say
 from labelmint.runtime.tracker import Tracker
 from labelmint.training.settings import Training
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Params:
     classifier: Classifier
 
 
-def run(params: Params, layout: Layout, tracker: Tracker) -> None:
+def run(params: Params, layout: Paths, tracker: Tracker) -> None:
     arms = [
         Arm(generator, percent, seed)
         for seed in params.seeds
@@ -42,13 +42,13 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     rows, sections, folder, split = [], [], layout.reports, "test"
     allowed = Allowance.of(len(arms))
     for arm in arms:
-        with understanding(layout.metrics(arm)):
+        with parsing(layout.metrics(arm)):
             rows += _rows(layout, arm, metrics[arm]["rows"])
             sections.append(section(layout, arm, metrics[arm], allowed))
-    with understanding(layout.tensors / "dataset.json"):
+    with parsing(layout.tensors / "dataset.json"):
         n_test = int(load_json(layout.tensors / "dataset.json")["n_test"])
     if arms:
-        with understanding(layout.metrics(arms[0])):
+        with parsing(layout.metrics(arms[0])):
             split, n_test = metrics[arms[0]]["split"], int(metrics[arms[0]]["n_test"])
     save_table(folder / "results.csv", tables.COLUMNS, tables.to_table(rows))
     save_bytes(folder / "results.md", tables.to_markdown(rows).encode())
@@ -79,14 +79,14 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
     say(f"report: {folder / 'index.html'}")
 
 
-def _rows(layout: Layout, arm: Arm, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _rows(layout: Paths, arm: Arm, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """With their training times. What the tables need is in each, or the file at fault could not be named later."""
     rows = [{**row, "seconds": seconds(layout, arm, row["source"])} for row in measured]
     tables.to_table(rows), tables.to_markdown(rows), tables.to_summary(rows), headline(rows)
     return rows
 
 
-def seconds(layout: Layout, arm: Arm, source: str) -> float:
+def seconds(layout: Paths, arm: Arm, source: str) -> float:
     """Training time behind one row: its classifier, and its generators where there are any."""
     if source in REAL_SOURCES:
         real = Arm("real", arm.percent, arm.seed)

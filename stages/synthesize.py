@@ -9,12 +9,12 @@ import numpy as np
 from labelmint.data.storage.image_grid import grid, png
 from labelmint.data.storage.tensors import save_array, save_set
 from labelmint.gans import archive
-from labelmint.gans.sampling import mint_set
+from labelmint.gans.sampling import sample_dataset
 from labelmint.gans.settings import Synthesis
 from labelmint.runtime.atomic_files import save_bytes, save_json
 from labelmint.runtime.progress import say
 from labelmint.runtime.tracker import Tracker
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 _SHOWN = 12
 
@@ -25,20 +25,20 @@ class Params:
     synthesis: Synthesis
 
 
-def run(params: Params, layout: Layout, tracker: Tracker) -> None:
+def run(params: Params, layout: Paths, tracker: Tracker) -> None:
     arm, count = params.arm, params.synthesis.images_per_class
     generators = archive.load(layout.generator(arm))
-    minted = mint_set(generators, count, arm.seed)
+    minted = sample_dataset(generators, count, arm.seed)
 
     folder = layout.synthetic(arm)
     save_array(folder / "latent_seeds.npy", minted.seeds)
     save_set(folder, minted.images, minted.labels)
-    family, wishes = generators.family, generators.wishes
+    family, label_spec = generators.family, generators.label_spec
     save_json(
         folder / "manifest.json",
         {
             "arm": arm.name,
-            "classes": wishes.names,
+            "classes": label_spec.names,
             "labels": family.labels,
             "images_per_class": count,
             "shape": list(generators.shape),

@@ -6,10 +6,10 @@ from labelmint.classifiers.settings import REAL_SOURCES
 from labelmint.classifiers.sources import real_source
 from labelmint.classifiers.training import Params, train
 from labelmint.runtime.tracker import Tracker
-from stages.paths import Layout
+from stages.paths import Paths
 
 
-def run(params: Params, layout: Layout, tracker: Tracker) -> None:
+def run(params: Params, layout: Paths, tracker: Tracker) -> None:
     # The first is what all others are compared with, wherever params name it.
     asked = sorted((name for name in params.classifier.sources if name in REAL_SOURCES), key=REAL_SOURCES.index)
     sources = {name: real_source(name, layout, params.arm, params.classifier) for name in asked}

@@ -14,7 +14,7 @@ from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.devices import threads
 from labelmint.runtime.progress import say
 from labelmint.runtime.tracker import Tracker
-from stages.paths import Layout
+from stages.paths import Paths
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Params:
     feature_network: P.FeatureNetwork
 
 
-def run(params: Params, layout: Layout, tracker: Tracker) -> None:
+def run(params: Params, layout: Paths, tracker: Tracker) -> None:
     images, labels = load_set(layout.tensors)
     facts = load_json(layout.tensors / "dataset.json")
     classes = len(facts["classes"])
@@ -30,7 +30,7 @@ def run(params: Params, layout: Layout, tracker: Tracker) -> None:
         network = train(params.feature_network, np.asarray(images), labels, facts["mirror"])
         # In units of their own size, or a distance would tell how large this network's numbers happen to be.
         scale = float(np.sqrt((in_batches(network.features, images) ** 2).mean()))
-        accuracy = targets.share_right(targets.decide(in_batches(network, images), labels.ndim > 1), labels)
+        accuracy = targets.fraction_correct(targets.decide(in_batches(network, images), labels.ndim > 1), labels)
     save(layout.feature_network, network, params.feature_network, tuple(images.shape[1:]), classes, scale)
     tracker.log_metrics({"training_accuracy": accuracy})
     say(f"feature network: {params.feature_network.steps} steps, {100 * accuracy:.2f} % on its own training images")

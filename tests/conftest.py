@@ -20,7 +20,7 @@ from labelmint.training.images import FileImages
 from labelmint.training.trainer import Replica, Trained
 from pipeline import stage
 from pipeline.settings import schema as settings
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 CPU = torch.device("cpu")
 LIMIT = 1 << 30
@@ -54,18 +54,18 @@ def params() -> settings.Params:
         percents=[50, 100],
         training=replace(real.training, epochs=2, images_per_epoch=24, batch_size=8, preview_images=3),
         synthesis=replace(real.synthesis, images_per_class=15),
-        classifier=replace(real.classifier, network="small_cnn", steps=30, checks=3, batch_size=16),
+        classifier=replace(real.classifier, network="small_cnn", steps=30, evaluations=3, batch_size=16),
         feature_network=replace(real.feature_network, steps=60, features=8),
         compute=replace(real.compute, device="cpu", workers=1),
     )
 
 
 @pytest.fixture(scope="session")
-def workspace(params, tmp_path_factory) -> Layout:
+def workspace(params, tmp_path_factory) -> Paths:
     """A workspace in which every stage has run once on few real digits."""
     from pipeline.stage import entry, select
 
-    layout, tracker = Layout(tmp_path_factory.mktemp("workspace")), NullTracker()
+    layout, tracker = Paths(tmp_path_factory.mktemp("workspace")), NullTracker()
     arm, baseline = Arm("dcgan", 100, 0), Arm("real", 100, 0)
     plan = [("prepare", None), ("train_feature_network", None), ("train_generators", arm), ("synthesize", arm)]
     plan += [("train_baselines", baseline), ("train_classifiers", arm), ("evaluate", arm)]

@@ -116,7 +116,7 @@ class MlflowServer:
             )
 
     def wait(self) -> None:
-        from pipeline.flow.environment import answers
+        from pipeline.flow.prefect_environment import answers
 
         until(lambda: answers(f"{self.address}/health"), 180)
 

@@ -13,7 +13,7 @@ from labelmint.classifiers.settings import Augmentation, Classifier
 from labelmint.data.storage.weights import load_weights, save_weights
 from labelmint.runtime.atomic_files import load_json, save_json, save_table
 
-CHECKS = ("name", "step", "train_loss", "holdout_loss", "holdout_accuracy")
+EVALUATION_COLUMNS = ("name", "step", "train_loss", "holdout_loss", "holdout_accuracy")
 
 
 def save(folder: Path, jobs: list[Job], fitted: list[Fitted]) -> None:
@@ -21,10 +21,10 @@ def save(folder: Path, jobs: list[Job], fitted: list[Fitted]) -> None:
     facts: dict[str, Any] = {}
     for job, result in zip(jobs, fitted):
         digest = save_weights(folder / f"{job.name}.safetensors", result.weights)
-        best = next(row for row in result.checks if row["step"] == result.best_step)
+        best = next(row for row in result.evaluations if row["step"] == result.best_step)
         facts[job.name] = {
             "source": job.source,
-            "weak_check": job.checks is not None,
+            "simple_classifier": job.evaluations is not None,
             "params": asdict(job.params),
             "shape": list(job.pools[0].images.shape[1:]),
             "classes": job.classes,
@@ -37,8 +37,8 @@ def save(folder: Path, jobs: list[Job], fitted: list[Fitted]) -> None:
             "holdout_accuracy": best["holdout_accuracy"],
             "weights_sha256": digest,
         }
-    rows = ({"name": job.name, **row} for job, result in zip(jobs, fitted) for row in result.checks)
-    save_table(folder / "training.csv", CHECKS, rows)
+    rows = ({"name": job.name, **row} for job, result in zip(jobs, fitted) for row in result.evaluations)
+    save_table(folder / "training.csv", EVALUATION_COLUMNS, rows)
     save_json(folder / "classifiers.json", facts)
 
 

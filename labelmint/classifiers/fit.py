@@ -63,11 +63,11 @@ class Job:
     raw: Path
     mirror: list[bool] | None = None
     view: str | None = None
-    checks: str | None = None
+    evaluations: str | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.checks}-{self.params.network}" if self.checks else self.source
+        return f"{self.evaluations}-{self.params.network}" if self.evaluations else self.source
 
     @property
     def steps(self) -> int:
@@ -92,7 +92,7 @@ class Fitted:
     """
 
     weights: dict[str, np.ndarray]
-    checks: list[dict[str, float]]
+    evaluations: list[dict[str, float]]
     best_step: int
     held_out: int
 
@@ -115,9 +115,9 @@ def fit(job: Job, device: torch.device) -> Fitted:
         network = build(params, shape, job.classes, job.raw).to(device=device, memory_format=torch.channels_last)
     pools, (held_images, held_labels) = _hold_out(job)
     optimizer, schedule = _optimizer(network, params, steps)
-    looks = min(params.checks, steps)
+    looks = min(params.evaluations, steps)
     marks = {round(steps * look / looks) for look in range(1, looks + 1)}
-    checks, best, weights, loss_sum, since = [], (-1.0, 0.0), {}, torch.zeros((), device=device), 0
+    evaluations, best, weights, loss_sum, since = [], (-1.0, 0.0), {}, torch.zeros((), device=device), 0
 
     network.train()
     epochs = [0] * len(pools)
@@ -145,9 +145,9 @@ def fit(job: Job, device: torch.device) -> Fitted:
         loss_sum, since = loss_sum + loss.detach(), since + 1
         if step + 1 in marks:
             logits = predict(network, held_images, device)
-            accuracy = targets.share_right(targets.decide(logits, job.multi_hot), held_labels)
+            accuracy = targets.fraction_correct(targets.decide(logits, job.multi_hot), held_labels)
             holdout_loss = targets.loss(torch.from_numpy(logits), torch.from_numpy(held_labels)).item()
-            checks.append(
+            evaluations.append(
                 {
                     "step": step + 1,
                     "train_loss": loss_sum.item() / since,
@@ -156,14 +156,14 @@ def fit(job: Job, device: torch.device) -> Fitted:
                 }
             )
             loss_sum, since = torch.zeros((), device=device), 0
-            if (accuracy, -holdout_loss) > best or params.moment == "last":
+            if (accuracy, -holdout_loss) > best or params.checkpoint == "last":
                 best, best_step = (accuracy, -holdout_loss), step + 1
                 weights = {
                     name: value.detach().cpu().contiguous().numpy().copy()
                     for name, value in network.state_dict().items()
                 }
             network.train()
-    return Fitted(weights, checks, best_step, len(held_labels))
+    return Fitted(weights, evaluations, best_step, len(held_labels))
 
 
 @torch.no_grad()
@@ -181,7 +181,7 @@ def _hold_out(job: Job) -> tuple[list[Pool], tuple[np.ndarray, np.ndarray]]:
     """(what is trained on, what the best moment is chosen on): both of the arm's own origin, never the test set."""
     kept, held = [], []
     groups = 1 if job.multi_hot else job.classes  # multi-hot labels are drawn from as a whole
-    most = max(1, job.params.holdout_most // (groups * len(job.pools)))
+    most = max(1, job.params.holdout_max_images // (groups * len(job.pools)))
     for position, pool in enumerate(job.pools):
         _, out = hold_out(pool.labels, job.params.holdout_percent, job.seed, "holdout", position)
         out = out[at_most(pool.labels[out], most, job.seed, "fewer", position)]

@@ -54,7 +54,7 @@ REAL_SOURCES = (
     *("real", "real_augmented", "real_rotated", "real_unaugmented", "real_shuffled", "real_bootstrap"),
     *(f"real_{view}" for view in VIEWS),
 )
-MINTED_SOURCES = (
+SYNTHETIC_SOURCES = (
     *("synthetic", "mixed", "synthetic_equal", "synthetic_fresh", "synthetic_unaugmented", "synthetic_shuffled"),
     *("untrained", *(f"synthetic_{view}" for view in VIEWS)),
 )
@@ -75,22 +75,22 @@ class Classifier:
         generators with their initial weights.
         real_VIEW, synthetic_VIEW: seen as `views` has it, in training and in testing: residual, background, blurred, noised, requantized.
     sweep: numbers of minted images per class, each a further source synthetic_<number>.
-    weak_checks: of every source, how a weak classifier does on it: linear (on pixels, same steps), nearest_neighbour (on pixels).
+    simple_classifiers: of every source, how a weak classifier does on it: linear (on pixels, same steps), nearest_neighbour (on pixels).
     epochs: in place of `steps`, passes over each source's own images, as reports do, which lets larger sets train longer. Each pass
-    takes every image once, whatever real_share says; with `steps`, batches are drawn with replacement.
+    takes every image once, whatever real_fraction says; with `steps`, batches are drawn with replacement.
     weights: none, imagenet (fetched by name, checked by hash), or the path of a state dict.
     stem_stride: 1 keeps small images from shrinking away before the first block; 2 is the original and 3 times quicker.
     head_dropout, head_units: the report's top, dropout -> units -> ReLU -> classes; 0 units is one linear layer.
     learning_rate_schedule: one_cycle (Smith 2018), or constant.
     holdout_percent: share of an arm's own training images that are not trained on, but looked at `checks` times;
-    holdout_most: never more images than these, of a class its part.
+    holdout_max_images: never more images than these, of a class its part.
     moment: which weights are kept: those best on the held-out images, or the last.
-    real_share: share of real images in each batch of the mixed arm.
+    real_fraction: share of real images in each batch of the mixed arm.
     """
 
     sources: list[str] = field(default_factory=lambda: ["real", "synthetic", "mixed"])
     sweep: list[int] = field(default_factory=list)
-    weak_checks: list[Literal["linear", "nearest_neighbour"]] = field(default_factory=list)
+    simple_classifiers: list[Literal["linear", "nearest_neighbour"]] = field(default_factory=list)
     network: Literal["efficientnet-b0", "small_cnn", "linear"] = "efficientnet-b0"
     weights: str = "none"
     stem_stride: Literal[1, 2] = 2
@@ -105,14 +105,14 @@ class Classifier:
     momentum: float = 0.9
     weight_decay: float = 0.01
     holdout_percent: int = 10
-    holdout_most: int = 1000
-    checks: int = 4
-    moment: Literal["best", "last"] = "best"
-    real_share: float = 0.5
+    holdout_max_images: int = 1000
+    evaluations: int = 4
+    checkpoint: Literal["best", "last"] = "best"
+    real_fraction: float = 0.5
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        known = (*REAL_SOURCES, *MINTED_SOURCES)
+        known = (*REAL_SOURCES, *SYNTHETIC_SOURCES)
         for source in self.sources:
             if source not in known:
                 near = difflib.get_close_matches(source, known, n=1)
@@ -121,7 +121,11 @@ class Classifier:
                 )
         if "real" not in self.sources:
             raise ValueError("sources must name real: it is what all others are compared with")
-        for name, values in (("sources", self.sources), ("sweep", self.sweep), ("weak_checks", self.weak_checks)):
+        for name, values in (
+            ("sources", self.sources),
+            ("sweep", self.sweep),
+            ("simple_classifiers", self.simple_classifiers),
+        ):
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: {values} names one twice")
         if self.sweep and min(self.sweep) < 2:
@@ -129,14 +133,16 @@ class Classifier:
         within("classifier", 1, 10_000_000, steps=self.steps, epochs=self.epochs or 1)
         within("classifier", 2, 65536, batch_size=self.batch_size)
         within("classifier", 1, 90, holdout_percent=self.holdout_percent)
-        within("classifier", 10, 10_000_000, holdout_most=self.holdout_most)
+        within("classifier", 10, 10_000_000, holdout_max_images=self.holdout_max_images)
         within("classifier", 0, 0.95, head_dropout=self.head_dropout)
         within("classifier", 0, 65536, head_units=self.head_units)
-        within("classifier", 0, 1, weight_decay=self.weight_decay, momentum=self.momentum, real_share=self.real_share)
+        within(
+            "classifier", 0, 1, weight_decay=self.weight_decay, momentum=self.momentum, real_fraction=self.real_fraction
+        )
         if self.epochs is not None and self.epochs < 1:
             raise ValueError(f"epochs must be at least 1 or null, got {self.epochs}")
-        if not 1 <= self.checks <= self.steps:
-            raise ValueError(f"checks must be 1 to steps ({self.steps}), got {self.checks}")
+        if not 1 <= self.evaluations <= self.steps:
+            raise ValueError(f"checks must be 1 to steps ({self.steps}), got {self.evaluations}")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
 

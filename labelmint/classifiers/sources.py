@@ -11,7 +11,7 @@ from labelmint.classifiers.settings import AUGMENTATIONS, VIEWS, Augmentation, C
 from labelmint.classifiers.views import view
 from labelmint.data.storage.splits import derive_seed, subset
 from labelmint.data.storage.tensors import load_set
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Source:
     view: str | None = None
 
 
-def real_pool(layout: Layout, arm: Arm) -> Pool:
+def real_pool(layout: Paths, arm: Arm) -> Pool:
     """The real images that this arm's generator had."""
     images, labels = load_set(layout.tensors)
     chosen = subset(labels, arm.percent, arm.seed)
     return Pool("real", np.asarray(images[chosen]), labels[chosen])
 
 
-def real_source(name: str, layout: Layout, arm: Arm, params: Classifier) -> Source:
+def real_source(name: str, layout: Paths, arm: Arm, params: Classifier) -> Source:
     """name: one of params.REAL_SOURCES."""
     pool = real_pool(layout, arm)
     if name in AUGMENTATIONS:

@@ -13,31 +13,30 @@ from labelmint.classifiers.settings import AUGMENTATIONS, Classifier
 from labelmint.classifiers.sources import Source, real_pool, shuffled, viewed
 from labelmint.data.storage.splits import at_most, derive_seed
 from labelmint.data.storage.tensors import load_set
-from labelmint.gans import archive
-from labelmint.gans import registry as families
+from labelmint.gans import archive, registry
 from labelmint.gans.archive import GeneratorArchive
 from labelmint.gans.initialization import draw_latents, initialize, with_own_statistics
-from labelmint.gans.sampling import mint_set
+from labelmint.gans.sampling import sample_dataset
 from labelmint.random_streams import Stream
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 _STATISTICS_BATCHES, _BATCH = 4, 256
 
 
-def minted_source(name: str, layout: Layout, arm: Arm, params: Classifier) -> Source:
+def synthetic_source(name: str, layout: Paths, arm: Arm, params: Classifier) -> Source:
     """name: one of params.MINTED_SOURCES, or synthetic_<number> of images per class."""
     minted, generators = Pool("synthetic", *load_set(layout.synthetic(arm))), layout.generator(arm)
     last = name.split("_")[-1]
     if name == "mixed":
-        share = params.real_share
+        share = params.real_fraction
         return Source([replace(real_pool(layout, arm), share=share), replace(minted, share=1 - share)])
     if name == "untrained":
-        made = mint_set(untrained(archive.load(generators), arm.seed), per_label(minted.labels), arm.seed)
+        made = sample_dataset(untrained(archive.load(generators), arm.seed), per_label(minted.labels), arm.seed)
         return Source([replace(minted, images=made.images, labels=made.labels)])
     if name == "synthetic_equal":
         return Source([thinned(minted, len(real_pool(layout, arm).labels), arm.seed)])
     if name == "synthetic_fresh":
-        return Source([replace(minted, renewal=Minting(generators, per_label(minted.labels), arm.seed))])
+        return Source([replace(minted, renewal=FreshSamples(generators, per_label(minted.labels), arm.seed))])
     if name == "synthetic_unaugmented":
         return Source([minted], AUGMENTATIONS[name])
     if name == "synthetic_shuffled":
@@ -54,7 +53,7 @@ def names(params: Classifier) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Minting:
+class FreshSamples:
     """New images of every epoch, from latents that no other epoch has. folder: of the generators."""
 
     folder: Path
@@ -62,7 +61,7 @@ class Minting:
     seed: int
 
     def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        made = mint_set(archive.load(self.folder), self.images_per_class, derive_seed(self.seed, "fresh", epoch))
+        made = sample_dataset(archive.load(self.folder), self.images_per_class, derive_seed(self.seed, "fresh", epoch))
         return made.images, made.labels
 
 
@@ -86,16 +85,16 @@ def sized(pool: Pool, generators: Path, per_class: int, seed: int) -> Pool:
         many = per_class * (pool.labels.shape[1] if pool.labels.ndim > 1 else 1)
         chosen = at_most(pool.labels, many, seed, "sweep")
         return replace(pool, images=pool.images[chosen], labels=pool.labels[chosen])
-    made = mint_set(archive.load(generators), per_class, seed)
+    made = sample_dataset(archive.load(generators), per_class, seed)
     return replace(pool, images=made.images, labels=made.labels)
 
 
 def untrained(trained: GeneratorArchive, seed: int) -> GeneratorArchive:
     """The same networks with initial weights, and batch normalisation's statistics of those."""
-    family, vectors = trained.family, torch.from_numpy(trained.wishes.vectors)
+    family, vectors = trained.family, torch.from_numpy(trained.label_spec.vectors)
     states = []
     for place in range(len(next(iter(trained.weights.values())))):
-        network = families.load(trained.family_name).build_generator(family, trained.shape, vectors.shape[1])
+        network = registry.load(trained.family_name).build_generator(family, trained.shape, vectors.shape[1])
         rng = torch.Generator().manual_seed(derive_seed(seed, "untrained", place))
         initialize(network, family.initialization, rng)
         stream = Stream(derive_seed(seed, "untrained statistics", place))

@@ -19,7 +19,7 @@ def decide(logits: np.ndarray, multi_hot: bool) -> np.ndarray:
     return (logits > 0).astype(np.int64) if multi_hot else logits.argmax(1)
 
 
-def share_right(predicted: np.ndarray, labels: np.ndarray) -> float:
+def fraction_correct(predicted: np.ndarray, labels: np.ndarray) -> float:
     """Share of images, or of images and attributes, that are told right."""
     return float((predicted == labels).mean())
 

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from labelmint.data.sources.storage import DAMAGED, MOST_BYTES, TarImages, ZipImages
-from labelmint.runtime.atomic_files import writing
+from labelmint.runtime.atomic_files import named_os_errors
 from labelmint.runtime.errors import InputError
 
 _MOST_SWELLING = 200
@@ -144,7 +144,7 @@ def _plain_tar(path: Path, scratch: Path) -> Path:
         while chunk := packed.read(_CHUNK):
             size += len(chunk)
             refuse_bomb(path, path.name, size, path.stat().st_size, of_whole=True)
-            with writing(target):  # not around reading, whose errors are about the archive
+            with named_os_errors(target):  # not around reading, whose errors are about the archive
                 file.write(chunk)
     return target
 
@@ -157,7 +157,7 @@ def unpack_zip_member(path: Path, member: str, target: Path) -> Path:
             entry = archive.getinfo(member)  # of which no more is read than it declares
             refuse_bomb(path, member, entry.file_size, entry.compress_size)
             while chunk := file.read(_CHUNK):
-                with writing(target):
+                with named_os_errors(target):
                     out.write(chunk)
     except (KeyError, *DAMAGED, OSError) as error:
         if not isinstance(error, KeyError) and not is_damage(error):

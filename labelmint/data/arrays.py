@@ -13,7 +13,7 @@ from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import NullTracker
-from stages.paths import Layout
+from stages.paths import Paths
 from stages.prepare import Params, run
 
 
@@ -34,7 +34,7 @@ class Prepared:
 def prepared(dataset: Dataset, raw: Path = Path("data/raw")) -> Prepared:
     """What `prepare` makes of `dataset`, leaving no file behind. raw: folder of published files. Raises: InputError."""
     with TemporaryDirectory() as folder:
-        layout = Layout(Path(folder))
+        layout = Paths(Path(folder))
         layout.raw.parent.mkdir(parents=True)
         layout.raw.symlink_to(raw.resolve())
         listener = NullTracker()

@@ -16,8 +16,8 @@ from labelmint.data.settings import Dataset
 from labelmint.data.sources.source import BadImages, Content, Source
 from labelmint.data.sources.storage import BadImage
 from labelmint.data.storage.tensors import write_header
-from labelmint.runtime import process_pool as workers
-from labelmint.runtime.atomic_files import writing
+from labelmint.runtime import process_pool
+from labelmint.runtime.atomic_files import named_os_errors
 from labelmint.runtime.progress import Progress
 from labelmint.runtime.settings import Compute
 
@@ -55,7 +55,7 @@ def convert(source: Source, rows: np.ndarray, dataset: Dataset, target: Path, co
     shape = (len(rows), dataset.channels, dataset.image_size, dataset.image_size)
     offset = write_header(target, shape)
     per_image = int(np.prod(shape[1:]))
-    even = -(-len(rows) // (_CHUNKS_PER_WORKER * workers.count(compute, len(rows))))
+    even = -(-len(rows) // (_CHUNKS_PER_WORKER * process_pool.count(compute, len(rows))))
     step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // per_image, even))
     chunks = [(at, min(at + step, len(rows))) for at in range(0, len(rows), step)]
     hashes, perceptual = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
@@ -64,10 +64,10 @@ def convert(source: Source, rows: np.ndarray, dataset: Dataset, target: Path, co
     task = _Task(source, rows, dataset, target, offset)
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(f"prepare: {source.title}", len(rows), "images"))
-        count = workers.count(compute, len(chunks))
+        count = process_pool.count(compute, len(chunks))
         if count > 1:
             # Closed here, or an error would keep the processes until its traceback is gone.
-            finished = stack.enter_context(closing(workers.in_processes(_work, chunks, count, _start, (task,))))
+            finished = stack.enter_context(closing(process_pool.in_processes(_work, chunks, count, _start, (task,))))
         else:
             work = stack.enter_context(_Worker(task))
             finished = enumerate(map(work, chunks))
@@ -110,7 +110,7 @@ class _Worker:
                 bad[row] = str(error)
         # pwrite, not a memory map, whose dirty pages would count as this process's memory.
         content, at = memoryview(tensors).cast("B"), task.offset + first * tensors[0].size
-        with writing(task.target):
+        with named_os_errors(task.target):
             while content:
                 written = os.pwrite(self.target.fileno(), content, at)
                 content, at = content[written:], at + written

@@ -27,7 +27,7 @@ MOST_CANDIDATES = 20_000_000
 
 
 @dataclass(frozen=True)
-class Doubles:
+class Duplicates:
     """leave: per split, bool (N,), images that another split has too and this one must give up. counts: of everything found.
 
     described: for the manifest: the counts, what was done, and how near duplicates were sought.
@@ -38,7 +38,7 @@ class Doubles:
     described: dict[str, Any]
 
 
-def find_doubles(converted: Sequence[Converted], images: Sequence[ImageFile], params: Dataset) -> Doubles:
+def find_duplicates(converted: Sequence[Converted], images: Sequence[ImageFile], params: Dataset) -> Duplicates:
     """Compare all images of the splits (training, validation, test) with each other.
 
     Training gives way to validation, and both to test. Raises: InputError when params say refuse and any would have to.
@@ -96,7 +96,7 @@ def find_doubles(converted: Sequence[Converted], images: Sequence[ImageFile], pa
         f"{params.near_duplicate_rms:g} grey levels (root mean square)"
         + ("" if complete else f"; ended after {MOST_CANDIDATES:,} pairs of like hashes: there may be more"),
     }
-    return Doubles(leave, counts, described)
+    return Duplicates(leave, counts, described)
 
 
 def _refuse(leave: np.ndarray, verb: str, action: str, name: str, owner: np.ndarray) -> None:

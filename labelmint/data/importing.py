@@ -16,7 +16,7 @@ from labelmint.data.settings import Dataset
 from labelmint.data.sources import imagefolder
 from labelmint.data.sources.source import SPLITS, TEST, TRAIN, BadImages, Source
 from labelmint.data.storage.tensors import ImageFile
-from labelmint.runtime.atomic_files import whole
+from labelmint.runtime.atomic_files import atomic_write
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
 from stages.prepare import check_bad, check_classes, split
@@ -87,7 +87,7 @@ def _is_grey(path: Path, rows: np.ndarray) -> bool:
 def _pack(source: Source, rows: np.ndarray, target: Path) -> None:
     """A tar in the order of the source, without times or owners. Images keep their bytes, metadata and all."""
     with (
-        whole(target) as partial,
+        atomic_write(target) as partial,
         tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive,
         source.images.open() as read,
     ):

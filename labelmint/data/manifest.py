@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from labelmint.data.convert import Converted
-from labelmint.data.duplicates import Doubles
+from labelmint.data.duplicates import Duplicates
 from labelmint.data.settings import Dataset
 from labelmint.data.sources.source import SPLITS, TEST, TRAIN, VALIDATION, BadImages, Source
 from labelmint.data.storage.splits import subset
@@ -34,7 +34,7 @@ class Told:
     kept: list[np.ndarray]
     labels: list[np.ndarray]
     converted: list[Converted]
-    doubles: Doubles
+    doubles: Duplicates
     bad: BadImages
 
 

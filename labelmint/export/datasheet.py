@@ -96,8 +96,8 @@ def render(
 
 def command(name: str, order: Order, format: str, folder: str) -> str:
     """That makes this sample."""
-    wished = "".join(f" --class {_shell(each)}" for each in order.wished)
-    return f"labelmint sample {name}{wished} --count {order.count} --seed {order.seed} --format {format} --out {_shell(folder)}"
+    requested = "".join(f" --class {_shell(each)}" for each in order.requested)
+    return f"labelmint sample {name}{requested} --count {order.count} --seed {order.seed} --format {format} --out {_shell(folder)}"
 
 
 def _kind(kind: str) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from labelmint.export.formats import Format, Stretch, encoded, open_format
-from labelmint.export.orders import Order, Plan, mint_rows
+from labelmint.export.orders import Order, Plan, sample_rows
 from labelmint.gans.archive import GeneratorArchive
-from labelmint.runtime import process_pool as processes
+from labelmint.runtime import process_pool
 from labelmint.runtime.atomic_files import load_json, save_bytes, save_json
 from labelmint.runtime.devices import threads
 from labelmint.runtime.errors import InputError
@@ -57,7 +57,7 @@ class Export:
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for a stopped export to go on."""
-        order = {**asdict(self.order), "wished": list(self.order.wished)}
+        order = {**asdict(self.order), "wished": list(self.order.requested)}
         return {"generator": self.generator, **order, "format": self.format, "rows_per_stretch": self.rows_per_stretch}
 
 
@@ -65,7 +65,7 @@ def expected_bytes(export: Export) -> int:
     """Of the whole sample, from a few of its images."""
     rows = export.plan.rows(0, min(_LOOK, export.plan.total))
     with threads(1):
-        images, _ = mint_rows(export.archive, export.plan, rows)
+        images, _ = sample_rows(export.archive, export.plan, rows)
     if export.format == "tensors":
         return export.plan.total * (images[0].nbytes + 16)
     one = sum(len(encoded(image)) for image in images) / len(images)
@@ -139,9 +139,9 @@ def _last(export: Export, number: int) -> int:
 def _written(export: Export, writer: Format, missing: list[int]) -> Iterator[tuple[int, None]]:
     """Yield (place in `missing`, None) as each is written."""
     work = partial(_write, export, writer)
-    count = processes.count(Compute(workers=export.workers or "auto"), len(missing))
+    count = process_pool.count(Compute(workers=export.workers or "auto"), len(missing))
     if count > 1:
-        yield from processes.in_processes(work, missing, count, torch.set_num_threads, (1,))
+        yield from process_pool.in_processes(work, missing, count, torch.set_num_threads, (1,))
         return
     with threads(1):  # as in a process of its own: another number of threads could round otherwise
         for place, number in enumerate(missing):
@@ -151,5 +151,5 @@ def _written(export: Export, writer: Format, missing: list[int]) -> Iterator[tup
 def _write(export: Export, writer: Format, number: int) -> None:
     first = number * export.rows_per_stretch
     rows = export.plan.rows(first, _last(export, number))
-    images, labels = mint_rows(export.archive, export.plan, rows)
+    images, labels = sample_rows(export.archive, export.plan, rows)
     writer.write(Stretch(number, first, images, labels, rows.numbers, rows.seeds))

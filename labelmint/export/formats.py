@@ -16,7 +16,7 @@ from PIL import Image
 
 from labelmint.data.storage.tensors import save_checksums
 from labelmint.export.orders import Plan, pattern_title
-from labelmint.runtime.atomic_files import whole, writing
+from labelmint.runtime.atomic_files import atomic_write, named_os_errors
 from labelmint.runtime.errors import InputError
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
@@ -90,7 +90,7 @@ class Folders(_Files):
                 folder.mkdir(parents=True, exist_ok=True)
                 made.add(name)
             path = folder / f"{stretch.numbers[place]:06d}.png"
-            with writing(path):
+            with named_os_errors(path):
                 path.write_bytes(encoded(image))
 
 
@@ -115,7 +115,7 @@ class Tensors(_Files):
             # An earlier attempt's rows stay where they are, also where it ended while it finished.
             if (self.folder / f"{name}.npy").exists():
                 os.replace(self.folder / f"{name}.npy", path)
-            with writing(path), path.open("r+b" if path.exists() else "wb") as file:
+            with named_os_errors(path), path.open("r+b" if path.exists() else "wb") as file:
                 file.write(content)
                 file.truncate(size)
 
@@ -123,7 +123,7 @@ class Tensors(_Files):
         for name, array in (("images", stretch.images), ("labels", stretch.labels), ("latent_seeds", stretch.seeds)):
             rows = np.ascontiguousarray(array, None if name == "images" else _stored(array))
             path = self._partial(name)
-            with writing(path), path.open("r+b") as file:
+            with named_os_errors(path), path.open("r+b") as file:
                 file.seek(self.offsets[name] + stretch.first * rows[0].nbytes)
                 file.write(rows.data)
 
@@ -161,7 +161,7 @@ class Parquet(_Files):
         described = {"huggingface": json.dumps({"info": {"features": features}})}
         table = pa.table(columns).replace_schema_metadata(described)
         name = f"train-{stretch.shard:05d}-of-{self.shards:05d}.parquet"
-        with whole(self.folder / "data" / name) as partial:
+        with atomic_write(self.folder / "data" / name) as partial:
             parquet.write_table(table, partial)
 
 
@@ -171,7 +171,7 @@ class WebDataset(_Files):
     def write(self, stretch: Stretch) -> None:
         plan = self.plan
         with (
-            whole(self.folder / f"train-{stretch.shard:06d}.tar") as partial,
+            atomic_write(self.folder / f"train-{stretch.shard:06d}.tar") as partial,
             tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive,
         ):
             for place, image in enumerate(stretch.images):

@@ -9,8 +9,8 @@ import numpy as np
 
 from labelmint.data.storage.splits import derive_seed
 from labelmint.gans.archive import GeneratorArchive
-from labelmint.gans.conditioning import Wishes
-from labelmint.gans.sampling import latent_seeds, mint
+from labelmint.gans.conditioning import LabelSpec
+from labelmint.gans.sampling import latent_seeds, sample_images
 from labelmint.runtime.errors import InputError
 
 _NONE_OF_THEM = "none of them"
@@ -27,7 +27,7 @@ class Order:
     """
 
     count: int
-    wished: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -35,8 +35,8 @@ class Order:
             raise InputError(f"--count must be at least 1, got {self.count}")
         if not 0 <= self.seed < 1 << 63:
             raise InputError(f"--seed must be 0 to 2^63 - 1, got {self.seed}")
-        if len(set(self.wished)) != len(self.wished):
-            raise InputError(f"--class names one twice: {', '.join(self.wished)}")
+        if len(set(self.requested)) != len(self.requested):
+            raise InputError(f"--class names one twice: {', '.join(self.requested)}")
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,25 @@ class Plan:
     """
 
     def __init__(self, generators: GeneratorArchive, order: Order):
-        self.order, wishes = order, generators.wishes
-        self.kind, self.names = wishes.kind, wishes.names
+        self.order, label_spec = order, generators.label_spec
+        self.kind, self.names = label_spec.kind, label_spec.names
         self.shares: np.ndarray | None = None  # cumulative; None: as many of each
         if self.kind == "multi_hot":
-            if order.wished:
-                self.vectors = np.stack([_pattern(title, wishes.names) for title in order.wished])
+            if order.requested:
+                self.vectors = np.stack([_pattern(title, label_spec.names) for title in order.requested])
             else:
-                self.vectors, self.shares = wishes.vectors, np.cumsum(wishes.shares)
-            self.titles = [pattern_title(vector, wishes.names) for vector in self.vectors]
+                self.vectors, self.shares = label_spec.vectors, np.cumsum(label_spec.shares)
+            self.titles = [pattern_title(vector, label_spec.names) for vector in self.vectors]
             self.labels = np.full(len(self.titles), -1)
         elif self.kind == "none":
-            if order.wished:
+            if order.requested:
                 raise InputError("this generator was trained without labels; leave --class out")
-            self.titles, self.labels, self.vectors = ["unlabelled"], np.array([-1]), wishes.vectors
+            self.titles, self.labels, self.vectors = ["unlabelled"], np.array([-1]), label_spec.vectors
         else:
-            self.titles = list(order.wished) or list(wishes.names)
-            self.labels = np.array([_class(title, wishes.names) for title in self.titles])
+            self.titles = list(order.requested) or list(label_spec.names)
+            self.labels = np.array([_class(title, label_spec.names) for title in self.titles])
             empty = np.zeros((len(self.titles), 0), np.float32)
-            self.vectors = wishes.vectors[self.labels] if self.kind == "conditional" else empty
+            self.vectors = label_spec.vectors[self.labels] if self.kind == "conditional" else empty
         self.total = order.count * (len(self.titles) if self.shares is None else 1)
 
     def rows(self, first: int, last: int) -> Rows:
@@ -97,22 +97,22 @@ class Plan:
         return int(latent_seeds(1, self.order.seed, max(0, int(self.labels[kind])))[0])
 
 
-def mint_rows(generators: GeneratorArchive, plan: Plan, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+def sample_rows(generators: GeneratorArchive, plan: Plan, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """uint8 (n, C, S, S), and labels: int64 (n,), -1 where there are none; or float32 multi-hot (n, A), as the generator tells them."""
     if plan.kind == "per_class":
         images = np.empty((len(rows.which), *generators.shape), np.uint8)
         for kind in np.unique(rows.which):
             places = np.flatnonzero(rows.which == kind)
             nothing = np.zeros((len(places), 0), np.float32)
-            images[places] = mint(generators, int(plan.labels[kind]), rows.seeds[places], nothing)[0]
+            images[places] = sample_images(generators, int(plan.labels[kind]), rows.seeds[places], nothing)[0]
         return images, plan.labels[rows.which]
-    images, told = mint(generators, 0, rows.seeds, plan.vectors[rows.which])
+    images, told = sample_images(generators, 0, rows.seeds, plan.vectors[rows.which])
     return images, told if plan.kind == "multi_hot" else plan.labels[rows.which]
 
 
 def pattern_title(vector: np.ndarray, names: list[str]) -> str:
     """Names of the attributes that a multi-hot label has."""
-    return Wishes("multi_hot", names, np.atleast_2d(vector), np.ones(1)).title(0)
+    return LabelSpec("multi_hot", names, np.atleast_2d(vector), np.ones(1)).title(0)
 
 
 def _class(title: str, names: list[str]) -> int:

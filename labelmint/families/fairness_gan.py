@@ -116,7 +116,7 @@ class Fair(Objective):
     def betrayed(self, judged: Judged) -> torch.Tensor:
         """Cross-entropy of C by Y, over those that the kind of fairness is about."""
         each = binary_cross_entropy(judged.outputs[..., 3], judged.labels[..., PROTECTED])
-        counted = judged.wished[..., OUTCOME] if self.opportunity else torch.ones_like(each)
+        counted = judged.requested[..., OUTCOME] if self.opportunity else torch.ones_like(each)
         return (each * counted).sum(-1) / counted.sum(-1).clamp(min=1)
 
 

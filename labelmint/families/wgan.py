@@ -1,4 +1,4 @@
-"""Wasserstein GAN with clipped weights (Arjovsky, Chintala, Bottou 2017): wants `clip`, critic_steps and rmsprop."""
+"""Wasserstein GAN with clipped weights (Arjovsky, Chintala, Bottou 2017): wants `clip`, n_critic and rmsprop."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from labelmint.data.storage.weights import load_weights, save_weights
-from labelmint.gans import registry as families
-from labelmint.gans.conditioning import Wishes
+from labelmint.gans import registry
+from labelmint.gans.conditioning import LabelSpec
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
 from labelmint.runtime.atomic_files import load_json, save_json
 from labelmint.runtime.errors import InputError
@@ -27,14 +27,14 @@ class GeneratorArchive:
     family_name: str
     family: Family
     shape: tuple[int, int, int]
-    wishes: Wishes
+    label_spec: LabelSpec
     weights: dict[str, np.ndarray]
     trained_on: dict[str, Any] = field(default_factory=dict)
 
     def network(self, position: int = 0) -> torch.nn.Module:
         """Generator number `position`, in evaluation mode."""
-        length = self.wishes.vectors.shape[1]
-        network = families.load(self.family_name).build_generator(self.family, self.shape, length)
+        length = self.label_spec.vectors.shape[1]
+        network = registry.load(self.family_name).build_generator(self.family, self.shape, length)
         state = {name: torch.from_numpy(values[position].copy()) for name, values in self.weights.items()}
         result = network.load_state_dict(state, strict=False)
         odd = [
@@ -48,18 +48,18 @@ class GeneratorArchive:
 def save(folder: Path, archive: GeneratorArchive, discriminators: dict[str, np.ndarray]) -> None:
     """discriminators: weights, stacked as the generators'."""
     digest = save_weights(folder / "generator.safetensors", archive.weights)
-    wishes = archive.wishes
+    label_spec = archive.label_spec
     save_json(
         folder / "architecture.json",
         {
             "family_name": archive.family_name,
             "family": asdict(archive.family),
             "shape": list(archive.shape),
-            "labels": wishes.kind,
-            "classes": wishes.names,
+            "labels": label_spec.kind,
+            "classes": label_spec.names,
             # A class needs no list: each is wished for as often as any other.
-            "label_vectors": wishes.vectors.astype(int).tolist() if wishes.kind == "multi_hot" else None,
-            "label_shares": wishes.shares.tolist() if wishes.kind == "multi_hot" else None,
+            "label_vectors": label_spec.vectors.astype(int).tolist() if label_spec.kind == "multi_hot" else None,
+            "label_frequencies": label_spec.shares.tolist() if label_spec.kind == "multi_hot" else None,
             "published": "moving average",
             "trained_on": archive.trained_on,
             "weights_sha256": digest,
@@ -75,20 +75,20 @@ def load(folder: Path) -> GeneratorArchive:
     family = family_from(facts["family"])
     if family.labels == "multi_hot":
         vectors = np.array(facts["label_vectors"], np.float32)
-        wishes = Wishes(family.labels, facts["classes"], vectors, np.array(facts["label_shares"]))
+        label_spec = LabelSpec(family.labels, facts["classes"], vectors, np.array(facts["label_frequencies"]))
     else:
-        wishes = Wishes.of(family, facts["classes"], np.empty(0))
+        label_spec = LabelSpec.of(family, facts["classes"], np.empty(0))
     trained_on = facts.get("trained_on", {})
-    return GeneratorArchive(facts["family_name"], family, tuple(facts["shape"]), wishes, weights, trained_on)
+    return GeneratorArchive(facts["family_name"], family, tuple(facts["shape"]), label_spec, weights, trained_on)
 
 
 def load_discriminators(folder: Path) -> list[torch.nn.Module]:
     """In the order of the generators; batch normalisation knows no statistics yet. Raises: InputError as `load` does."""
     archive, facts = load(folder), load_json(folder / "architecture.json")
     weights = load_weights(folder / "discriminator.safetensors", facts["discriminator_sha256"])
-    build, networks = families.load(archive.family_name).build_discriminator, []
+    build, networks = registry.load(archive.family_name).build_discriminator, []
     for position in range(len(next(iter(weights.values())))):
-        network = build(archive.family, archive.shape, archive.wishes.vectors.shape[1])
+        network = build(archive.family, archive.shape, archive.label_spec.vectors.shape[1])
         state = {name: torch.from_numpy(values[position].copy()) for name, values in weights.items()}
         network.load_state_dict(state, strict=False)  # num_batches_tracked is not kept
         networks.append(network)

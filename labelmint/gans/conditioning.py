@@ -13,7 +13,7 @@ _MOST_PATTERNS = 4096
 
 
 @dataclass(frozen=True)
-class Wishes:
+class LabelSpec:
     """The labels that a generator can be asked for, and how often each is minted.
 
     names: of the classes, or of the attributes. vectors: float32 (V, K). shares: float64 (V,), which sum to 1.
@@ -25,7 +25,7 @@ class Wishes:
     shares: np.ndarray
 
     @classmethod
-    def of(cls, family: Family, names: list[str], labels: np.ndarray) -> Wishes:
+    def of(cls, family: Family, names: list[str], labels: np.ndarray) -> LabelSpec:
         """labels: of the real images, int64 (N,) or multi-hot (N, A), which multi-hot wishes follow in their shares."""
         if family.labels == "conditional":
             return cls(family.labels, names, np.eye(len(names), dtype=np.float32), np.full(len(names), 1 / len(names)))

@@ -21,7 +21,7 @@ class Judged(NamedTuple):
 
     outputs: torch.Tensor
     labels: torch.Tensor
-    wished: torch.Tensor
+    requested: torch.Tensor
     images: torch.Tensor
 
     @property

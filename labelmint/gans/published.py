@@ -6,8 +6,7 @@ from pathlib import Path
 
 import torch
 
-from labelmint.gans import archive
-from labelmint.gans import registry as families
+from labelmint.gans import archive, registry
 from labelmint.gans.archive import GeneratorArchive
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.errors import InputError
@@ -36,7 +35,7 @@ def open_generator(place: Path) -> GeneratorArchive:
         facts = load_json(place / DESCRIPTION)
         name = facts["family_name"]
         # It names a module: only those that are here.
-        if name not in families.NAMES:
+        if name not in registry.NAMES:
             raise InputError(
                 f"{place / DESCRIPTION}: no family '{name}' here; its file in stages/train_generators/families is missing"
             )
@@ -60,7 +59,7 @@ def _check_shape(found: GeneratorArchive) -> None:
     if channels not in (1, 3) or height != width or not 4 <= height <= _LARGEST:
         raise ValueError(f"images of shape {found.shape}")
     counts = {len(values) for values in found.weights.values()}
-    wanted = len(found.wishes.names) if found.wishes.kind == "per_class" else 1
+    wanted = len(found.label_spec.names) if found.label_spec.kind == "per_class" else 1
     if counts != {wanted}:
         raise ValueError(f"weights of {sorted(counts)} generators where {wanted} are described")
 
@@ -68,8 +67,8 @@ def _check_shape(found: GeneratorArchive) -> None:
 def _check_fit(found: GeneratorArchive) -> None:
     """That the weights are those of the network described, before it is made: it may be described larger than any memory."""
     with torch.device("meta"):
-        build = families.load(found.family_name).build_generator
-        network = build(found.family, found.shape, found.wishes.vectors.shape[1])
+        build = registry.load(found.family_name).build_generator
+        network = build(found.family, found.shape, found.label_spec.vectors.shape[1])
     for name, values in network.state_dict().items():
         have = found.weights[name].shape[1:] if name in found.weights else None
         if have != tuple(values.shape) and not name.endswith("num_batches_tracked"):

@@ -208,7 +208,7 @@ class Family:
         the attributes), none (one for all images, whose minted images have no labels).
     update: sequential (D on real, D on fresh fakes, G on fresh fakes through the updated D), alternating (D on real and fresh
         fakes at once, then G on fresh fakes) or simultaneous (one batch of fakes, both gradients at once).
-    critic_steps: of D for one of G, each on real images of its own.
+    n_critic: of D for one of G, each on real images of its own.
     label_smoothing: the target of real images is 1 - label_smoothing (one-sided).
     r1, r2: penalty on the squared gradient of D at real and at minted images, r/2 times its mean (Mescheder et al. 2018).
     gradient_penalty: weight of (norm of D's gradient - 1)^2 between real and minted images (Gulrajani et al. 2017).
@@ -225,7 +225,7 @@ class Family:
     discriminator: DiscriminatorNetwork = field(default_factory=DiscriminatorNetwork)
     initialization: Literal["normal", "glorot_uniform"] = "normal"
     update: Literal["sequential", "alternating", "simultaneous"] = "sequential"
-    critic_steps: int = 1
+    n_critic: int = 1
     label_smoothing: float = 0.0
     r1: float = 0.0
     r2: float = 0.0
@@ -245,7 +245,7 @@ class Family:
         if not 1 <= self.latent_size <= 4096:
             raise ValueError(f"latent_size must be 1 to 4096, got {self.latent_size}")
         within("family", 0, 0.5, label_smoothing=self.label_smoothing)
-        within("family", 1, 100, critic_steps=self.critic_steps)
+        within("family", 1, 100, n_critic=self.n_critic)
         penalties = {"r1": self.r1, "r2": self.r2, "gradient_penalty": self.gradient_penalty, "lecam": self.lecam}
         within("family", 0, 1e4, **penalties, clip=self.clip, fairness_weight=self.fairness_weight)
         within("family", 0, 1e4, auxiliary_weight=self.auxiliary_weight, auxiliary_weight_generator=self.auxiliary_weight_generator)  # fmt: skip
@@ -258,10 +258,8 @@ class Family:
             raise ValueError("gradient_penalty lies between real and minted images; it needs update: alternating or simultaneous")  # fmt: skip
         if self.gradient_penalty and self.discriminator.batch_norm and self.discriminator.kind == "conv":
             raise ValueError("gradient_penalty is per image; it needs discriminator.batch_norm: false")
-        if self.update == "simultaneous" and self.critic_steps > 1:
-            raise ValueError(
-                "update: simultaneous takes one step of each; critic_steps needs alternating or sequential"
-            )
+        if self.update == "simultaneous" and self.n_critic > 1:
+            raise ValueError("update: simultaneous takes one step of each; n_critic needs alternating or sequential")
         if self.fairness != "none" and not (self.protected and self.outcome and self.protected != self.outcome):
             raise ValueError("fairness needs `protected` and `outcome`, two of dataset.attributes")
 

@@ -12,12 +12,12 @@ from labelmint.classifiers import archive, targets
 from labelmint.classifiers.fit import predict, resampled
 from labelmint.classifiers.settings import REAL_SOURCES
 from labelmint.classifiers.sources import real_source
-from labelmint.classifiers.synthetic_sources import minted_source
+from labelmint.classifiers.synthetic_sources import synthetic_source
 from labelmint.classifiers.views import view
 from labelmint.data.storage.splits import at_most
 from labelmint.metrics import accuracy, attributes, content, nearest_neighbour
 from labelmint.metrics.differences import paired
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 GAN_TEST_PER_CLASS = 200
 GAN_TEST_MOST = 2000
@@ -27,18 +27,18 @@ _DIFFERENCE = ("difference", "difference_low", "difference_high")
 _KEPT = ("n_real", "n_synthetic", "n_holdout", "steps", "best_step", "view", "holdout_accuracy")
 
 
-def rows(layout: Layout, arm: Arm, split: str, test: tuple[np.ndarray, np.ndarray], names: list[str], device: torch.device) -> list[dict[str, Any]]:  # fmt: skip
+def rows(layout: Paths, arm: Arm, split: str, test: tuple[np.ndarray, np.ndarray], names: list[str], device: torch.device) -> list[dict[str, Any]]:  # fmt: skip
     """One row for each source, the baseline's first. split: of the test images. names: of the classes, or of the attributes."""
     found, rights = [], {}
     images, labels = test
     for folder in (layout.baseline(arm), layout.classifiers(arm)):
         facts = archive.load(folder)
         for source, made in facts.items():
-            if made["weak_check"]:
+            if made["simple_classifier"]:
                 continue
             told = predict_with(folder, source, images, device)
             measured = measure(labels, told, names)
-            rights[source] = right_share(labels, told)
+            rights[source] = correct_per_image(labels, told)
             row = {"source": source, **{name: made[name] for name in _KEPT}, **measured}
             row["holdout_gap"] = made["holdout_accuracy"] - measured["accuracy"]
             row |= dict(
@@ -57,7 +57,7 @@ def measure(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> dict
     return accuracy.summary(labels, predicted, len(names))
 
 
-def right_share(labels: np.ndarray, told: np.ndarray) -> np.ndarray:
+def correct_per_image(labels: np.ndarray, told: np.ndarray) -> np.ndarray:
     """float (N,): whether each image is told right, or what share of its attributes is."""
     right = (labels > 0.5) == (told > 0.5) if labels.ndim > 1 else labels == told
     return right.astype(float) if right.ndim == 1 else right.mean(1)
@@ -90,22 +90,22 @@ def _hash(facts: dict[str, Any]) -> str:
 
 
 def _weak(
-    layout: Layout, arm: Arm, folder: Path, source: str, facts: dict[str, Any], test: tuple[np.ndarray, np.ndarray], device: torch.device
+    layout: Paths, arm: Arm, folder: Path, source: str, facts: dict[str, Any], test: tuple[np.ndarray, np.ndarray], device: torch.device
 ) -> dict[str, float]:  # fmt: skip
     """Accuracy of the weak checks that were asked for."""
     params, found = archive.params_of(facts[source]), {}
     images, labels = test
     if (name := f"{source}-linear") in facts:
-        found["accuracy_linear"] = float(right_share(labels, predict_with(folder, name, images, device)).mean())
-    if "nearest_neighbour" in params.weak_checks:
-        make = real_source if source in REAL_SOURCES else minted_source
+        found["accuracy_linear"] = float(correct_per_image(labels, predict_with(folder, name, images, device)).mean())
+    if "nearest_neighbour" in params.simple_classifiers:
+        make = real_source if source in REAL_SOURCES else synthetic_source
         pools = [resampled(pool) for pool in make(source, layout, arm, params).pools]
         known, answers = (np.concatenate([getattr(pool, part) for pool in pools]) for part in ("images", "labels"))
         if len(known) > NEIGHBOUR_MOST:
             few = np.random.default_rng(0).permutation(len(known))[:NEIGHBOUR_MOST]
             known, answers = known[few], answers[few]
         told = nearest_neighbour.classify(view(facts[source]["view"], images), known, answers)
-        found["accuracy_nearest_neighbour"] = float(right_share(labels, told).mean())
+        found["accuracy_nearest_neighbour"] = float(correct_per_image(labels, told).mean())
     return found
 
 

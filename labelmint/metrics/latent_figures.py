@@ -14,10 +14,10 @@ from labelmint.data.storage.image_grid import grid, png
 from labelmint.gans import archive
 from labelmint.metrics import latent_space
 from labelmint.runtime.atomic_files import save_bytes
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 
-def draw(layout: Layout, arm: Arm, facts: dict[str, Any], device: torch.device) -> dict[str, Any]:
+def draw(layout: Paths, arm: Arm, facts: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """Write PNGs to the arm's folder. Returns: by name of a picture what its rows are; under `arithmetic` what was measured, or why not."""
     generators, folder = archive.load(layout.generator(arm)), layout.latent_space(arm)
     sheets = {
@@ -35,7 +35,7 @@ def draw(layout: Layout, arm: Arm, facts: dict[str, Any], device: torch.device) 
     return {"rows": rows, "arithmetic": [each.described for each in sums], "absent": absent}
 
 
-def _arithmetic(layout: Layout, arm: Arm, facts: dict[str, Any], generators: archive.GeneratorArchive, device: torch.device) -> tuple[list[latent_space.Arithmetic], list[str]]:  # fmt: skip
+def _arithmetic(layout: Paths, arm: Arm, facts: dict[str, Any], generators: archive.GeneratorArchive, device: torch.device) -> tuple[list[latent_space.Arithmetic], list[str]]:  # fmt: skip
     if facts["labels"] != "multi_hot":
         return [], ["they need several dataset.attributes, and a classifier of them"]
     if generators.family.labels != "none":

@@ -76,11 +76,14 @@ def decoder(generators: GeneratorArchive, position: int, label: np.ndarray) -> D
 
 def decoders(generators: GeneratorArchive) -> list[tuple[str, Decode]]:
     """A name and a decoder for each row of a sheet: a class, a common pattern of attributes, or all."""
-    wishes = generators.wishes
+    label_spec = generators.label_spec
     if generators.family.labels == "per_class":
         nothing = np.zeros(0, np.float32)
-        return [(name, decoder(generators, place, nothing)) for place, name in enumerate(wishes.names[:_ROWS])]
-    return [(wishes.title(place), decoder(generators, 0, wishes.vectors[place])) for place in wishes.commonest(_ROWS)]
+        return [(name, decoder(generators, place, nothing)) for place, name in enumerate(label_spec.names[:_ROWS])]
+    return [
+        (label_spec.title(place), decoder(generators, 0, label_spec.vectors[place]))
+        for place in label_spec.commonest(_ROWS)
+    ]
 
 
 def interpolations(generators: GeneratorArchive, seed: int) -> tuple[np.ndarray, list[str]]:

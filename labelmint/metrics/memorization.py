@@ -98,7 +98,7 @@ def neighbours_in_pixels(minted: np.ndarray, test: np.ndarray, training: Trainin
     return Neighbours(*training.nearest_in_pixels(minted), *training.nearest_in_pixels(test))
 
 
-def share_near(found: Neighbours) -> float:
+def fraction_near(found: Neighbours) -> float:
     """Share of minted images nearer to a training image than 99 % of the test images are: 0.01 is what new images give."""
     return float((found.minted < np.quantile(found.test, _NEAR_QUANTILE)).mean())
 

@@ -19,14 +19,13 @@ from torch.nn import functional as F
 
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import at_most, derive_seed, hold_out
-from labelmint.gans import archive
-from labelmint.gans import registry as families
+from labelmint.gans import archive, registry
 from labelmint.gans.initialization import initialize, with_own_statistics
 from labelmint.metrics import svm
 from labelmint.metrics.accuracy import wilson
 from labelmint.metrics.settings import Representation
 from labelmint.runtime.progress import say
-from stages.paths import Layout
+from stages.paths import Paths
 
 _BATCH = 200
 _STATISTICS_BATCHES = 50
@@ -80,10 +79,10 @@ def extractors(layout_folder: Path, training: np.ndarray, params: Representation
     """The arm's discriminators; the same untrained; and pixels. training: uint8, of which batch normalisation's statistics are taken."""
     trained = archive.load_discriminators(layout_folder)
     generators = archive.load(layout_folder)
-    labels = generators.wishes.vectors.shape[1]
+    labels = generators.label_spec.vectors.shape[1]
     fresh = []
     for place in range(len(trained)):
-        network = families.load(generators.family_name).build_discriminator(generators.family, generators.shape, labels)
+        network = registry.load(generators.family_name).build_discriminator(generators.family, generators.shape, labels)
         rng = torch.Generator().manual_seed(derive_seed(seed, "random discriminator", place))
         initialize(network, generators.family.initialization, rng)
         fresh.append(network)
@@ -104,7 +103,7 @@ def extractors(layout_folder: Path, training: np.ndarray, params: Representation
     return {"discriminator": extractor(trained), "untrained discriminator": extractor(fresh), "pixels": extractor([])}
 
 
-def measure(layout: Layout, folder: Path, training: Set, test: Set, params: Representation, device: torch.device, seed: int) -> dict[str, Any]:  # fmt: skip
+def measure(layout: Paths, folder: Path, training: Set, test: Set, params: Representation, device: torch.device, seed: int) -> dict[str, Any]:  # fmt: skip
     """training: of the arm; labels int64 (N,), -1 for none is not among them.
 
     Returns: rows, one per kind of features and number of labels; left_out, numbers of labels that were not tried, and why.

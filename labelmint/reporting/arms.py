@@ -11,7 +11,7 @@ from labelmint.data.storage.tensors import load_set
 from labelmint.reporting import figures, records, sheets
 from labelmint.reporting.confusion import confusion
 from labelmint.reporting.figures import thinned
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 _PICTURES_BYTES = 2_200_000  # of the whole page; a third more as base64
 _PER_CLASS = {"kid_per_class": "KID", "frechet_per_class": "Fréchet", "diversity_per_class": "diversity"}
@@ -37,7 +37,7 @@ class Allowance:
         return int(part * self.pictures)
 
 
-def section(layout: Layout, arm: Arm, metrics: dict[str, Any], allowed: Allowance) -> dict[str, Any]:
+def section(layout: Paths, arm: Arm, metrics: dict[str, Any], allowed: Allowance) -> dict[str, Any]:
     """For arm.html.j2. metrics: of the arm, as `evaluate` wrote them."""
     folder, classes, rows = layout.generator(arm), metrics["classes"], metrics["rows"]
     minted, training = load_set(layout.synthetic(arm)), load_set(layout.tensors)
@@ -72,7 +72,7 @@ def section(layout: Layout, arm: Arm, metrics: dict[str, Any], allowed: Allowanc
         "representation": metrics["representation"],
         "latent_space": latent_section(layout, arm, metrics["latent_space"], size, allowed),
         "classes": classes,
-        "kind": metrics["minted_labels"],
+        "kind": metrics["synthetic_labels"],
         "gan_test": metrics["gan_test"],
         "protocol": metrics["protocol"],
     }  # fmt: skip
@@ -107,7 +107,7 @@ def per_class(metrics: dict[str, Any], most: int) -> dict[str, Any]:
     }
 
 
-def latent_section(layout: Layout, arm: Arm, told: dict[str, Any], size: int, allowed: Allowance) -> dict[str, Any]:
+def latent_section(layout: Paths, arm: Arm, told: dict[str, Any], size: int, allowed: Allowance) -> dict[str, Any]:
     """Pictures with what their rows are, and each sum of concepts with what it reached."""
     names = [*told["rows"], *(f"arithmetic-{number}" for number in range(len(told["arithmetic"])))]
     most = allowed.share(0.2 / max(1, len(names)))

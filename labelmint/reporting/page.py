@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from labelmint.reporting.figures import Chart
-from labelmint.runtime.atomic_files import understanding
+from labelmint.runtime.atomic_files import parsing
 
 _FOLDER = Path(__file__).parent
 _FILTERS = {"generator": "generator", "percent": "real data, %", "seed": "seed", "source": "trained on"}
@@ -67,7 +67,7 @@ def render(page: Page) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     arms: list[Markup] = []
     for section in page.arms:
-        with understanding(section["metrics"]), _defined():
+        with parsing(section["metrics"]), _defined():
             arms.append(environment.get_template("arm.html.j2").module.arm(section, page, not arms))
     return environment.get_template("page.html.j2").render(
         page=page,

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from labelmint.runtime.atomic_files import load_json, understanding
+from labelmint.runtime.atomic_files import load_json, parsing
 
 _WORDS = ("class", "health")
 _DOUBLES = ("train_images_also_in_test", "repeated_within_train", "repeated_within_test", "near_test_in_training", "near_within_train")  # fmt: skip
@@ -15,14 +15,14 @@ _NEAR = ("count", "drop", "refuse")
 
 def history(path: Path) -> list[dict[str, Any]]:
     """training.csv: a row per class, attempt and epoch, in order; all but the words as numbers."""
-    with understanding(path), path.open(newline="") as file:
+    with parsing(path), path.open(newline="") as file:
         return [{name: value if name in _WORDS else float(value) for name, value in row.items()} for row in csv.DictReader(file)]  # fmt: skip
 
 
 def generator(path: Path) -> dict[str, Any]:
     """architecture.json."""
     facts = load_json(path)
-    with understanding(path):
+    with parsing(path):
         seen = facts["trained_on"]
         return {
             "classes": [str(name) for name in facts["classes"]],
@@ -35,7 +35,7 @@ def generator(path: Path) -> dict[str, Any]:
 def data(path: Path) -> dict[str, Any]:
     """manifest.json, without where every image came from."""
     facts = load_json(path)
-    with understanding(path):
+    with parsing(path):
         doubles = facts["duplicates"]
         if doubles["near_action"] not in _NEAR:
             raise ValueError(f"near_action {doubles['near_action']}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labelmint.classifiers.settings import MINTED_SOURCES, REAL_SOURCES
+from labelmint.classifiers.settings import REAL_SOURCES, SYNTHETIC_SOURCES
 
 Row = dict[str, Any]
 
@@ -24,7 +24,7 @@ _MEASURED = {
     **{"feature_network": ("kid", "network"), "n_inception": ("fid", "n"), "inception_network": ("fid", "network")},
 }
 """Column -> a metric whose protocol it is of, and what of it: all of a kind have the same."""
-_ORDER = (*REAL_SOURCES[:1], *MINTED_SOURCES[:2], *REAL_SOURCES[1:], *MINTED_SOURCES[2:])
+_ORDER = (*REAL_SOURCES[:1], *SYNTHETIC_SOURCES[:2], *REAL_SOURCES[1:], *SYNTHETIC_SOURCES[2:])
 
 
 def _place(source: str) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from labelmint.runtime.errors import InputError
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its name once the block is done without error.
 
     Raises: OSError that names `path`, also where the writer knew only that a write fell short.
@@ -23,7 +23,7 @@ def whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
-        with writing(path):
+        with named_os_errors(path):
             yield partial
             os.replace(partial, path)
     except BaseException:
@@ -32,7 +32,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def named_os_errors(path: Path) -> Iterator[None]:
     """Errors of the system within the block are about writing `path`, and say so."""
     try:
         yield
@@ -42,13 +42,13 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def save_bytes(path: Path, content: bytes) -> None:
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(content)
 
 
 def save_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write CSV; floats with six significant digits."""
-    with whole(path) as partial, partial.open("w", newline="") as file:
+    with atomic_write(path) as partial, partial.open("w", newline="") as file:
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         for row in rows:
@@ -61,7 +61,7 @@ def save_json(path: Path, content: Any) -> None:
 
 
 @contextmanager
-def understanding(path: Path) -> Iterator[None]:
+def parsing(path: Path) -> Iterator[None]:
     """What the block misses or cannot use in `path`, JSON or other text, is said of that file. Raises: InputError."""
     try:
         yield

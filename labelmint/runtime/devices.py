@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from labelmint.runtime import process_pool as workers
+from labelmint.runtime import process_pool
 from labelmint.runtime.settings import Compute
 
 Job = TypeVar("Job")
@@ -30,13 +30,13 @@ def run_jobs(
     Results are the same for any number of workers: a job draws only on its own seed and runs in one thread.
     """
     device = pick_device(compute)
-    count = workers.count(compute, len(jobs))
+    count = process_pool.count(compute, len(jobs))
     if device.type != "cpu" or count < 2:
         with threads(1 if device.type == "cpu" else torch.get_num_threads()):
             for position, job in enumerate(jobs):
                 yield position, work(job, device)
         return
-    yield from workers.in_processes(partial(work, device=device), jobs, count, torch.set_num_threads, (1,))
+    yield from process_pool.in_processes(partial(work, device=device), jobs, count, torch.set_num_threads, (1,))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from labelmint.runtime.atomic_files import load_json, save_json, whole
+from labelmint.runtime.atomic_files import atomic_write, load_json, save_json
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import say
 
@@ -44,7 +44,7 @@ class Checkpoints:
         buffer = io.BytesIO()
         torch.save({"identity": self.identity, "attempt": attempt, "step": step, **state}, buffer)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with whole(self.folder / f"{attempt:03d}-{step:012d}.pt") as partial, partial.open("wb") as file:
+        with atomic_write(self.folder / f"{attempt:03d}-{step:012d}.pt") as partial, partial.open("wb") as file:
             file.write(hashlib.sha256(buffer.getbuffer()).digest())
             file.write(buffer.getbuffer())
             file.flush()

@@ -74,7 +74,7 @@ class Distributed(Single):
         super().__init__(*arguments)
         self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
         family = self.family
-        if family.update != "sequential" or family.critic_steps > 1 or family.r1 or family.r2 or family.lecam:
+        if family.update != "sequential" or family.n_critic > 1 or family.r1 or family.r2 or family.lecam:
             raise InputError(
                 "families: under torchrun only `update: sequential` works, which uses one gradient at a time, with one critic step and without r1, r2 and lecam"
             )

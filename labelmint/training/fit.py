@@ -6,9 +6,9 @@ from contextlib import closing
 
 import numpy as np
 
-from labelmint.gans import registry as families
+from labelmint.gans import registry
 from labelmint.gans.archive import GeneratorArchive
-from labelmint.gans.conditioning import Wishes
+from labelmint.gans.conditioning import LabelSpec
 from labelmint.gans.settings import Family
 from labelmint.runtime.settings import Compute
 from labelmint.training.images import ArrayImages
@@ -36,13 +36,13 @@ def fit(
     Returns: what stages.synthesize.sampling.mint_set mints from, and archive.save saves.
     Raises: InputError when the family cannot take these labels; trainer.Diverged.
     """
-    families.check(family_name, family, classes)
-    wishes = Wishes.of(family, classes, labels)
+    registry.check(family_name, family, classes)
+    label_spec = LabelSpec.of(family, classes, labels)
     params = Params(Arm(family_name, 100, seed), family, training, compute)
     facts = {"mirror": [False] * len(classes)}
-    replicas = plan(params, np.arange(len(images)), labels, facts, wishes, None, "")
+    replicas = plan(params, np.arange(len(images)), labels, facts, label_spec, None, "")
     with closing(train_arm(family_name, replicas, ArrayImages(images), compute)) as results:
         trained = [result for _, result in sorted(results, key=lambda each: each[0])]
     weights = {name: np.stack([each.weights[name] for each in trained]) for name in trained[0].weights}
     shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
-    return GeneratorArchive(family_name, family, shape, wishes, weights, {"images": len(images), "seed": seed})
+    return GeneratorArchive(family_name, family, shape, label_spec, weights, {"images": len(images), "seed": seed})

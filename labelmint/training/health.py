@@ -69,6 +69,6 @@ class Monitor:
         return diversity, self.last
 
     @property
-    def hopeless(self) -> bool:
+    def failed(self) -> bool:
         """Whether a new seed would serve better than more steps."""
         return self.last == NOT_FINITE or self.ailing >= _PATIENCE

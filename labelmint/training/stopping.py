@@ -31,7 +31,7 @@ class Request:
 
 
 @contextmanager
-def heeded() -> Iterator[Request]:
+def defer_signals() -> Iterator[Request]:
     """Within the block, SIGINT and SIGTERM are noted only; at its end they take their usual course.
 
     Only the main thread may do so; elsewhere nothing is ever noted.

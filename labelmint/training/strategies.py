@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from labelmint.runtime import process_pool as workers
+from labelmint.runtime import process_pool
 from labelmint.runtime.devices import pick_device, threads
 from labelmint.runtime.progress import Progress
 from labelmint.runtime.settings import Compute
@@ -54,7 +54,7 @@ def train_arm(
                 setup = Setup(own, resident_bytes(compute, own), None, distributed.Distributed, leads)
                 yield from train(replicas, images, setup, watch)
             return
-        count = workers.count(compute, len(replicas))
+        count = process_pool.count(compute, len(replicas))
         with precision(compute, device):
             if strategy == "processes" and device.type == "cpu" and count > 1:
                 with closing(_in_processes(replicas, images, compute, count, watch)) as results:
@@ -103,12 +103,12 @@ def _show(progress: Progress, position: int, images: int, row: dict[str, Any] | 
 def _in_processes(
     replicas: Sequence[Replica], images: Images, compute: Compute, count: int, watch: Watch
 ) -> Iterator[tuple[int, Trained]]:
-    queue = multiprocessing.get_context(workers.START).SimpleQueue()
+    queue = multiprocessing.get_context(process_pool.START).SimpleQueue()
     listener = threading.Thread(target=_listen, args=(queue, watch), daemon=True)
     listener.start()
     arguments = (replicas, images, compute, queue.put)
     try:
-        with closing(workers.in_processes(_work, range(len(replicas)), count, _start, arguments)) as results:
+        with closing(process_pool.in_processes(_work, range(len(replicas)), count, _start, arguments)) as results:
             yield from results
     finally:
         queue.put(None)

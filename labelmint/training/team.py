@@ -11,7 +11,7 @@ from torch import nn
 
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import derive_seed
-from labelmint.gans import registry as families
+from labelmint.gans import registry
 from labelmint.gans.initialization import draw_latents, initialize, limited, with_own_statistics
 from labelmint.gans.layers import power_iteration
 from labelmint.gans.settings import Family
@@ -85,7 +85,7 @@ class Single(Team):
     ):  # fmt: skip
         self.family, self.training, self.shape, self.device = family, training, shape, device
         self.labels, self.seed, self.mirrored = labels, seed, mirrored
-        self.module = families.load(family_name)
+        self.module = registry.load(family_name)
         self.networks = {
             G: self.module.build_generator(family, shape, labels),
             D: self.module.build_discriminator(family, shape, labels),

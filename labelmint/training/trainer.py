@@ -15,7 +15,7 @@ import torch
 
 from labelmint.data.storage.pixels import to_uint8
 from labelmint.data.storage.splits import derive_seed
-from labelmint.gans import registry as families
+from labelmint.gans import registry
 from labelmint.gans.conditioning import encode
 from labelmint.gans.initialization import draw_latents
 from labelmint.gans.settings import Family
@@ -27,7 +27,7 @@ from labelmint.training.checkpoints import Checkpoints, Pace
 from labelmint.training.images import Images, Sampler, batches
 from labelmint.training.settings import Training
 from labelmint.training.stacked import Stacked
-from labelmint.training.stopping import Request, heeded
+from labelmint.training.stopping import Request, defer_signals
 from labelmint.training.team import Batch, Single, discriminator_of
 from labelmint.training.updates import TRACKED
 
@@ -69,7 +69,7 @@ class Replica:
 
     @property
     def images_per_step(self) -> int:
-        return self.training.batch_size * self.family.critic_steps
+        return self.training.batch_size * self.family.n_critic
 
     @property
     def steps_per_epoch(self) -> int:
@@ -123,7 +123,7 @@ class _Run:
         self.seed = derive_seed(self.replica.seed, "restart", attempt) if attempt else self.replica.seed
         self.previews: list[torch.Tensor] = []
         self.monitor = health.Monitor(
-            self.spacing, families.load(self.replica.family_name).objective(self.replica.family).saturates
+            self.spacing, registry.load(self.replica.family_name).objective(self.replica.family).saturates
         )
         self.sampler = Sampler(len(self.replica.rows), self.replica.images_per_step, self.seed)
 
@@ -231,7 +231,7 @@ def train(
     images: of all replicas. A stop signal is heeded between two steps, when all progress has been saved.
     Raises: Diverged; checkpoints.IdentityChanged.
     """
-    with heeded() as request:
+    with defer_signals() as request:
         waiting = [_Run(position, replica, images) for position, replica in enumerate(replicas)]
         while waiting and not request.granted:
             group = [run for run in waiting if run is waiting[0] or (setup.join and _in_step(run, waiting[0]))]
@@ -278,7 +278,7 @@ def _train_group(
             run.step = step
             row = run.look(team, position, device) if step % run.replica.steps_per_epoch == 0 else None
             watch(run.position, per_step, row)
-            if row is not None and run.monitor.hopeless and _given_up(run, row):
+            if row is not None and run.monitor.failed and _given_up(run, row):
                 yield run, None
             elif step == run.replica.steps:
                 yield run, run.finished(team, position, device)

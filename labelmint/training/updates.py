@@ -72,7 +72,7 @@ def sequential(players: Players, batch: Real) -> torch.Tensor:
     Returns: float ([R,] len(TRACKED)), detached.
     Source: report B, §4.2 ("train_step_slow"), stable at 64 px where the simultaneous rule collapsed.
     """
-    for part in batch.parts(players.family.critic_steps):
+    for part in batch.parts(players.family.n_critic):
         real = _judge_real(players, part)
         d_loss_real, paid_real = players.objective.real(real), _paid_on_real(players, real)
         players.descend(D, players.gradients(D, _sum(d_loss_real, paid_real)))
@@ -86,7 +86,7 @@ def sequential(players: Players, batch: Real) -> torch.Tensor:
 
 def alternating(players: Players, batch: Real) -> torch.Tensor:
     """D learns from real and fresh fake images at once; then G learns from fresh ones through the updated D."""
-    for part in batch.parts(players.family.critic_steps):
+    for part in batch.parts(players.family.n_critic):
         real, fake = _judge_real(players, part), _judge_minted(players, part.labels)
         d_loss_real, d_loss_fake = players.objective.discriminator(real, fake)
         paid = _sum(_paid_on_real(players, real), _paid_on_fake(players, fake), _paid_between(players, real, fake))
@@ -111,9 +111,9 @@ def simultaneous(players: Players, batch: Real) -> torch.Tensor:
     return _tracked(players, real, fake, d_loss_real, d_loss_fake, paid, g_loss, of_g)
 
 
-def _judge(players: Players, images: torch.Tensor, labels: torch.Tensor, wished: torch.Tensor) -> Judged:
+def _judge(players: Players, images: torch.Tensor, labels: torch.Tensor, requested: torch.Tensor) -> Judged:
     seen = players.augment(images)
-    return Judged(players.discriminator(seen, labels), labels, wished, seen)
+    return Judged(players.discriminator(seen, labels), labels, requested, seen)
 
 
 def _judge_real(players: Players, part: Real) -> Judged:
@@ -123,13 +123,13 @@ def _judge_real(players: Players, part: Real) -> Judged:
     return Judged(players.discriminator(seen, part.labels), part.labels, part.labels, seen)
 
 
-def _judge_minted(players: Players, wished: torch.Tensor) -> Judged:
+def _judge_minted(players: Players, requested: torch.Tensor) -> Judged:
     with torch.no_grad():
-        images, labels = players.generate(wished)
+        images, labels = players.generate(requested)
         seen = players.augment(images)
     if players.family.r2:
         seen.requires_grad_()
-    return Judged(players.discriminator(seen, labels), labels, wished, seen)
+    return Judged(players.discriminator(seen, labels), labels, requested, seen)
 
 
 def _generator_step(players: Players, part: Real) -> tuple[torch.Tensor, list[torch.Tensor]]:

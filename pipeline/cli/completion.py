@@ -24,10 +24,10 @@ def generators(incomplete: str) -> list[str]:
 
 
 def settings(incomplete: str) -> list[str]:
-    from pipeline.settings import reference as params_reference
+    from pipeline.settings import reference
 
     try:
-        return _beginning([each.name for each in params_reference.collect(project_root())], incomplete)
+        return _beginning([each.name for each in reference.collect(project_root())], incomplete)
     except InputError:
         return []
 

@@ -11,17 +11,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from labelmint.runtime.atomic_files import understanding
+from labelmint.runtime.atomic_files import parsing
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import printable
 from pipeline import failures
 from pipeline.cli import completion, exits
-from pipeline.dvc.workspace_lock import alone
-from pipeline.flow.environment import choose_runner
+from pipeline.dvc.workspace_lock import locked_workspace
+from pipeline.flow.prefect_environment import choose_runner
 from pipeline.project import project_root
 from pipeline.settings import experiments
 from pipeline.settings import schema as settings
-from stages.paths import Layout
+from stages.paths import Paths
 
 AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 
@@ -52,7 +52,7 @@ def use(
     if dry_run:
         changes = experiments.changes(project_root(), choice)
         return typer.echo("\n".join(changes or [f"params.yaml holds the settings of {choice.label} already"]))
-    with alone(project_root()):  # or the stages that a run has not come to yet would read these settings
+    with locked_workspace(project_root()):  # or the stages that a run has not come to yet would read these settings
         kept = experiments.use(project_root(), choice)
     typer.echo(
         f"params.yaml now holds {choice.label}" + (f"; your own settings are kept in {kept.name}" if kept else ""),
@@ -129,11 +129,11 @@ def results(as_json: AsJson = False) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    reports = Layout(project_root()).reports
+    reports = Paths(project_root()).reports
     table = reports / "results.md"
     if not table.exists():
         raise InputError(f"{table} is missing; `make repro` makes it")
-    with understanding(table):
+    with parsing(table):
         text = table.read_text()
     try:
         experiments.record(project_root())
@@ -265,7 +265,7 @@ def sample(
     ],
     count: Annotated[int, typer.Option(help="Images of each class; in all where labels are attributes or none.")],
     out: Annotated[Path, typer.Option(help="A new folder; or one that an interrupted run of the same command left.")],
-    wished: Annotated[
+    requested: Annotated[
         list[str] | None,
         typer.Option("--class", help="A class, or attributes as Male+Smiling; may be repeated. Left out: all."),
     ] = None,
@@ -281,7 +281,9 @@ def sample(
     """Mint labelled images from a trained generator; no training data are needed. Interrupted, the same command goes on."""
     from pipeline.cli import sampling
 
-    done = sampling.sample(_root_if_any(), generator, tuple(wished or ()), count, out, format, seed, workers, dry_run)
+    done = sampling.sample(
+        _root_if_any(), generator, tuple(requested or ()), count, out, format, seed, workers, dry_run
+    )
     typer.echo(json.dumps(asdict(done), ensure_ascii=False) if as_json else sampling.describe(done, dry_run))
 
 

@@ -12,7 +12,7 @@ from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import printable
 from pipeline.settings.schema import nearest
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 _SPARE = 1 << 20
 
@@ -33,7 +33,7 @@ class Sample:
 def sample(
     root: Path | None,
     generator: str,
-    wished: tuple[str, ...],
+    requested: tuple[str, ...],
     count: int,
     out: Path,
     format: str,
@@ -47,7 +47,7 @@ def sample(
     from labelmint.export import datasheet, export, orders
     from labelmint.gans import published
 
-    order = orders.Order(count, wished, seed)
+    order = orders.Order(count, requested, seed)
     archive = published.open_generator(place)
     description = place / published.DESCRIPTION
     identity = hashlib.sha256(description.read_bytes()).hexdigest()  # it holds the weights' own
@@ -65,10 +65,10 @@ def find(root: Path | None, generator: str) -> Path:
     """The folder that `generator` names: an arm, a family of which there is one arm only, or a path."""
     known = sorted(path.parent.name for path in root.glob("data/generators/*/architecture.json")) if root else []
     if root and generator in known:
-        return Layout(root).generator(Arm.parse(generator))
+        return Paths(root).generator(Arm.parse(generator))
     own = [name for name in known if name.rsplit("-", 2)[0] == generator]
     if root and len(own) == 1:
-        return Layout(root).generator(Arm.parse(own[0]))
+        return Paths(root).generator(Arm.parse(own[0]))
     if len(own) > 1:
         raise InputError(f"there are several generators of {generator}: {', '.join(own)}; name one")
     if Path(generator).exists() or "/" in generator:
@@ -95,7 +95,7 @@ def _metrics(root: Path | None, place: Path) -> Any:
     """What `evaluate` found of the generator, or None."""
     if root is None or place.resolve().parent != (root / "data" / "generators").resolve():
         return None
-    path = Layout(root).metrics(Arm.parse(place.name))
+    path = Paths(root).metrics(Arm.parse(place.name))
     return load_json(path) if path.exists() else None
 
 

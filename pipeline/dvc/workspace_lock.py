@@ -23,7 +23,7 @@ _ORPHAN_SECONDS = 75.0  # what a stage may take to save, and some
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
+def locked_workspace(root: Path) -> Iterator[None]:
     """Within the block no other run begins in this workspace. Raises: InputError when one is at work."""
     with _workspace(root).open("a") as file:
         _hold(_inherited(file.fileno()), root)
@@ -76,7 +76,7 @@ def _whole(path: Path) -> bool:
 
 
 @contextmanager
-def sole(root: Path, name: str) -> Iterator[None]:
+def single_instance(root: Path, name: str) -> Iterator[None]:
     """Within the block no other process works at the stage `name` for DVC.
 
     DVC that is killed leaves its stage behind. That ends by itself (`labelmint.runtime.process_pool.end_with_parent`), but may still be

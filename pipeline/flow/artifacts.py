@@ -17,7 +17,7 @@ from prefect.artifacts import (
 )
 
 from labelmint.data.download import anonymous
-from pipeline.flow import environment as surroundings
+from pipeline.flow import prefect_environment
 from pipeline.tracking.pipeline_run import NAME, TrackedRun, results
 
 _SHOWN = (
@@ -68,5 +68,5 @@ def mlflow_address(root: Path) -> str:
     uri = tracking_uri(root)
     if uri.startswith("http"):
         return anonymous(uri).rstrip("/")  # a link is for all who see the page: no credentials in it
-    found = surroundings.running(root)
+    found = prefect_environment.running(root)
     return found.mlflow if found else "http://127.0.0.1:5000"

@@ -1,6 +1,6 @@
 """The DAG as a Prefect flow: one task a stage, named as DVC names it.
 
-Import this after `pipeline.flow.environment.prepare`, since Prefect reads its settings when it is imported.
+Import this after `pipeline.flow.prefect_environment.prepare`, since Prefect reads its settings when it is imported.
 """
 
 # No `annotations` of __future__: Prefect makes a model of the flow's parameters, also where the flow came pickled, and
@@ -21,10 +21,10 @@ from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field
 
 from labelmint.runtime.errors import InputError
-from pipeline.dvc import graph as dag
+from pipeline.dvc import graph
 from pipeline.dvc.graph import Stage
-from pipeline.dvc.workspace_lock import alone
-from pipeline.flow import environment as surroundings
+from pipeline.dvc.workspace_lock import locked_workspace
+from pipeline.flow import prefect_environment
 from pipeline.flow.artifacts import publish_results
 from pipeline.flow.scheduler import Scheduler
 from pipeline.flow.stage_task import GPU_LIMIT, Job, close_dvc, dvc_of
@@ -65,8 +65,8 @@ def pipeline(
     # Prefect reads the descriptions of its form from here, and from nowhere else.
     root = project_root()
     try:
-        with alone(root), overridden(root, experiment.split(), percents, restore=dry) as settings:
-            stages = dag.read(root, targets)
+        with locked_workspace(root), overridden(root, experiment.split(), percents, restore=dry) as settings:
+            stages = graph.read(root, targets)
             gate, how = _takes_turns(settings.compute.device), dict(force=force, dry=dry)
             return _run(root, stages, settings, workers, keep_going, how, gate)
     except InputError as error:
@@ -77,7 +77,7 @@ def pipeline(
 def _run(root: Path, stages: list[Stage], settings: Any, workers: int, keep_going: bool, how: dict[str, bool], gate: bool) -> State:  # fmt: skip
     """Reproduce all stages, tell MLflow and the artifacts, and say how it ended."""
     tracked = TrackedRun(root, settings, flow_run.id or "", dry=how["dry"])
-    environment = surroundings.for_stages(root, **({PARENT_RUN: tracked.key} if tracked.key else {}))
+    environment = prefect_environment.for_stages(root, **({PARENT_RUN: tracked.key} if tracked.key else {}))
     status, lease = "KILLED", root / ".dvc" / "tmp" / f"{flow_run.id}.lease"
     lease.touch()
     dvc_of(root)  # imports DVC meanwhile
@@ -121,13 +121,13 @@ def _stop(root: Path, lease: Path) -> None:
 
 def _runner(workers: int) -> Any:
     """As `surroundings.choose_runner` said."""
-    if os.environ.get(surroundings.RUNNER, "threads") == "threads":
+    if os.environ.get(prefect_environment.RUNNER, "threads") == "threads":
         from prefect.task_runners import ThreadPoolTaskRunner
 
         return ThreadPoolTaskRunner(max_workers=workers + 1)  # one more, for tasks that only say why they do not run
     from prefect_dask.task_runners import DaskTaskRunner
 
-    if address := os.environ.get(surroundings.DASK_ADDRESS):
+    if address := os.environ.get(prefect_environment.DASK_ADDRESS):
         return DaskTaskRunner(address=address)
     cluster = {"n_workers": workers, "threads_per_worker": 2, "dashboard_address": None, "host": "127.0.0.1"}
     cluster["security"] = True  # certificates of its own, or any user of this machine could send it code

@@ -8,16 +8,15 @@ from typing import Any
 
 from labelmint.data.download import anonymous, public
 from labelmint.runtime.errors import InputError
-from pipeline.flow import environment as surroundings
-from pipeline.flow import servers
+from pipeline.flow import prefect_environment, servers
 from pipeline.project import PARAMS_FILE
 
 
 def run_once(root: Path, parameters: dict[str, Any]) -> str:
     """Returns: how it ended, in a sentence. Raises: InputError; RuntimeError when a stage failed; KeyboardInterrupt."""
     check(root, parameters)
-    surroundings.prepare(root)
-    server = None if surroundings.has_server() else servers.Temporary(root)
+    prefect_environment.prepare(root)
+    server = None if prefect_environment.has_server() else servers.Temporary(root)
     if server is None:
         _reachable()
     import dvc.repo  # noqa: F401  # the flow needs it; here, the server comes up meanwhile
@@ -40,8 +39,8 @@ def run_once(root: Path, parameters: dict[str, Any]) -> str:
 def serve(root: Path, name: str, cron: str | None, timezone: str, parameters: dict[str, Any]) -> None:
     """Offer the flow to Prefect's server, scheduled or for its button, until Ctrl-C. Raises: InputError."""
     check(root, parameters)
-    surroundings.prepare(root)
-    if not surroundings.has_server():
+    prefect_environment.prepare(root)
+    if not prefect_environment.has_server():
         raise InputError(
             "no Prefect server: start one with `make ui`, or set PREFECT_API_URL; a schedule needs one that stays"
         )
@@ -87,5 +86,5 @@ def _reachable() -> None:
     import os
 
     address = os.environ["PREFECT_API_URL"]
-    if not surroundings.answers(f"{anonymous(address).rstrip('/')}/health", seconds=5):
+    if not prefect_environment.answers(f"{anonymous(address).rstrip('/')}/health", seconds=5):
         raise ConnectionError(f"no Prefect server answers at {public(address)}; start it, or unset PREFECT_API_URL")

@@ -18,7 +18,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import allow_failure
 
 from pipeline.dvc.graph import Stage
-from pipeline.flow import environment as surroundings
+from pipeline.flow import prefect_environment
 from pipeline.flow.artifacts import Progress
 from pipeline.flow.stage_task import WOULD_RUN, Job, reproduce
 
@@ -98,7 +98,7 @@ class Scheduler:
         with suppress(FileNotFoundError):
             if self.lease.exists():
                 self.lease.touch()
-        if not surroundings.has_server() or time.monotonic() - self._asked < _CANCEL_POLL_SECONDS:
+        if not prefect_environment.has_server() or time.monotonic() - self._asked < _CANCEL_POLL_SECONDS:
             return
         self._asked = time.monotonic()
         with suppress(Exception):  # a server that does not answer has cancelled nothing

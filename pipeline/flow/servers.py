@@ -19,8 +19,8 @@ from pathlib import Path
 from types import FrameType
 
 from labelmint.runtime.errors import InputError
-from pipeline.flow import environment as surroundings
-from pipeline.flow.environment import STATE, Addresses
+from pipeline.flow import prefect_environment
+from pipeline.flow.prefect_environment import STATE, Addresses
 from pipeline.tracking.spool import own_store
 
 HOST = "127.0.0.1"
@@ -57,7 +57,7 @@ def serve(root: Path, prefect_port: int, mlflow_port: int, say: Callable[[str], 
     Raises: InputError when a port is taken; RuntimeError when a server does not come up, or when both were given up.
     """
     servers = [_prefect(root, host, prefect_port), _mlflow(root, host, mlflow_port)]
-    if found := surroundings.running(root):
+    if found := prefect_environment.running(root):
         raise InputError(f"already running: Prefect at {found.prefect}, MLflow at {found.mlflow}")
     for server in servers:
         _check_free(server)
@@ -67,8 +67,8 @@ def serve(root: Path, prefect_port: int, mlflow_port: int, say: Callable[[str], 
         processes = [stack.enter_context(_Running(root, server)) for server in servers]
         for process in processes:
             process.wait_until_it_serves()
-        stack.callback(surroundings.remember, root, None)
-        surroundings.remember(root, Addresses(*(server.address for server in servers)))
+        stack.callback(prefect_environment.remember, root, None)
+        prefect_environment.remember(root, Addresses(*(server.address for server in servers)))
         for server in servers:
             say(f"{server.name:8} {server.address}")
         if not _is_loopback(host):
@@ -147,7 +147,7 @@ class _Running:
 
     def wait_until_it_serves(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while not surroundings.answers(f"{self.server.address}{self.server.health}"):
+        while not prefect_environment.answers(f"{self.server.address}{self.server.health}"):
             self.check()
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.server.name} did not come up within {_START_SECONDS:.0f} s; see {self.log}")
@@ -201,7 +201,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _prefect(root: Path, host: str, port: int) -> Server:
-    surroundings.prepare(root, server=False)
+    prefect_environment.prepare(root, server=False)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
     made = Server("Prefect", host, port, "--prefect-port", "/api/health", command, {})
     # A person's PREFECT_API_URL is meant for runs; its own pages must ask this server.

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelmint.runtime.atomic_files import load_json, save_bytes, save_json, understanding
+from labelmint.runtime.atomic_files import load_json, parsing, save_bytes, save_json
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import flat
 from pipeline.settings import schema as settings
-from stages.paths import Layout
+from stages.paths import Paths
 
 _WRITTEN_BY_USE = "# Experiment: "
 _QUICKLY = ", quick"
@@ -173,14 +173,14 @@ def record(root: Path) -> None:
     if not names(root) or _has_own_settings(root, text):
         return
     choice = Choice.of(text)
-    summary = load_json(Layout(root).reports / "summary.json")
+    summary = load_json(Paths(root).reports / "summary.json")
     save_json(_results(root) / f"{choice.key}.json", {"date": time.strftime("%Y-%m-%d"), "arms": summary})
 
 
 def last_rows(root: Path) -> list[dict[str, Any]]:
     """reports/results.csv, its numbers as numbers and None where it has no value."""
-    path = Layout(root).reports / "results.csv"
-    with understanding(path), path.open(newline="") as file:
+    path = Paths(root).reports / "results.csv"
+    with parsing(path), path.open(newline="") as file:
         return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
 
 
@@ -199,7 +199,7 @@ def last_result(root: Path, choice: Choice) -> str:
     if not path.exists():
         return ""
     content = load_json(path)
-    with understanding(path):
+    with parsing(path):
         told = [f"{arm}: {_numbers(values)}" for arm, values in content["arms"].items()]
         more = f" and {len(told) - _SHOWN_ARMS} more arms" if len(told) > _SHOWN_ARMS else ""
         return f"{content['date']}: {'; '.join(told[:_SHOWN_ARMS])}{more}"

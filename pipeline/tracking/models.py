@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelmint.runtime.atomic_files import load_json
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 if TYPE_CHECKING:
     from pipeline.tracking.spool import SpoolTracker
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ALIAS = "best"
 
 
-def offer(layout: Layout, arms: list[Arm], tracker: SpoolTracker) -> dict[str, Any] | None:
+def offer(layout: Paths, arms: list[Arm], tracker: SpoolTracker) -> dict[str, Any] | None:
     """Put the best classifier of these arms into the spool. Returns: what is known of it, or None when there is none."""
     rows = [
         (row, layout.baseline(arm) if row["source"] == "real" else layout.classifiers(arm))

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from labelmint.runtime.settings import flat
-from pipeline.dvc import graph as dag
+from pipeline.dvc import graph
 from pipeline.settings import experiments
 from pipeline.tracking import models
 from pipeline.tracking.spool import ERROR, LAST_RUN, SPOOL, SpoolTracker, open_spool
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 NAME = "pipeline"
 _WAIT_SECONDS = 20.0
@@ -78,8 +78,8 @@ class TrackedRun:
         return None
 
     def _tell(self, outcome: Mapping[str, Any]) -> None:
-        layout, lock = Layout(self.root), self.root / "dvc.lock"
-        made = dag.fingerprints(self.root)
+        layout, lock = Paths(self.root), self.root / "dvc.lock"
+        made = graph.fingerprints(self.root)
         kinds = [state.name.lower() for state in outcome.values()]
         self.tracker.log_metrics({f"stages/{kind}": kinds.count(kind) for kind in set(kinds)})
         tags = {f"ran.{name}": made[name] for name, state in outcome.items() if state.name == "Ran" and name in made}

@@ -7,11 +7,11 @@ import numpy as np
 from benchmarks import fingerprint
 from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.atomic_files import load_json
-from stages.paths import Layout
+from stages.paths import Paths
 
 
 def test_two_classes_are_left_and_numbered_anew(workspace, tmp_path):
-    pair = Layout(tmp_path)
+    pair = Paths(tmp_path)
     fingerprint.restrict(workspace, pair, (3, 5))
     images, labels = load_set(pair.tensors)
     whole, known = load_set(workspace.tensors)

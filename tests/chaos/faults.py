@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from pipeline.flow.environment import answers
+from pipeline.flow.prefect_environment import answers
 from tests.chaos.workspace import REPRO, SECONDS, Workspace, differences, kill, until
 from tests.servers import Pages
 

@@ -195,7 +195,7 @@ def _report(workspace: Workspace, classes: int, arms: int) -> dict[str, Any]:
             percents=[100],
             training={"epochs": 1, "images_per_epoch": 8, "batch_size": 4},
             synthesis={"images_per_class": 4},
-            classifier={"network": "small_cnn", "steps": 4, "checks": 1, "batch_size": 16},
+            classifier={"network": "small_cnn", "steps": 4, "evaluations": 1, "batch_size": 16},
             feature_network={"steps": 4},
         )
         code = code or workspace.finish("dvc", "repro", "evaluate")

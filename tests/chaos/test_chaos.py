@@ -15,9 +15,9 @@ import psutil
 import pytest
 from dvc.lock import make_lock
 
-from labelmint.runtime import process_pool as workers
+from labelmint.runtime import process_pool
 from labelmint.runtime.errors import InputError
-from pipeline.dvc.workspace_lock import alone
+from pipeline.dvc.workspace_lock import locked_workspace
 from tests.chaos import campaign, faults, kills, soak
 from tests.chaos.faults import FAULTS
 from tests.chaos.workspace import REPRO, Workspace, differences, kill, timeless, until
@@ -98,10 +98,10 @@ class TestShort:
 
     def test_a_second_run_leaves_with_a_line(self, tmp_path):
         (tmp_path / ".dvc").mkdir()
-        with alone(tmp_path):
+        with locked_workspace(tmp_path):
             with (
                 pytest.raises(InputError, match="another run is at work in .*; wait for it, or stop it"),
-                alone(tmp_path),
+                locked_workspace(tmp_path),
             ):
                 pass
             command = ["python", "-m", "pipeline.dvc.workspace_lock", "echo", "ran"]
@@ -158,10 +158,10 @@ def _kill_the_idle_one(busy: Path) -> None:
 
 def test_workers_that_wait_for_one_that_was_killed_end(tmp_path, monkeypatch):
     """One that dies with the lock of the queue in its hand leaves the others waiting for it, and their parent for them."""
-    monkeypatch.setattr(workers, "_SAVING_SECONDS", 1.0)
+    monkeypatch.setattr(process_pool, "_SAVING_SECONDS", 1.0)
     began = time.monotonic()
     with pytest.raises(RuntimeError, match="a worker process died"):
-        list(workers.in_processes(_kill_the_idle_one, [tmp_path, tmp_path], 3))
+        list(process_pool.in_processes(_kill_the_idle_one, [tmp_path, tmp_path], 3))
     assert time.monotonic() - began < 30 and not multiprocessing.active_children()
 
 
@@ -171,7 +171,7 @@ def test_half_a_table_of_locks_is_no_hindrance(tmp_path, left, kept):
     path = tmp_path / ".dvc" / "tmp" / "rwlock"
     path.parent.mkdir(parents=True)
     path.write_text(left)
-    with alone(tmp_path):
+    with locked_workspace(tmp_path):
         assert path.exists() is kept
 
 
@@ -179,7 +179,7 @@ def test_a_table_that_another_dvc_is_about_is_left_to_it(tmp_path):
     path = tmp_path / ".dvc" / "tmp" / "rwlock"
     path.parent.mkdir(parents=True)
     path.touch()
-    with make_lock(f"{path}.lock"), alone(tmp_path):
+    with make_lock(f"{path}.lock"), locked_workspace(tmp_path):
         assert path.exists()
 
 

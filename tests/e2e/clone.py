@@ -35,7 +35,7 @@ class Clone:
             percents=[100],
             training={"epochs": 2, "images_per_epoch": 48, "batch_size": 16},
             synthesis={"images_per_class": 20},
-            classifier={"steps": 8, "checks": 2, "batch_size": 16, "stem_stride": 2},
+            classifier={"steps": 8, "evaluations": 2, "batch_size": 16, "stem_stride": 2},
             feature_network={"steps": 40},
         )
 

@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from pipeline.flow import environment as surroundings
+from pipeline.flow import prefect_environment
 from tests import servers
 from tests.pipeline.tiny_project import alive
 from tests.servers import free_port, until
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 def test_a_local_cluster_gets_the_environment_and_fails_as_threads_do(tiny, run, monkeypatch):
     monkeypatch.setenv("FROM_OUTSIDE", "yes")  # Dask does not copy the environment to its workers
     tiny.tell("train-40", "fail")
-    monkeypatch.setenv(surroundings.RUNNER, "dask")
+    monkeypatch.setenv(prefect_environment.RUNNER, "dask")
     ended = run(workers=2)
     assert ended.names == {
         "prepare": "Ran",
@@ -37,7 +37,7 @@ def test_a_local_cluster_gets_the_environment_and_fails_as_threads_do(tiny, run,
 def cluster(tiny):
     """A scheduler and a worker, as an administrator starts them."""
     address = f"tcp://127.0.0.1:{free_port()}"
-    environment = servers.surroundings(PATH=tiny.environment()["PATH"])
+    environment = servers.environment(PATH=tiny.environment()["PATH"])
     start = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"]
     scheduler = subprocess.Popen(start, env=environment, cwd=tiny.root, stderr=subprocess.DEVNULL)
     work = [

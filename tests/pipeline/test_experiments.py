@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labelmint.classifiers.settings import AUGMENTATIONS
-from labelmint.gans import registry as families
+from labelmint.gans import registry
 from labelmint.runtime.errors import InputError
 from pipeline.settings import experiments
 from pipeline.settings import schema as settings
@@ -42,7 +42,7 @@ class TestFiles:
         for generator in params.generators:
             labels = params.dataset.attributes if params.dataset.multi_hot else ["0", "1"]
             family = params.families[generator]
-            families.check(generator, family, labels)
+            registry.check(generator, family, labels)
             if family.fairness != "none":  # else no gap would be measured of what was trained for fairness
                 told = (params.metrics.protected, params.metrics.outcome)
                 assert told == (family.protected, family.outcome) and set(told) <= set(labels)
@@ -76,7 +76,7 @@ class TestFiles:
         recipe = used(project, "mnist_report").classifier
         assert (recipe.network, recipe.weights, recipe.stem_stride, recipe.head_dropout, recipe.head_units) == ("efficientnet-b0", "imagenet", 2, 0.3, 512)  # fmt: skip
         assert (recipe.optimizer, recipe.learning_rate, recipe.momentum, recipe.weight_decay) == ("sgd", 0.001, 0.3, 0.0)  # fmt: skip
-        assert (recipe.learning_rate_schedule, recipe.epochs, recipe.moment) == ("constant", 40, "last")
+        assert (recipe.learning_rate_schedule, recipe.epochs, recipe.checkpoint) == ("constant", 40, "last")
         assert recipe.augmentation == AUGMENTATIONS["synthetic_unaugmented"] and "real_rotated" in recipe.sources
         assert used(project, "mnist_report").percents == [40, 60, 80, 100]
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from labelmint.runtime.errors import InputError
-from pipeline.dvc import graph as dag
+from pipeline.dvc import graph
 from tests.pipeline.tiny_project import TinyProject, alive
 from tests.servers import check_no_other_page_gets_in, until
 
@@ -66,22 +66,22 @@ class TestDag:
         assert ended.needs("polish") == {"evaluate@40"}
 
     def test_order_needs_and_groups(self, tiny, monkeypatch, tmp_path):
-        stages = {stage.name: stage for stage in dag.read(tiny.root)}
+        stages = {stage.name: stage for stage in graph.read(tiny.root)}
         assert sorted(stages) == sorted(ALL) and stages["train@40"].gpu and not stages["evaluate@40"].gpu
         seen = set()
         for stage in stages.values():
             assert set(stage.needs) <= seen
             seen.add(stage.name)
-        assert [each.name for each in dag.read(tiny.root, ["train"])] == ["prepare", "train@40", "train@60"]
+        assert [each.name for each in graph.read(tiny.root, ["train"])] == ["prepare", "train@40", "train@60"]
         monkeypatch.chdir(tmp_path)  # addresses are the project's, not the current folder's
-        assert {stage.name for stage in dag.read(tiny.root)} == set(ALL)
+        assert {stage.name for stage in graph.read(tiny.root)} == set(ALL)
 
     def test_mistakes(self, tiny):
         with pytest.raises(InputError, match="no stage 'trian' in dvc.yaml"):
-            dag.read(tiny.root, ["trian"])
+            graph.read(tiny.root, ["trian"])
         (tiny.root / "dvc.yaml").write_text("stages: [")
         with pytest.raises(InputError, match="dvc.yaml") as error:
-            dag.read(tiny.root)
+            graph.read(tiny.root)
         assert "\n" not in str(error.value)
 
 
@@ -113,9 +113,9 @@ class TestFailures:
         assert tiny.ran() == ["prepare", "train-40", "train-40"]
 
     def test_a_second_run_in_the_same_folder_is_refused(self, tiny, run):
-        from pipeline.dvc.workspace_lock import alone
+        from pipeline.dvc.workspace_lock import locked_workspace
 
-        with alone(tiny.root):
+        with locked_workspace(tiny.root):
             ended = run()
         assert ended.run.state.is_failed() and "another run is at work" in ended.run.state.message and not tiny.log()
 

@@ -45,7 +45,7 @@ def content() -> dict:
         ("families.dcgan.generator.kernels", [1, 4], "a kernel of 1 with stride 2"),
         ("families.dcgan.discriminator.head_dropout", 1.0, "head_dropout must be 0 to 0.95"),
         ("families.dcgan.label_smoothing", 0.9, "label_smoothing must be 0 to 0.5"),
-        ("classifier.checks", 500, "checks must be 1 to steps (150), got 500"),
+        ("classifier.evaluations", 500, "checks must be 1 to steps (150), got 500"),
         ("classifier", 3, "classifier: Input should be an object"),
         ("compute.workers", "many", "compute.workers"),
     ],

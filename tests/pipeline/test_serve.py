@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from pipeline.flow import servers
-from pipeline.flow.environment import answers
+from pipeline.flow.prefect_environment import answers
 from tests.pipeline.flow_runs import Ended, complete
 from tests.pipeline.tiny_project import alive
 from tests.servers import Pages, free_port, surroundings, until
@@ -132,8 +132,8 @@ class TestUi:
 
 
 def test_a_server_that_dies_at_once_is_given_up_after_five_deaths(tmp_path, monkeypatch, capsys):
-    moment = [0.0]
-    monkeypatch.setattr(servers.time, "monotonic", lambda: moment[0])
+    checkpoint = [0.0]
+    monkeypatch.setattr(servers.time, "monotonic", lambda: checkpoint[0])
     server = servers.Server("MLflow", "127.0.0.1", 1, "", "", ["sh", "-c", "echo no such database; exit 1"], {})
     running, said, pauses = servers._Running(tmp_path, server), [], []
     while not running.given_up:
@@ -141,7 +141,7 @@ def test_a_server_that_dies_at_once_is_given_up_after_five_deaths(tmp_path, monk
         began = len(said)
         running.revive(said.append)
         if len(said) > began:
-            moment[0] = running.again
+            checkpoint[0] = running.again
             pauses.append(int(said[-1].split()[-2]))
     assert pauses == [1, 2, 4, 8]
     assert said[0] == "MLflow ended with 1 (no such database); starting it again in 1 s"
@@ -152,13 +152,13 @@ def test_a_server_that_dies_at_once_is_given_up_after_five_deaths(tmp_path, monk
 
 
 def test_a_death_now_and_then_is_no_reason_to_give_up(tmp_path, monkeypatch):
-    moment = [0.0]
-    monkeypatch.setattr(servers.time, "monotonic", lambda: moment[0])
+    checkpoint = [0.0]
+    monkeypatch.setattr(servers.time, "monotonic", lambda: checkpoint[0])
     running = servers._Running(tmp_path, servers.Server("MLflow", "127.0.0.1", 1, "", "", ["false"], {}))
     said = []
     for _ in range(12):
         running.process.wait()
         running.revive(said.append)
-        moment[0] += 61 * 5
+        checkpoint[0] += 61 * 5
         running.revive(said.append)
     assert said == ["MLflow ended with 1 (no word); starting it again in 1 s"] * 12 and not running.given_up

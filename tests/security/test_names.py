@@ -71,7 +71,7 @@ class TestDatasheet:
     def sheet(self) -> str:
         names = [MARKUP, "[a](javascript:alert(1))", "`b` | c"]
         archive = generators("per_class")
-        archive = replace(archive, wishes=replace(archive.wishes, names=names))
+        archive = replace(archive, label_spec=replace(archive.label_spec, names=names))
         archive.trained_on.update(title=f"Pets {MARKUP}", licence="x | </table><script>alert(1)</script>")
         order = Order(1, (), 0)
         return datasheet.render(archive, "pets-40-0", "ab" * 32, order, Plan(archive, order), "folders", "out", 1, None)

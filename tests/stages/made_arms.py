@@ -14,7 +14,7 @@ from labelmint.runtime.atomic_files import save_bytes, save_json, save_table
 from labelmint.runtime.tracker import NullTracker
 from pipeline.settings import schema as settings
 from pipeline.stage import entry, select
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 _SIZE, _EPOCHS, _PER_CLASS = 16, 6, 8
 _SHA = "0123456789abcdef" * 4
@@ -22,7 +22,7 @@ _SHA = "0123456789abcdef" * 4
 
 def report(root: Path, params: settings.Params, classes: list[str]) -> Path:
     """Write all that the arms of params name, run the stage, and return the page."""
-    layout, rng = Layout(root), np.random.default_rng(0)
+    layout, rng = Paths(root), np.random.default_rng(0)
     shown = rng.integers(0, 256, (len(classes) * _PER_CLASS, 1, _SIZE, _SIZE), dtype=np.uint8)
     labels = np.repeat(np.arange(len(classes)), _PER_CLASS)
     save_set(layout.tensors, shown, labels)
@@ -47,7 +47,7 @@ def report(root: Path, params: settings.Params, classes: list[str]) -> Path:
     return layout.reports / "index.html"
 
 
-def write_arm(layout: Layout, arm: Arm, classes: list[str], shown: np.ndarray, labels: np.ndarray, drawn: list[bytes], rng: np.random.Generator) -> None:  # fmt: skip
+def write_arm(layout: Paths, arm: Arm, classes: list[str], shown: np.ndarray, labels: np.ndarray, drawn: list[bytes], rng: np.random.Generator) -> None:  # fmt: skip
     folder = layout.generator(arm)
     seen = {"name": "made", "images": len(labels), "images_sha256": _SHA}
     save_json(folder / "architecture.json", {"classes": classes, "trained_on": seen, "weights_sha256": _SHA, "published": "moving average"})  # fmt: skip
@@ -69,7 +69,7 @@ def write_arm(layout: Layout, arm: Arm, classes: list[str], shown: np.ndarray, l
     save_json(layout.timing("train_generators", arm), {"seconds": 2.0})
     near = [[place, place, 1.0, 0] for place in range(12)]
     content = {
-            **{"classes": classes, "labels": "single", "minted_labels": "per_class", "fairness": None, "representation": None},
+            **{"classes": classes, "labels": "single", "synthetic_labels": "per_class", "fairness": None, "representation": None},
             **{"split": "test", "n_test": 40 * len(classes)},
             "rows": [row(arm, source, classes, rng) for source in ("real", "synthetic", "mixed")],
             "gan_test": {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "recalls": [0.9] * len(classes), "measured": {"accuracy": {"n": 100}}},

@@ -10,7 +10,7 @@ import pytest
 
 from labelmint.classifiers import archive, fit, sources, views
 from labelmint.classifiers import settings as params
-from labelmint.classifiers.synthetic_sources import Minting, minted_source, thinned, untrained
+from labelmint.classifiers.synthetic_sources import FreshSamples, synthetic_source, thinned, untrained
 from labelmint.data.storage.tensors import load_set
 from labelmint.gans import archive as generators
 from labelmint.metrics import nearest_neighbour
@@ -18,13 +18,13 @@ from labelmint.metrics.differences import paired
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 from tests.conftest import CPU
 
 ARM, BASELINE = Arm("dcgan", 100, 0), Arm("real", 100, 0)
 
 
-def beside(workspace: Layout, root) -> Layout:
+def beside(workspace: Paths, root) -> Paths:
     """A workspace that shares all of another but what comes after its minted images."""
     (root / "data").mkdir()
     for path in (workspace.root / "data").iterdir():
@@ -34,16 +34,16 @@ def beside(workspace: Layout, root) -> Layout:
     for path in (workspace.root / "data" / "timings").iterdir():
         if path.name == "train_generators":
             (root / "data" / "timings" / path.name).symlink_to(path)
-    return Layout(root)
+    return Paths(root)
 
 
 @pytest.fixture(scope="module")
-def everything(params, workspace, tmp_path_factory) -> Layout:
+def everything(params, workspace, tmp_path_factory) -> Paths:
     """Every source there is, to the report."""
     layout = beside(workspace, tmp_path_factory.mktemp("everything"))
-    from labelmint.classifiers.settings import MINTED_SOURCES, REAL_SOURCES
+    from labelmint.classifiers.settings import REAL_SOURCES, SYNTHETIC_SOURCES
 
-    wanted = replace(params.classifier, sources=[*REAL_SOURCES[::-1], *MINTED_SOURCES], sweep=[5, 20], steps=60)
+    wanted = replace(params.classifier, sources=[*REAL_SOURCES[::-1], *SYNTHETIC_SOURCES], sweep=[5, 20], steps=60)
     asked = replace(params, classifier=wanted, percents=[100])
     for name, arm in (("train_baselines", BASELINE), ("train_classifiers", ARM), ("evaluate", ARM), ("report", None)):
         module = entry(name)
@@ -58,7 +58,7 @@ def rows(everything) -> dict[str, dict]:
 
 class TestEverySource:
     def test_each_has_a_row_and_the_same_steps(self, rows):
-        assert set(rows) == {*params.REAL_SOURCES, *params.MINTED_SOURCES, "synthetic_5", "synthetic_20"}
+        assert set(rows) == {*params.REAL_SOURCES, *params.SYNTHETIC_SOURCES, "synthetic_5", "synthetic_20"}
         assert {row["steps"] for row in rows.values()} == {60}
 
     def test_real_images_teach_and_shuffled_labels_do_not(self, rows):
@@ -75,7 +75,7 @@ class TestEverySource:
 
     def test_numbers_of_images(self, rows):
         assert {name: (row["n_real"], row["n_synthetic"]) for name, row in rows.items() if row["n_synthetic"]} == {
-            **{name: (0, 150) for name in params.MINTED_SOURCES},
+            **{name: (0, 150) for name in params.SYNTHETIC_SOURCES},
             "mixed": (120, 150),
             "synthetic_equal": (0, 120),
             "synthetic_5": (0, 50),
@@ -113,11 +113,11 @@ class TestPools:
         assert (own.rotation, own.shift, own.noise, own.blur) == (30.0, 0.1, 0.0, 0.0)
 
     def test_as_many_as_real_ones_of_all_classes(self, workspace, params):
-        pool = minted_source("synthetic", workspace, ARM, params.classifier).pools[0]
+        pool = synthetic_source("synthetic", workspace, ARM, params.classifier).pools[0]
         assert np.bincount(thinned(pool, 97, 0).labels).min() >= 9 and len(thinned(pool, 97, 0).labels) == 97
 
     def test_fresh_images_come_with_every_epoch_and_are_never_those_before(self, params, workspace):
-        pool = minted_source("synthetic_fresh", workspace, ARM, params.classifier).pools[0]
+        pool = synthetic_source("synthetic_fresh", workspace, ARM, params.classifier).pools[0]
         asked = []
 
         class Watched:
@@ -125,12 +125,12 @@ class TestPools:
                 asked.append(epoch)
                 return pool.renewal.draw(epoch)
 
-        recipe = replace(params.classifier, steps=40, batch_size=16, checks=1)
+        recipe = replace(params.classifier, steps=40, batch_size=16, evaluations=1)
         watched = replace(pool, renewal=Watched())
         fit.fit(fit.Job("synthetic_fresh", [watched], 10, recipe, 0, workspace.raw), CPU)
         # 135 images are left to train on: 40 batches of 16 pass over them 4 times.
         assert asked == [1, 2, 3, 4]
-        (first, labels), (second, _) = (Minting(workspace.generator(ARM), 15, 0).draw(epoch) for epoch in (1, 2))
+        (first, labels), (second, _) = (FreshSamples(workspace.generator(ARM), 15, 0).draw(epoch) for epoch in (1, 2))
         assert np.bincount(labels).tolist() == [15] * 10
         everything = [image.tobytes() for image in np.concatenate([pool.images, first, second])]
         assert len(set(everything)) == len(everything)
@@ -147,7 +147,7 @@ class TestPools:
         pool = sources.real_pool(workspace, BASELINE)
         job = fit.Job("real", [pool], 10, replace(params.classifier, epochs=3, batch_size=16), 0, workspace.raw)
         assert job.steps == 23  # 3 x 120 / 16, rounded up
-        assert fit.fit(job, CPU).checks[-1]["step"] == 23
+        assert fit.fit(job, CPU).evaluations[-1]["step"] == 23
 
 
 class TestParams:
@@ -240,4 +240,4 @@ class TestPaired:
 
 def test_a_row_keeps_its_classifiers_facts(everything):
     facts = archive.load(everything.classifiers(ARM))
-    assert facts["synthetic_residual"]["view"] == "residual" and facts["synthetic_residual-linear"]["weak_check"]
+    assert facts["synthetic_residual"]["view"] == "residual" and facts["synthetic_residual-linear"]["simple_classifier"]

@@ -124,8 +124,8 @@ class TestFit:
 
     def test_looks_as_often_as_told_and_keeps_the_best(self, params, workspace):
         fitted = fit.fit(self.job(params, workspace), CPU)
-        assert [row["step"] for row in fitted.checks] == [10, 20, 30]
-        best = max(fitted.checks, key=lambda row: (row["holdout_accuracy"], -row["holdout_loss"]))
+        assert [row["step"] for row in fitted.evaluations] == [10, 20, 30]
+        best = max(fitted.evaluations, key=lambda row: (row["holdout_accuracy"], -row["holdout_loss"]))
         assert fitted.best_step == best["step"]
 
     def test_held_out_images_are_never_trained_on(self, params, workspace):
@@ -153,10 +153,10 @@ class TestFit:
         job = self.job(params, workspace)
         # Labels in another order cannot be learned: the best moment is one by chance.
         pools = [sources.shuffled(job.pools[0], seed=0)]
-        blind = replace(job, pools=pools, params=replace(job.params, checks=6))
-        best, last = fit.fit(blind, CPU), fit.fit(replace(blind, params=replace(blind.params, moment="last")), CPU)
-        alone = fit.fit(replace(blind, params=replace(blind.params, checks=1)), CPU)
-        assert last.checks == best.checks and last.best_step == 30 > best.best_step
+        blind = replace(job, pools=pools, params=replace(job.params, evaluations=6))
+        best, last = fit.fit(blind, CPU), fit.fit(replace(blind, params=replace(blind.params, checkpoint="last")), CPU)
+        alone = fit.fit(replace(blind, params=replace(blind.params, evaluations=1)), CPU)
+        assert last.evaluations == best.evaluations and last.best_step == 30 > best.best_step
         assert all(np.array_equal(values, alone.weights[name]) for name, values in last.weights.items())
 
     def test_a_bootstrap_keeps_classes_repeats_images_and_has_no_copy_of_a_held_out_one(self, params, workspace):

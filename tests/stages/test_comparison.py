@@ -9,17 +9,17 @@ import pytest
 
 from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 from tests.stages.tiny import one_thread  # noqa: F401
 
 LISTED = ["dcgan", "cgan", "acgan", "wgan_gp"]
 
 
 @pytest.fixture(scope="module")
-def compared(params, tmp_path_factory) -> Layout:
+def compared(params, tmp_path_factory) -> Paths:
     """Few real digits; the settings are the default's own, shrunk."""
     params = replace(params, generators=LISTED, percents=[100])
-    layout, tracker = Layout(tmp_path_factory.mktemp("compared")), NullTracker()
+    layout, tracker = Paths(tmp_path_factory.mktemp("compared")), NullTracker()
     plan = [("prepare", None), ("train_feature_network", None), ("train_baselines", Arm("real", 100, 0))]
     arms = [Arm(name, 100, 0) for name in LISTED]
     plan += [(stage, arm) for arm in arms for stage in ("train_generators", "synthesize", "train_classifiers", "evaluate")]  # fmt: skip

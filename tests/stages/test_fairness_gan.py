@@ -10,7 +10,7 @@ import torch
 
 from labelmint.families import fairness_gan
 from labelmint.families.fairness_gan import FairDiscriminator, FairGenerator
-from labelmint.gans import registry as families
+from labelmint.gans import registry
 from labelmint.gans.initialization import initialize
 from labelmint.gans.objectives import Judged
 from labelmint.runtime.errors import InputError
@@ -30,10 +30,10 @@ def entropy(p: float) -> float:
     return -p * math.log(p) - (1 - p) * math.log(1 - p)
 
 
-def judged(outputs: list[list[float]], labels: list[list[float]], wished: list[list[float]] | None = None) -> Judged:
+def judged(outputs: list[list[float]], labels: list[list[float]], requested: list[list[float]] | None = None) -> Judged:
     """outputs: X real, (X, Y) real, C by X, C by Y. labels: C, Y."""
     given = torch.tensor(labels)
-    asked = given if wished is None else torch.tensor(wished)
+    asked = given if requested is None else torch.tensor(requested)
     return Judged(torch.tensor(outputs), given, asked, torch.zeros(len(labels), 1, 1, 1))
 
 
@@ -69,12 +69,12 @@ class TestLosses:
 
     def test_equality_of_opportunity_counts_those_alone_whose_true_outcome_is_1(self):
         outputs = [[0.0, 0.0, 0.0, 2.0], [0.0, 0.0, 0.0, -1.0], [0.0, 0.0, 0.0, 9.0]]
-        said = judged(outputs, [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], wished=[[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+        said = judged(outputs, [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], requested=[[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
         among = fairness_gan.objective(OPPORTUNITY).betrayed(said).item()
         assert among == pytest.approx((softplus(-2) + softplus(1)) / 2, rel=1e-6)
         everyone = fairness_gan.objective(PARITY).betrayed(said).item()
         assert everyone == pytest.approx((softplus(-2) + softplus(1) + softplus(9)) / 3, rel=1e-6)
-        nobody = judged(outputs, [[1.0, 1.0]] * 3, wished=[[1.0, 0.0]] * 3)
+        nobody = judged(outputs, [[1.0, 1.0]] * 3, requested=[[1.0, 0.0]] * 3)
         assert fairness_gan.objective(OPPORTUNITY).betrayed(nobody).item() == 0
 
     def test_g_wants_the_outcome_not_to_tell(self):
@@ -171,5 +171,5 @@ class TestSettings:
     )  # fmt: skip
     def test_that_do_not_fit_are_refused_in_one_line(self, changes, names, says):
         with pytest.raises(InputError, match=says) as error:
-            families.check("fairness_gan", replace(PARITY, **changes), names)
+            registry.check("fairness_gan", replace(PARITY, **changes), names)
         assert str(error.value).startswith("families.fairness_gan: ") and "\n" not in str(error.value)

@@ -19,14 +19,14 @@ from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.tracker import NullTracker
 from pipeline.settings import schema as settings
 from pipeline.stage import entry, select
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 NAMES = ["Male", "Smiling"]
 
 
-def all_stages(params: settings.Params, root: Path) -> Layout:
+def all_stages(params: settings.Params, root: Path) -> Paths:
     """Every stage once, for the one arm that params name."""
-    layout, tracker = Layout(root), NullTracker()
+    layout, tracker = Paths(root), NullTracker()
     arm = Arm(params.generators[0], params.percents[0], params.seeds[0])
     plan = [("prepare", None), ("train_feature_network", None), ("train_generators", arm), ("synthesize", arm)]
     plan += [("train_baselines", Arm("real", arm.percent, arm.seed)), ("train_classifiers", arm), ("evaluate", arm)]
@@ -37,7 +37,7 @@ def all_stages(params: settings.Params, root: Path) -> Layout:
 
 
 @pytest.fixture(scope="module")
-def faces(params, tmp_path_factory) -> Layout:
+def faces(params, tmp_path_factory) -> Paths:
     """attribute_cgan on drawn faces, which are read few, so that it takes seconds."""
     data = replace(params.dataset, name="faces", attributes=NAMES, image_size=16, channels=3, mirror="all", images_per_class=150)  # fmt: skip
     shrunk = replace(params, dataset=data, generators=["attribute_cgan"], percents=[100])
@@ -46,14 +46,14 @@ def faces(params, tmp_path_factory) -> Layout:
 
 
 @pytest.fixture(scope="module")
-def unlabelled(params, tmp_path_factory) -> Layout:
+def unlabelled(params, tmp_path_factory) -> Paths:
     """One dcgan for all digits."""
     families = params.families | {"dcgan": replace(params.families["dcgan"], labels="none")}
     shrunk = replace(params, families=families, percents=[100])
     return all_stages(shrunk, tmp_path_factory.mktemp("unlabelled"))
 
 
-def table(layout: Layout) -> dict[str, dict[str, str]]:
+def table(layout: Paths) -> dict[str, dict[str, str]]:
     with (layout.reports / "results.csv").open() as file:
         return {row["source"]: row for row in csv.DictReader(file)}
 

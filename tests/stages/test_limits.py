@@ -29,7 +29,7 @@ class TestClipping:
     @pytest.mark.parametrize("kind", ["single", "stacked"])
     @pytest.mark.parametrize(("update", "steps"), [("alternating", 3), ("sequential", 2), ("simultaneous", 1)])
     def test_after_every_step_of_d_all_its_weights_lie_within(self, kind, update, steps):
-        players, given = clipped(update=update, critic_steps=steps, clip=CLIP)[kind]
+        players, given = clipped(update=update, n_critic=steps, clip=CLIP)[kind]
         descend, largest = players.descend, {G: [], D: []}
 
         def watched(player, gradients):

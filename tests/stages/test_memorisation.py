@@ -13,13 +13,12 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 from labelmint.data.storage.tensors import load_set, save_set
-from labelmint.metrics import diversity
-from labelmint.metrics import memorization as memorisation
+from labelmint.metrics import diversity, memorization
 from labelmint.metrics.distances import nearest
 from labelmint.runtime.atomic_files import load_json, save_json
 from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 from tests.stages.test_arms import beside
 
 
@@ -37,26 +36,26 @@ class TestMeasures:
     def test_new_points_are_new(self, sets):
         training, test = sets
         fresh = gaussian(800, 6, 2)
-        found = memorisation.neighbours(fresh, test, training)
-        assert memorisation.share_near(found) == pytest.approx(0.01, abs=0.01)
-        assert abs(memorisation.copying(fresh, test, training, found)["copying"]) < 2.5
-        shares = memorisation.authenticity(found, training)
+        found = memorization.neighbours(fresh, test, training)
+        assert memorization.fraction_near(found) == pytest.approx(0.01, abs=0.01)
+        assert abs(memorization.copying(fresh, test, training, found)["copying"]) < 2.5
+        shares = memorization.authenticity(found, training)
         assert shares["authentic"] == pytest.approx(shares["authentic_test"], abs=0.06)
 
     def test_noisy_copies_are_found(self, sets):
         training, test = sets
         copies = training[:800] + 0.01 * gaussian(800, 6, 3)
-        found = memorisation.neighbours(copies, test, training)
-        assert memorisation.share_near(found) > 0.99 and (found.places == np.arange(800)).all()
-        assert memorisation.copying(copies, test, training, found)["copying"] < -10
-        assert memorisation.authenticity(found, training)["authentic"] < 0.01
+        found = memorization.neighbours(copies, test, training)
+        assert memorization.fraction_near(found) > 0.99 and (found.places == np.arange(800)).all()
+        assert memorization.copying(copies, test, training, found)["copying"] < -10
+        assert memorization.authenticity(found, training)["authentic"] < 0.01
 
     def test_authenticity_agrees_with_the_definition_over_all_pairs(self):
         """Alaa et al. 2022, eq. 6, by SciPy's distances: of planted near copies some are not authentic."""
         training, test = gaussian(200, 4, 0), gaussian(80, 4, 1)
         minted = np.concatenate([gaussian(60, 4, 2), training[:20] + 0.05 * gaussian(20, 4, 3)])
         within = cdist(training, training) + np.diag(np.full(200, np.inf))
-        found = memorisation.authenticity(memorisation.neighbours(minted, test, training), training)
+        found = memorization.authenticity(memorization.neighbours(minted, test, training), training)
         for name, images in (("authentic", minted), ("authentic_test", test)):
             apart = cdist(images, training)
             expected = np.mean([row.min() > within[row.argmin()].min() for row in apart])
@@ -65,15 +64,15 @@ class TestMeasures:
     def test_underfitting_is_told_from_copying(self, sets):
         training, test = sets
         wide = 2 * gaussian(800, 6, 4)
-        found = memorisation.neighbours(wide, test, training)
-        assert memorisation.copying(wide, test, training, found)["copying"] > 10
+        found = memorization.neighbours(wide, test, training)
+        assert memorization.copying(wide, test, training, found)["copying"] > 10
 
     def test_the_statistic_within_one_cell_is_mann_whitneys(self):
         from scipy.stats import mannwhitneyu
 
         training, test, minted = gaussian(300, 3, 0), gaussian(60, 3, 1), gaussian(50, 3, 2)
-        found = memorisation.neighbours(minted, test, training)
-        z = memorisation.copying(minted, test, training, found)
+        found = memorization.neighbours(minted, test, training)
+        z = memorization.copying(minted, test, training, found)
         library = mannwhitneyu(found.minted, found.test, method="asymptotic", use_continuity=False)
         from scipy.stats import norm
 
@@ -82,15 +81,15 @@ class TestMeasures:
     def test_cells_are_of_500_images(self, sets):
         training, test = sets
         fresh = gaussian(400, 6, 5)
-        found = memorisation.neighbours(fresh, test, training)
-        assert memorisation.copying(fresh, test, training, found)["cells"] == 2
+        found = memorization.neighbours(fresh, test, training)
+        assert memorization.copying(fresh, test, training, found)["cells"] == 2
 
     def test_exact_copies_are_counted_to_the_last_bit(self):
         images = np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
-        training, minted = memorisation.Training(images, np.arange(0)), images[[3, 3, 7]].copy()
-        assert memorisation.exact_copies(minted, training) == 3
+        training, minted = memorization.Training(images, np.arange(0)), images[[3, 3, 7]].copy()
+        assert memorization.exact_copies(minted, training) == 3
         minted[0, 0, 0, 0] ^= 1
-        assert memorisation.exact_copies(minted, training) == 2
+        assert memorization.exact_copies(minted, training) == 2
 
 
 class TestDiversity:
@@ -114,7 +113,7 @@ FLIPPABLE = (0, 8)
 
 
 @pytest.fixture(scope="module")
-def planted(params, workspace, tmp_path_factory) -> tuple[Layout, np.ndarray, np.ndarray]:
+def planted(params, workspace, tmp_path_factory) -> tuple[Paths, np.ndarray, np.ndarray]:
     """Two in three minted images are training images again, byte for byte; of them half of the zeros and eights, which training may
     flip, are mirrored. One three is a mirrored copy too, and one zero a copy but for one grey level. Evaluated, and reported.
 
@@ -155,7 +154,7 @@ def planted(params, workspace, tmp_path_factory) -> tuple[Layout, np.ndarray, np
     return layout, images, copies
 
 
-def of_minted(layout: Layout) -> dict:
+def of_minted(layout: Paths) -> dict:
     return next(row for row in load_json(layout.metrics(Arm("dcgan", 100, 0)))["rows"] if row["source"] == "synthetic")
 
 
@@ -194,7 +193,7 @@ class TestPlantedCopies:
 
 class TestMirrorImages:
     images = np.random.default_rng(0).integers(0, 256, (40, 1, 6, 6), dtype=np.uint8)
-    training = memorisation.Training(images, np.arange(0, 40, 2))
+    training = memorization.Training(images, np.arange(0, 40, 2))
 
     @staticmethod
     def features(images: np.ndarray) -> np.ndarray:
@@ -202,14 +201,14 @@ class TestMirrorImages:
 
     def test_of_images_that_may_be_flipped_only_are_copies(self):
         minted = self.images[[4, 5, 6]][..., ::-1]
-        assert memorisation.exact_copies(minted, self.training) == 2
+        assert memorization.exact_copies(minted, self.training) == 2
         distances, places = self.training.nearest_in_pixels(minted)
         assert distances[[0, 2]] == pytest.approx([0, 0], abs=1e-3) and distances[1] > 100
         assert [self.training.origin(int(places[at])) for at in (0, 2)] == [(4, True), (6, True)]
 
     @pytest.mark.parametrize("flipped", [np.arange(0, 40, 2), np.arange(40), np.arange(0)])
     def test_flipping_the_few_or_the_many_is_the_same(self, flipped):
-        training = memorisation.Training(self.images, flipped)
+        training = memorization.Training(self.images, flipped)
         asked = np.random.default_rng(1).integers(0, 256, (9, 1, 6, 6), dtype=np.uint8)
         points = training.points(self.features(self.images), self.features)
         assert points.shape == (40 + len(flipped), 36)
@@ -222,9 +221,9 @@ class TestMirrorImages:
         rng = np.random.default_rng(0)
         symmetric = rng.normal(0, 1, (30, 4))
         plain, flipped = symmetric, symmetric + 1e-3
-        training = memorisation.Training(np.zeros((30, 1, 2, 2), np.uint8), np.arange(30))
+        training = memorization.Training(np.zeros((30, 1, 2, 2), np.uint8), np.arange(30))
         points, test, minted = np.concatenate([plain, flipped]), rng.normal(0, 1, (50, 4)), symmetric[:10] + 0.05
-        found = memorisation.neighbours(minted, test, points)
-        assert memorisation.authenticity(found, points)["authentic"] == 1
-        apart = memorisation.authenticity(found, points, training.partners)
+        found = memorization.neighbours(minted, test, points)
+        assert memorization.authenticity(found, points)["authentic"] == 1
+        apart = memorization.authenticity(found, points, training.partners)
         assert apart["authentic"] == 0 and 0 < apart["authentic_test"] < 1

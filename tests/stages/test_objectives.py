@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from labelmint.gans import registry as families
+from labelmint.gans import registry
 from labelmint.gans.objectives import Auxiliary, Hinge, Judged, NonSaturating, Objective, Relativistic, Wasserstein
 from labelmint.gans.settings import Family
 from labelmint.training import health
@@ -142,7 +142,7 @@ class TestAlternating:
 
     def test_a_critic_takes_its_steps_on_real_images_of_its_own(self):
         """Wasserstein's d: grows by RATE (real - fake) each step; real images are 2, then 5; fakes 0.5 z."""
-        players = Game(0.5, 0.0, [1.0, 2.0, 4.0], Wasserstein(), critic_steps=2)
+        players = Game(0.5, 0.0, [1.0, 2.0, 4.0], Wasserstein(), n_critic=2)
         alternating(players, real(2.0, 5.0))
         d = RATE * (2 - 0.5) + RATE * (5 - 1)
         assert players.weights[D].item() == pytest.approx(d) and players.weights[G].item() == pytest.approx(0.5 + RATE * d * 4)  # fmt: skip
@@ -168,9 +168,9 @@ class TestAlwaysRight:
         ],
     )
     def test_is_an_ailment_only_where_it_leaves_g_no_gradient(self, name, verdict):
-        monitor = Monitor(1.0, families.load(name).objective(FAMILIES[name]).saturates)
+        monitor = Monitor(1.0, registry.load(name).objective(FAMILIES[name]).saturates)
         assert [monitor.look(self.row, self.images, progress)[1] for progress in (0.5, 0.6, 0.7)] == [verdict] * 3
-        assert monitor.hopeless == (verdict != health.OK)
+        assert monitor.failed == (verdict != health.OK)
 
     def test_a_wasserstein_critic_is_still_watched_for_all_else(self):
         monitor = Monitor(1.0, Wasserstein().saturates)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from labelmint.gans import registry as families
+from labelmint.gans import registry
 from labelmint.gans.settings import Family
 from labelmint.runtime.errors import InputError
 from labelmint.training.settings import Training
@@ -117,10 +117,10 @@ def test_the_average_and_the_rates_schedule(plain):
 @pytest.mark.parametrize("update", ["sequential", "alternating", "simultaneous"])
 def test_every_update_rule_trains_or_says_why_not(plain, update):
     name, family, weights = plain
-    steps = 1 if update == "simultaneous" else family.critic_steps
+    steps = 1 if update == "simultaneous" else family.n_critic
     try:
-        other = replace(family, update=update, critic_steps=steps)
-        families.check(name, other, ["Male", "Smiling", "Young"])
+        other = replace(family, update=update, n_critic=steps)
+        registry.check(name, other, ["Male", "Smiling", "Young"])
     except (ValueError, InputError) as error:
         assert update == "sequential" and name in ("r3gan", "wgan_gp"), error
         assert "needs update: alternating or simultaneous" in str(error)
@@ -132,10 +132,10 @@ def test_every_update_rule_trains_or_says_why_not(plain, update):
 @pytest.mark.parametrize("name", NAMES)
 def test_label_smoothing_softens_a_target_or_is_refused(name):
     family = replace(family_of(name), label_smoothing=0.2)
-    if families.load(name).objective(family).has_target:
-        families.check(name, family, ["Male", "Smiling", "Young"])
+    if registry.load(name).objective(family).has_target:
+        registry.check(name, family, ["Male", "Smiling", "Young"])
         assert differ(trained(name, family)[1], trained(name, family_of(name))[1])
     else:
         assert name in ("projection_cgan", "wgan", "wgan_gp", "r3gan")
         with pytest.raises(InputError, match=f"families.{name}: its objective has no target that label_smoothing"):
-            families.check(name, family, ["Male", "Smiling", "Young"])
+            registry.check(name, family, ["Male", "Smiling", "Young"])

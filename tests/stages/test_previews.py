@@ -12,7 +12,7 @@ from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.tracker import NullTracker
 from pipeline.settings import schema as settings
 from pipeline.stage import entry, select
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 from tests.stages.tiny import one_thread  # noqa: F401
 
 ATTRIBUTES = ["Male", "Attractive"]
@@ -21,19 +21,19 @@ SIZE, SHOWN, EPOCHS = 16, 3, 2
 
 
 @pytest.fixture(scope="module")
-def faces(params, tmp_path_factory) -> tuple[settings.Params, Layout]:
+def faces(params, tmp_path_factory) -> tuple[settings.Params, Paths]:
     """Few drawn faces with two attributes."""
     data = replace(params.dataset, name="faces", attributes=ATTRIBUTES, image_size=SIZE, channels=3, images_per_class=80)  # fmt: skip
     params, layout = (
         replace(params, dataset=data, generators=["attribute_cgan"]),
-        Layout(tmp_path_factory.mktemp("faces")),
+        Paths(tmp_path_factory.mktemp("faces")),
     )
     module = entry("prepare")
     module.run(select(module.Params, params, None), layout, NullTracker())
     return params, layout
 
 
-def train(params: settings.Params, layout: Layout, name: str) -> Layout:
+def train(params: settings.Params, layout: Paths, name: str) -> Paths:
     training = replace(params.training, epochs=EPOCHS, images_per_epoch=40, preview_images=SHOWN)
     module = entry("train_generators")
     of = select(module.Params, replace(params, training=training), Arm(name, 100, 0))
@@ -41,7 +41,7 @@ def train(params: settings.Params, layout: Layout, name: str) -> Layout:
     return layout
 
 
-def check(layout: Layout, name: str, rows: int) -> None:
+def check(layout: Paths, name: str, rows: int) -> None:
     """Of `rows` x SHOWN images, three times enlarged in the grids and twice in the GIF; what is shown changes as G learns."""
     folder = layout.generator(Arm(name, 100, 0))
     paths = sorted((folder / "samples").iterdir())
@@ -58,7 +58,7 @@ def check(layout: Layout, name: str, rows: int) -> None:
 def test_a_row_for_each_digit(params, workspace, tmp_path, name):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "tensors").symlink_to(workspace.tensors)
-    check(train(params, Layout(tmp_path), name), name, 10)
+    check(train(params, Paths(tmp_path), name), name, 10)
 
 
 @pytest.mark.parametrize("name", ["attribute_cgan", "fairness_gan"])

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from labelmint import random_streams as randomness
+from labelmint import random_streams
 from labelmint.random_streams import Stream, fold
 
 
 def test_is_splitmix64():
     """The first three numbers from seed 1234567, as published with the reference implementation."""
     known = [6457827717110365317, 3203168211198807973, 9817491932198370423]
-    gamma = randomness._GAMMA
+    gamma = random_streams._GAMMA
     states = [(1234567 + place * gamma) % 2**64 for place in (1, 2, 3)]
-    assert [randomness._mix_int(state) for state in states] == known
-    signed = torch.tensor([randomness._signed(state) for state in states])
-    assert [value % 2**64 for value in randomness._mix(signed).tolist()] == known
+    assert [random_streams._mix_int(state) for state in states] == known
+    signed = torch.tensor([random_streams._signed(state) for state in states])
+    assert [value % 2**64 for value in random_streams._mix(signed).tolist()] == known
 
 
 @pytest.mark.parametrize("key", [0, 5, 2**63 - 1])

@@ -17,7 +17,7 @@ from labelmint.reporting.verdict import headline, verdict
 from labelmint.runtime.atomic_files import load_json, save_json
 from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 
 def row(source: str, accuracy: float, percent: int = 40, **more) -> dict:
@@ -156,7 +156,7 @@ def test_names_are_escaped(workspace, params, tmp_path):
     manifest["title"] = manifest["notes"] = ["<script>alert(1)</script>"]
     manifest["bad_images"] = [{"image": "cat/<script>.png", "reason": "damaged (<script>)"}]
     manifest["duplicates"]["near_test_in_training"] = 17
-    evil = Layout(tmp_path)
+    evil = Paths(tmp_path)
     for folder in ("data", "reports"):
         (tmp_path / folder).mkdir()
     for path in (workspace.root / "data").iterdir():

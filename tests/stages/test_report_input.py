@@ -11,7 +11,7 @@ from labelmint.runtime.atomic_files import load_json, save_json
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 
 
 def _without(name):
@@ -38,7 +38,7 @@ def _rows(change):
 )
 def test_a_file_that_lacks_something_is_named(params, workspace, tmp_path, change):
     shutil.copytree(workspace.root, tmp_path / "copy", ignore=shutil.ignore_patterns("reports", ".checkpoints"))
-    layout = Layout(tmp_path / "copy")
+    layout = Paths(tmp_path / "copy")
     path = layout.metrics(Arm("dcgan", 100, 0))
     content = load_json(path)
     change(content)
@@ -53,7 +53,7 @@ def test_a_file_that_lacks_something_is_named(params, workspace, tmp_path, chang
 @pytest.mark.parametrize("content", [{}, {"n_test": "many"}, []])
 def test_so_is_the_description_of_the_data(params, workspace, tmp_path, content):
     shutil.copytree(workspace.root, tmp_path / "copy", ignore=shutil.ignore_patterns("reports", ".checkpoints"))
-    layout, report = Layout(tmp_path / "copy"), entry("report")
+    layout, report = Paths(tmp_path / "copy"), entry("report")
     save_json(layout.tensors / "dataset.json", content)
     with pytest.raises(InputError, match=r"dataset\.json: "):
         report.run(select(report.Params, replace(params, percents=[100]), None), layout, NullTracker())

@@ -15,14 +15,14 @@ from PIL import Image
 from torch import nn
 
 from labelmint.data.storage.tensors import load_set
-from labelmint.gans import registry as families
+from labelmint.gans import registry
 from labelmint.gans.layers import Embedding
 from labelmint.runtime.tracker import NullTracker
 from pipeline.settings import experiments
 from pipeline.settings import schema as settings
 from pipeline.settings.experiments import Choice
 from pipeline.stage import entry, select
-from stages.paths import Arm, Layout
+from stages.paths import Arm, Paths
 from tests.conftest import ROOT, SHARED
 
 OF_REPORTS = [name for name in experiments.names(ROOT) if experiments.load(ROOT, name).source.startswith("report ")]
@@ -38,7 +38,7 @@ def shapes(name: str) -> dict[str, list[tuple[int, ...]]]:
     """What leaves each dense layer and convolution of both full-size networks, in order: (units,) or (maps, size)."""
     params = params_of(name)
     (generator,), dataset = params.generators, params.dataset
-    family, module = params.families[generator], families.load(generator)
+    family, module = params.families[generator], registry.load(generator)
     count = len(dataset.attributes) if dataset.multi_hot else 10
     labels = count if family.labels in ("conditional", "multi_hot") else 0
     shape = (dataset.channels, dataset.image_size, dataset.image_size)
@@ -140,8 +140,8 @@ def prepared(tmp_path_factory):
     """prepared(params) -> a new workspace with the tensors of its data set, each set prepared once."""
     done: dict[str, Path] = {}
 
-    def prepare(params: settings.Params) -> Layout:
-        layout, key = Layout(tmp_path_factory.mktemp("run")), json.dumps(str(params.dataset))
+    def prepare(params: settings.Params) -> Paths:
+        layout, key = Paths(tmp_path_factory.mktemp("run")), json.dumps(str(params.dataset))
         if key not in done:
             module = entry("prepare")
             module.run(select(module.Params, params, None), layout, NullTracker())
@@ -164,7 +164,7 @@ def shrunk(name: str) -> settings.Params:
         pytest.skip(f"real images are not at {SHARED}; set LABELMINT_TEST_DATA")
     params = params_of(name, True, data)
     family = params.families[params.generators[0]]
-    training = replace(params.training, epochs=2, images_per_epoch=8 * family.critic_steps, batch_size=8, preview_images=2)  # fmt: skip
+    training = replace(params.training, epochs=2, images_per_epoch=8 * family.n_critic, batch_size=8, preview_images=2)  # fmt: skip
     synthesis = replace(params.synthesis, images_per_class=3)
     return replace(params, percents=[100], training=training, synthesis=synthesis, compute=replace(params.compute, device="cpu", workers=1))  # fmt: skip
 

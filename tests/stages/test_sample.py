@@ -16,10 +16,9 @@ from labelmint.export import datasheet, export
 from labelmint.export.export import Export
 from labelmint.export.formats import folder_names
 from labelmint.export.orders import Order, Plan
-from labelmint.gans import archive, published
-from labelmint.gans import registry as families
+from labelmint.gans import archive, published, registry
 from labelmint.gans.archive import GeneratorArchive
-from labelmint.gans.conditioning import Wishes
+from labelmint.gans.conditioning import LabelSpec
 from labelmint.gans.initialization import initialize
 from labelmint.gans.settings import Family
 from labelmint.runtime.errors import InputError
@@ -41,15 +40,15 @@ def generators(kind: str, shape: tuple[int, int, int] = SHAPE, family: Family | 
     """Untrained ones, each of its own weights."""
     family = family or KINDS[kind]
     labels = np.array([[0, 1, 1], [1, 0, 0], [0, 1, 1], [0, 0, 0]])
-    wishes = Wishes.of(family, NAMES if kind == "multi_hot" else CLASSES, labels)
+    label_spec = LabelSpec.of(family, NAMES if kind == "multi_hot" else CLASSES, labels)
     states = []
     for number in range(len(CLASSES) if kind == "per_class" else 1):
-        network = families.load(FAMILY_OF[kind]).build_generator(family, shape, wishes.vectors.shape[1])
+        network = registry.load(FAMILY_OF[kind]).build_generator(family, shape, label_spec.vectors.shape[1])
         initialize(network, "glorot_uniform", torch.Generator().manual_seed(number))
         states.append({name: value.numpy() for name, value in network.state_dict().items() if value.ndim})
     weights = {name: np.stack([state[name] for state in states]) for name in states[0]}
     seen = {"name": "pets", "title": "Pets", "licence": "CC BY 4.0", "percent": 40, "seed": 0, "images": 12, "images_sha256": "ab" * 32}  # fmt: skip
-    return GeneratorArchive(FAMILY_OF[kind], family, shape, wishes, weights, seen)
+    return GeneratorArchive(FAMILY_OF[kind], family, shape, label_spec, weights, seen)
 
 
 def sample(kind: str, format: str, folder: Path, order: Order, workers: int = 1) -> Export:
@@ -185,11 +184,11 @@ class TestOrders:
         """The folder says what the generator told, not what was asked."""
         labels = np.array([[0, 1, 1], [1, 0, 0]])
         family = FAMILIES["fairness_gan"]
-        wishes = Wishes.of(family, NAMES, labels)
-        network = families.load("fairness_gan").build_generator(family, SHAPE, 3)
+        label_spec = LabelSpec.of(family, NAMES, labels)
+        network = registry.load("fairness_gan").build_generator(family, SHAPE, 3)
         initialize(network, "glorot_uniform", torch.Generator().manual_seed(0))
         weights = {name: value.numpy()[None] for name, value in network.state_dict().items() if value.ndim}
-        found = GeneratorArchive("fairness_gan", family, SHAPE, wishes, weights)
+        found = GeneratorArchive("fairness_gan", family, SHAPE, label_spec, weights)
         for format in ("folders", "tensors"):
             export.run(Export(found, "w", Order(40, ("Male",)), format, tmp_path / format, 1), "")
         told = arrays(tmp_path / "tensors")[1]

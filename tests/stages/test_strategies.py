@@ -123,7 +123,7 @@ def _touch(path: Path, device: torch.device) -> None:
 
 class TestStopping:
     def test_signals_wait_for_the_end_of_the_block(self):
-        with pytest.raises(KeyboardInterrupt), stopping.heeded() as request:
+        with pytest.raises(KeyboardInterrupt), stopping.defer_signals() as request:
             signal.raise_signal(signal.SIGINT)
             assert request.number == signal.SIGINT
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

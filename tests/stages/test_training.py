@@ -14,7 +14,7 @@ from PIL import Image
 
 from labelmint.data.storage.tensors import load_set
 from labelmint.gans import archive
-from labelmint.gans.sampling import latent_seeds, latents_from_seeds, mint
+from labelmint.gans.sampling import latent_seeds, latents_from_seeds, sample_images
 from labelmint.gans.settings import Optimizer
 from labelmint.random_streams import Stream
 from labelmint.runtime.atomic_files import load_json
@@ -224,10 +224,10 @@ class TestHealth:
         monitor = Monitor(1.0)
         assert monitor.look(row, images, 0.3)[1] == health.OK
         for look in range(3):
-            assert not monitor.hopeless or (verdict == health.NOT_FINITE and look)
+            assert not monitor.failed or (verdict == health.NOT_FINITE and look)
             assert monitor.look(row | change, images, 0.4)[1] == verdict
-        assert monitor.hopeless
-        assert monitor.look(row, images, 0.5)[1] == health.OK and not monitor.hopeless
+        assert monitor.failed
+        assert monitor.look(row, images, 0.5)[1] == health.OK and not monitor.failed
 
     def test_a_collapsing_gan_and_a_healthy_one_are_told_apart(self, replica, digits):
         """With one latent number a generator can only draw a line: whatever it learns, its images repeat."""
@@ -316,7 +316,7 @@ class TestFiles:
         assert sorted(path.name for path in (folder / "samples").iterdir()) == ["epoch-0001.png", "epoch-0002.png"]
         assert Image.open(folder / "progress.gif").n_frames == 2
         generators = archive.load(folder)
-        assert generators.wishes.names == [str(digit) for digit in range(10)]
+        assert generators.label_spec.names == [str(digit) for digit in range(10)]
         assert all(len(values) == 10 for values in generators.weights.values())
 
     def test_damaged_weights_are_refused(self, workspace, tmp_path):
@@ -343,7 +343,7 @@ class TestSynthesis:
         assert load_json(workspace.synthetic(arm) / "manifest.json")["images_per_class"] == 15
         generators = archive.load(workspace.generator(arm))
         chosen = np.flatnonzero(labels == 4)[[3, 9]]
-        again = mint(generators, 4, seeds[chosen], np.zeros((2, 0), np.float32))[0].astype(int)
+        again = sample_images(generators, 4, seeds[chosen], np.zeros((2, 0), np.float32))[0].astype(int)
         assert np.abs(again - images[chosen].astype(int)).max() <= 1  # a batch of another size may round otherwise
 
     def test_more_images_begin_with_the_same_ones(self, params):

@@ -48,11 +48,11 @@ FAMILIES = {
         fairness="demographic_parity", protected="Male", outcome="Smiling",
     ),
     "wgan": Family(
-        latent_size=6, generator=_MAPS, discriminator=_FEATURES, update="alternating", critic_steps=2, clip=0.01,
+        latent_size=6, generator=_MAPS, discriminator=_FEATURES, update="alternating", n_critic=2, clip=0.01,
         generator_optimizer=_RMSPROP, discriminator_optimizer=_RMSPROP,
     ),
     "wgan_gp": Family(
-        latent_size=6, generator=_MAPS, discriminator=_PLAIN, update="alternating", critic_steps=2, gradient_penalty=10.0
+        latent_size=6, generator=_MAPS, discriminator=_PLAIN, update="alternating", n_critic=2, gradient_penalty=10.0
     ),
     "r3gan": Family(
         latent_size=6, generator=replace(_MAPS, batch_norm=False), discriminator=_PLAIN, update="alternating", r1=0.1, r2=0.1
@@ -87,7 +87,7 @@ def labels_of(family: Family, count: int, rng: np.random.Generator) -> np.ndarra
 
 def batch(family: Family, count: int, seed: int = 0) -> Batch:
     """For one step of one replica: `count` real images for each step of D."""
-    rng, count = np.random.default_rng(seed), count * family.critic_steps
+    rng, count = np.random.default_rng(seed), count * family.n_critic
     images = torch.from_numpy(rng.integers(0, 256, (count, *SHAPE), dtype=np.uint8))
     labels = labels_of(family, count, rng)
     if labels is None:

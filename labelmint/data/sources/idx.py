@@ -22,7 +22,7 @@ from labelmint.data.download import locate
 from labelmint.data.settings import Dataset
 from labelmint.data.sources.source import TEST, TRAIN, Source
 from labelmint.data.sources.storage import Block, RecordImages
-from labelmint.runtime.atomic_files import writing
+from labelmint.runtime.atomic_files import named_os_errors
 from labelmint.runtime.errors import InputError
 
 _UINT8 = 0x08
@@ -243,7 +243,7 @@ def plain(path: Path, scratch: Path, md5: str | None = None) -> Path:
                     )
                 digest.update(chunk)
                 if out:
-                    with writing(target):
+                    with named_os_errors(target):
                         out.write(chunk)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path}: damaged gzip data ({error}); delete the file and run again") from error

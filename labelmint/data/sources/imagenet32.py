@@ -19,7 +19,7 @@ from labelmint.data.archives import is_damage, refuse_bomb
 from labelmint.data.settings import Dataset
 from labelmint.data.sources.source import TEST, TRAIN, Source, folder_of
 from labelmint.data.sources.storage import Block, RecordImages
-from labelmint.runtime.atomic_files import writing
+from labelmint.runtime.atomic_files import named_os_errors
 from labelmint.runtime.errors import InputError
 
 _PIXELS = 3 * 32 * 32
@@ -90,7 +90,7 @@ def _batch(path: Path, scratch: Path) -> tuple[Block, np.ndarray]:
                     unpacked = scratch / f"{path.stem}.bin"
                     with unpacked.open("wb") as out:
                         while chunk := file.read(_CHUNK):
-                            with writing(unpacked):
+                            with named_os_errors(unpacked):
                                 out.write(chunk)
                     return Block(unpacked, 0, _PIXELS, shape[0]), labels
         with path.open("rb") as file:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelmint.runtime.atomic_files import load_json, save_json, whole, writing
+from labelmint.runtime.atomic_files import atomic_write, load_json, named_os_errors, save_json
 from labelmint.runtime.errors import InputError
 
 CHECKSUMS = "checksums.json"
@@ -23,7 +23,7 @@ _PIECE = 1024
 def write_header(path: Path, shape: tuple[int, ...]) -> int:
     """Begin an .npy of uint8 whose rows follow later, in any order. Returns: the byte at which they begin."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(path), path.open("wb") as file:
+    with named_os_errors(path), path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         offset = file.tell()
         file.truncate(offset + int(np.prod(shape)))
@@ -61,7 +61,7 @@ def keep_rows(path: Path, rows: np.ndarray) -> None:
     with ImageFile(path) as images:
         if len(rows) == len(images):
             return
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             offset = write_header(partial, (len(rows), *images.shape[1:]))
             with partial.open("r+b") as file:
                 file.seek(offset)
@@ -70,7 +70,7 @@ def keep_rows(path: Path, rows: np.ndarray) -> None:
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    with whole(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         np.save(file, array, allow_pickle=False)
 
 
