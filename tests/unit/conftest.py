@@ -1,0 +1,46 @@
+"""What a unit test may not do, enforced: start a process, open a connection, or take longer than two seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+
+LIMIT_SECONDS = 2.0
+"""Of processor time, which does not grow when other programs use the machine."""
+WALL_SECONDS = 30.0
+"""A test that sleeps uses no processor time."""
+
+_FORBIDDEN = frozenset(
+    ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "socket.bind", "socket.connect", "subprocess.Popen")
+)
+_guarded = False
+
+
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    if _guarded and event in _FORBIDDEN:
+        raise AssertionError(f"a unit test called {event}{arguments!r:.200}: move it to tests/integration or tests/system")
+
+
+sys.addaudithook(_refuse)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Guard the test itself; fixtures of the session are set up before."""
+    global _guarded
+    started, began = time.process_time(), time.monotonic()
+    _guarded = True
+    try:
+        result = yield
+    finally:
+        _guarded = False
+    used, passed = time.process_time() - started, time.monotonic() - began
+    if used > LIMIT_SECONDS or passed > WALL_SECONDS:
+        pytest.fail(
+            f"took {used:.1f} s of processor time and {passed:.1f} s in all; a unit test takes less than {LIMIT_SECONDS:g} s: "
+            "make it smaller, or move it to tests/integration",
+            pytrace=False,
+        )
+    return result
