@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from labelmint.data.sources.storage import DAMAGED, MOST_BYTES, TarImages, ZipImages
+from labelmint.data.stored_images import DAMAGED, MAX_BYTES, TarImages, ZipImages
 from labelmint.runtime.atomic_files import named_os_errors
 from labelmint.runtime.errors import InputError
 
@@ -170,6 +170,6 @@ def unpack_zip_member(path: Path, member: str, target: Path) -> Path:
 
 def refuse_bomb(path: Path, name: str, size: int, packed: int, of_whole: bool = False) -> None:
     """Raises: InputError when `packed` bytes of `path` become beyond reason more. of_whole: of a whole archive, not of one member."""
-    least = _FREE_BYTES if of_whole else MOST_BYTES // 16
+    least = _FREE_BYTES if of_whole else MAX_BYTES // 16
     if size > least and size > _MOST_SWELLING * max(packed, 1):
         raise InputError(f"{path}: {name!r} swells from {packed:,} to {size:,} bytes or more, as a bomb does; refused")

@@ -13,8 +13,7 @@ import numpy as np
 from labelmint.data.duplicates import perceptual_hashes
 from labelmint.data.preprocess import content_hash, to_tensor
 from labelmint.data.settings import Dataset
-from labelmint.data.sources.source import BadImages, Content, Source
-from labelmint.data.sources.storage import BadImage
+from labelmint.data.source import BadImageError, BadImages, Content, Source
 from labelmint.data.storage.tensors import write_header
 from labelmint.runtime import process_pool
 from labelmint.runtime.atomic_files import named_os_errors
@@ -106,7 +105,7 @@ class _Worker:
             box = None if task.source.boxes is None else task.source.boxes[index]
             try:
                 tensors[row - first] = to_tensor(self.read(index), task.dataset, box)
-            except BadImage as error:
+            except BadImageError as error:
                 bad[row] = str(error)
         # pwrite, not a memory map, whose dirty pages would count as this process's memory.
         content, at = memoryview(tensors).cast("B"), task.offset + first * tensors[0].size

@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from labelmint.data.sources.storage import BadImage
+from labelmint.data.source import BadImageError
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 _LEAST_SIDE = 4
@@ -26,10 +26,10 @@ def decode(content: bytes, background: int = 0, wanted: int | None = None) -> Im
     """A picture in mode L or RGB, upright by its EXIF orientation, transparency laid over grey `background`.
 
     wanted: pixels of the short side that will be needed; a much larger JPEG is decoded at a reduced scale.
-    Raises: BadImage.
+    Raises: BadImageError.
     """
     if not content:
-        raise BadImage("empty file")
+        raise BadImageError("empty file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of sizes and metadata that are checked or unused here
         try:
@@ -41,31 +41,31 @@ def decode(content: bytes, background: int = 0, wanted: int | None = None) -> Im
             if image.format == "TIFF" or not _MAY_TURN.isdisjoint(image.info):
                 ImageOps.exif_transpose(image, in_place=True)
             return _plain(image, background)
-        except BadImage:
+        except BadImageError:
             raise
         except UnidentifiedImageError as error:
-            raise BadImage(f"not a {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} image{_guess(content)}") from error
+            raise BadImageError(f"not a {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} image{_guess(content)}") from error
         except Image.DecompressionBombError as error:
             pixels = re.search(r"\d+", str(error))
-            raise BadImage(f"declares {int(pixels[0]) if pixels else 0:,} pixels; {_limit()}") from error
+            raise BadImageError(f"declares {int(pixels[0]) if pixels else 0:,} pixels; {_limit()}") from error
         except MemoryError:
             raise
         except Exception as error:  # decoders raise nearly everything when fed damaged data
-            raise BadImage(f"damaged ({' '.join(str(error).split())[:120]})") from error
+            raise BadImageError(f"damaged ({' '.join(str(error).split())[:120]})") from error
 
 
 def _check(image: Image.Image) -> None:
     """What the header alone tells, before a pixel is made."""
     width, height = image.size
     if width * height > _MOST_PIXELS:
-        raise BadImage(f"declares {width} x {height} pixels; {_limit()}")
+        raise BadImageError(f"declares {width} x {height} pixels; {_limit()}")
     if min(width, height) < _LEAST_SIDE:
-        raise BadImage(f"{width} x {height} pixels; at least {_LEAST_SIDE} x {_LEAST_SIDE} are needed")
+        raise BadImageError(f"{width} x {height} pixels; at least {_LEAST_SIDE} x {_LEAST_SIDE} are needed")
     if image.mode == "CMYK":
-        raise BadImage("CMYK, colours for print; save it as RGB")
+        raise BadImageError("CMYK, colours for print; save it as RGB")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # an MPO is a phone's JPEG with a preview behind it
-        raise BadImage(f"{frames} frames; one picture a file")
+        raise BadImageError(f"{frames} frames; one picture a file")
 
 
 def _plain(image: Image.Image, background: int) -> Image.Image:
@@ -76,11 +76,11 @@ def _plain(image: Image.Image, background: int) -> Image.Image:
     if mode == "1":
         return image.convert("L")
     if mode == "F":
-        raise BadImage("floating-point pixels; save it with 8 or 16 bits")
+        raise BadImageError("floating-point pixels; save it with 8 or 16 bits")
     if mode.startswith("I"):
         wide = np.asarray(image).astype(np.int64)
         if wide.min() < 0 or wide.max() > 65535:
-            raise BadImage("32-bit pixels; save it with 8 or 16 bits")
+            raise BadImageError("32-bit pixels; save it with 8 or 16 bits")
         return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
     if image.has_transparency_data:
         grey = mode in ("LA", "La")

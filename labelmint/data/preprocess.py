@@ -9,15 +9,14 @@ from PIL import Image
 
 from labelmint.data.decode import decode
 from labelmint.data.settings import Dataset
-from labelmint.data.sources.source import Content
-from labelmint.data.sources.storage import BadImage
+from labelmint.data.source import BadImageError, Content
 
 
 def to_tensor(content: Content, params: Dataset, box: np.ndarray | None = None) -> np.ndarray:
     """An encoded file or uint8 (H, W[, 3]) -> uint8 (C, S, S): decoded, cropped, sized, grey or RGB.
 
     box: left, top, right, bottom in pixels, for `crop: landmarks` and `bounding_box`.
-    Raises: BadImage when it cannot be decoded, its box misses it, or `fit: pad` meets an image larger than image_size.
+    Raises: BadImageError when it cannot be decoded, its box misses it, or `fit: pad` meets an image larger than image_size.
     """
     size = params.image_size
     if isinstance(content, np.ndarray) and content.shape[:2] == (size, size) and params.crop == "none":
@@ -54,7 +53,7 @@ def _crop(picture: Image.Image, params: Dataset, box: np.ndarray | None) -> Imag
     if params.crop == "bounding_box":  # drawn for another picture than the aligned one: it may lie outside
         left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
     if right <= left or bottom <= top or left >= width or top >= height or right <= 0 or bottom <= 0:
-        raise BadImage(f"its {params.crop} window {tuple(box.tolist())} lies outside of its {width} x {height} pixels")
+        raise BadImageError(f"its {params.crop} window {tuple(box.tolist())} lies outside of its {width} x {height} pixels")
     return picture.crop((left, top, right, bottom))
 
 
@@ -73,7 +72,7 @@ def _fit(picture: Image.Image, params: Dataset) -> Image.Image:
         scale = size / max(width, height)
         picture = picture.resize((max(1, round(width * scale)), max(1, round(height * scale))), resample)
     elif max(width, height) > size:
-        raise BadImage(
+        raise BadImageError(
             f"{height}x{width} pixels, more than image_size {size}, and dataset.fit is pad; use fit: contain or a larger image_size"
         )
     backdrop = Image.new(picture.mode, (size, size), (params.background,) * len(picture.getbands()))

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from labelmint.data import archives
 from labelmint.data.settings import Dataset
+from labelmint.data.source import BadImageError, Source
 from labelmint.data.sources import huggingface, idx, imagefolder, imagenet32
-from labelmint.data.sources.source import Source
-from labelmint.data.sources.storage import BadImage
 from labelmint.data.storage.tensors import load_set, save_set
 from labelmint.export import datasheet
 from labelmint.export.orders import Order, Plan
@@ -45,7 +44,7 @@ def read_all(source: Source, whole: Callable[[Any], bool]) -> None:
         for index in range(len(source.labels)):
             try:
                 assert whole(read(index))
-            except BadImage as error:
+            except BadImageError as error:
                 assert "\n" not in str(error)
 
 

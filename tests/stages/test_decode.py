@@ -13,7 +13,7 @@ from PIL import Image
 from labelmint.data.decode import decode
 from labelmint.data.preprocess import content_hash, to_tensor
 from labelmint.data.settings import Dataset
-from labelmint.data.sources.storage import BadImage
+from labelmint.data.source import BadImageError
 
 RAMP = (np.arange(8)[:, None] * 30 + np.arange(8)).astype(np.uint8)
 
@@ -87,7 +87,7 @@ class TestModes:
     @given(st.binary(max_size=300))
     @settings(max_examples=200, deadline=None)
     def test_any_bytes_are_an_image_or_a_bad_image(self, content):
-        with pytest.raises(BadImage):
+        with pytest.raises(BadImageError):
             decode(content)
 
     @given(st.data())
@@ -99,7 +99,7 @@ class TestModes:
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
         try:
             assert decode(bytes(content)).mode in ("L", "RGB")
-        except BadImage as error:
+        except BadImageError as error:
             assert "\n" not in str(error)
 
 
@@ -110,7 +110,7 @@ class TestPreprocess:
         assert padded[0].tolist() == [[1, 1, 1, 1], [1, 9, 9, 1], [1, 9, 9, 1], [1, 1, 1, 1]]
 
     def test_will_not_crop_to_pad(self):
-        with pytest.raises(BadImage, match="28x28 pixels, more than image_size 16"):
+        with pytest.raises(BadImageError, match="28x28 pixels, more than image_size 16"):
             to_tensor(np.zeros((28, 28), np.uint8), Dataset(image_size=16, fit="pad"))
 
     def test_resizes_with_the_filter_that_was_named(self):
@@ -157,7 +157,7 @@ class TestPreprocess:
         params = Dataset(name="faces", attributes=["Male"], crop="bounding_box", image_size=4)
         image = np.arange(100, dtype=np.uint8).reshape(10, 10)
         assert (to_tensor(image, params, np.array([-2, -2, 4, 4])) == image[:4, :4]).all()
-        with pytest.raises(BadImage, match="outside of its 10 x 10 pixels"):
+        with pytest.raises(BadImageError, match="outside of its 10 x 10 pixels"):
             to_tensor(image, params, np.array([12, 0, 20, 8]))
 
     def test_equal_images_have_equal_hashes(self, noise):

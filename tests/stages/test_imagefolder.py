@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from labelmint.data.settings import Dataset
+from labelmint.data.source import BadImageError, FolderImages
 from labelmint.data.sources import imagefolder, read
-from labelmint.data.sources.storage import BadImage, FolderImages
 from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.atomic_files import load_json
 from tests.conftest import SHARED
@@ -216,7 +216,7 @@ class TestBadTrees:
 
     def test_nor_one_that_took_a_files_place_since_it_was_listed(self, tmp_path):
         os.mkfifo(tmp_path / "pipe.png")
-        with FolderImages(tmp_path, ["pipe.png"]).open() as read_, pytest.raises(BadImage, match="no regular file"):
+        with FolderImages(tmp_path, ["pipe.png"]).open() as read_, pytest.raises(BadImageError, match="not a regular file"):
             read_(0)
 
     def test_a_name_that_would_command_the_terminal_is_shown(self, refused, project):

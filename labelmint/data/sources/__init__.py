@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from labelmint.data.settings import IDX_SETS, Dataset
-from labelmint.data.sources.source import Source
+from labelmint.data.source import Source
 
 _MODULES = {**{name: "idx" for name in IDX_SETS}, "cifar10": "cifar", "cifar100": "cifar"}
 

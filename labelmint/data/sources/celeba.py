@@ -14,9 +14,9 @@ import numpy as np
 
 from labelmint.data.archives import images_of, is_archive, list_members
 from labelmint.data.settings import Dataset
+from labelmint.data.source import Source, single_attribute_to_classes, source_folder
 from labelmint.data.sources.imagefolder import some
-from labelmint.data.sources.source import Source, folder_of, one_attribute_makes_classes
-from labelmint.data.sources.storage import FolderImages, TarImages, ZipImages
+from labelmint.data.stored_images import FolderImages, TarImages, ZipImages
 from labelmint.runtime.errors import InputError
 
 WINDOW, BEFORE_EYE = 64, 15
@@ -24,7 +24,7 @@ _FOLDERS = ("img_align_celeba", "img_celeba")
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
-    folder = folder_of(dataset, raw)
+    folder = source_folder(dataset, raw)
     if not folder.is_dir():
         raise InputError(
             f"{folder} is missing; get CelebA from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and put img_align_celeba.zip "
@@ -65,7 +65,7 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
         checksums={f"{path.name} (sha256)": hashlib.sha256(path.read_bytes()).hexdigest() for path in used},
         notes=notes,
     )
-    return one_attribute_makes_classes(source, dataset)
+    return single_attribute_to_classes(source, dataset)
 
 
 def landmark_boxes(left_eyes: np.ndarray) -> np.ndarray:

@@ -13,9 +13,9 @@ import numpy as np
 from labelmint.data.archives import list_members
 from labelmint.data.download import locate
 from labelmint.data.settings import Dataset
+from labelmint.data.source import TEST, TRAIN, Source
 from labelmint.data.sources.idx import check_md5
-from labelmint.data.sources.source import TEST, TRAIN, Source
-from labelmint.data.sources.storage import Block, RecordImages
+from labelmint.data.stored_images import Block, RecordImages
 from labelmint.runtime.errors import InputError
 
 _PIXELS = 3 * 32 * 32

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from labelmint.data.settings import Dataset
-from labelmint.data.sources.source import Source
-from labelmint.data.sources.storage import ArrayImages
+from labelmint.data.source import Source
+from labelmint.data.stored_images import ArrayImages
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:

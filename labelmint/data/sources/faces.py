@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 from labelmint.data.settings import Dataset
+from labelmint.data.source import Source, single_attribute_to_classes
 from labelmint.data.sources import celeba
 from labelmint.data.sources.face_drawing import MEAN_LANDMARKS, Face, frame
-from labelmint.data.sources.source import Source, one_attribute_makes_classes
 from labelmint.data.storage.splits import derive_seed
 from labelmint.runtime.errors import InputError
 
@@ -143,7 +143,7 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
         split=partition(FACES),
         boxes=boxes(points) if boxes else None,
     )
-    return one_attribute_makes_classes(source, dataset)
+    return single_attribute_to_classes(source, dataset)
 
 
 def write_celeba(folder: Path, count: int, seed: int = 0, quality: int = 92) -> None:

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 
 from labelmint.data.settings import Dataset
+from labelmint.data.source import TRAIN, BadImageError, Source, check_size
 from labelmint.data.sources.imagefolder import SPLIT_NAMES, some
-from labelmint.data.sources.source import TRAIN, Source
-from labelmint.data.sources.storage import BadImage, small_enough
 from labelmint.runtime.errors import InputError
 
 
@@ -69,12 +68,12 @@ class TableImages:
                     try:
                         held[number, group] = _group(files[number], group, self.column)
                     except (pa.ArrowException, OSError) as error:
-                        raise BadImage(f"damaged in the table ({' '.join(str(error).split())[:80]})") from error
+                        raise BadImageError(f"damaged in the table ({' '.join(str(error).split())[:80]})") from error
                 cell = held[number, group][row - sum(self.shards[number].counts[:group])].as_py()
                 content = cell.get("bytes") if isinstance(cell, dict) else cell
                 if not isinstance(content, bytes):
-                    raise BadImage("no image in the row; save the data set with the images embedded")
-                return small_enough(content)
+                    raise BadImageError("no image in the row; save the data set with the images embedded")
+                return check_size(content)
 
             yield read
 

@@ -20,13 +20,13 @@ import numpy as np
 from labelmint.data.archives import unpack_zip_member
 from labelmint.data.download import locate
 from labelmint.data.settings import Dataset
-from labelmint.data.sources.source import TEST, TRAIN, Source
-from labelmint.data.sources.storage import Block, RecordImages
+from labelmint.data.source import TEST, TRAIN, Source
+from labelmint.data.stored_images import Block, RecordImages
 from labelmint.runtime.atomic_files import named_os_errors
 from labelmint.runtime.errors import InputError
 
 _UINT8 = 0x08
-_MOST_BYTES = 1 << 30  # EMNIST's largest file has 547 million
+_MAX_BYTES = 1 << 30  # EMNIST's largest file has 547 million
 _MOST_OTHER = 1 << 20
 _PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 _DIGITS = [str(digit) for digit in range(10)]
@@ -256,7 +256,7 @@ def _promised(start: bytes) -> int:
     rank = start[3] if len(start) > 3 else 0
     if start[:3] != bytes([0, 0, _UINT8]) or rank not in (1, 3) or len(start) < 4 + 4 * rank:
         return _MOST_OTHER
-    return min(4 + 4 * rank + math.prod(struct.unpack(f">{rank}I", start[4 : 4 + 4 * rank])), _MOST_BYTES)
+    return min(4 + 4 * rank + math.prod(struct.unpack(f">{rank}I", start[4 : 4 + 4 * rank])), _MAX_BYTES)
 
 
 def check_md5(path: Path, md5: str) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 
 from labelmint.data.archives import images_of, is_archive, list_members
 from labelmint.data.settings import Dataset
-from labelmint.data.sources.source import TEST, TRAIN, VALIDATION, Source
-from labelmint.data.sources.storage import FolderImages
+from labelmint.data.source import TEST, TRAIN, VALIDATION, Source
+from labelmint.data.stored_images import FolderImages
 from labelmint.runtime.errors import InputError
 
 _IMAGES = {

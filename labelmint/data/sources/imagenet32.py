@@ -17,8 +17,8 @@ import numpy as np
 
 from labelmint.data.archives import is_damage, refuse_bomb
 from labelmint.data.settings import Dataset
-from labelmint.data.sources.source import TEST, TRAIN, Source, folder_of
-from labelmint.data.sources.storage import Block, RecordImages
+from labelmint.data.source import TEST, TRAIN, Source, source_folder
+from labelmint.data.stored_images import Block, RecordImages
 from labelmint.runtime.atomic_files import named_os_errors
 from labelmint.runtime.errors import InputError
 
@@ -28,7 +28,7 @@ _MOST_IMAGES = 2_000_000  # in one file; all of ImageNet has 1.28 million
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
-    folder = folder_of(dataset, raw)
+    folder = source_folder(dataset, raw)
     batches = sorted(folder.glob("train_data_batch_*.npz"), key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
     if not batches or not (folder / "val_data.npz").is_file():
         raise InputError(

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from labelmint.data.settings import Dataset
-from labelmint.data.sources.source import TEST, TRAIN, Source, folder_of
-from labelmint.data.sources.storage import BadImage, small_enough
+from labelmint.data.source import TEST, TRAIN, BadImageError, Source, check_size, source_folder
 from labelmint.runtime.errors import InputError
 
 _KEY_BYTES = 40  # keys are SHA-1 sums in hex; an array of them takes far less room than a list
@@ -50,14 +49,14 @@ class LmdbImages:
                 at, within = self._find(index)
                 content = views[at].get(bytes(self.keys[at][within]))
                 if content is None:
-                    raise BadImage("no such key any more")
-                return small_enough(content)
+                    raise BadImageError("no such key any more")
+                return check_size(content)
 
             yield read
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
-    folder = folder_of(dataset, raw)
+    folder = source_folder(dataset, raw)
     paths, keys, labels, split = [], [], [], []
     for label, category in enumerate(dataset.categories):
         if not (folder / f"{category}_train_lmdb" / "data.mdb").is_file():
