@@ -117,7 +117,7 @@ def ceiling() -> list[dict]:
         single = Single("dcgan", family, training, shape, 0, 0, False, CPU)
         real = torch.zeros(training.batch_size, *shape, dtype=torch.uint8)
         with FlopCounterMode(display=False) as counter:
-            single.step(0, Batch.unlabelled(real), 1.0, 0.1)
+            single.train_step(0, Batch.unlabelled(real), 1.0, 0.1)
         step = _everywhere(_step_seconds, family, training, shape)
         rate = _everywhere(_matmul_rate, family, training, shape)
         achieved = counter.get_total_flops() / step
@@ -143,7 +143,7 @@ def _step_seconds(family: Family, training: Training, shape) -> float:
     single = Single("dcgan", family, training, shape, 0, 0, False, CPU)
     real = torch.zeros(training.batch_size, *shape, dtype=torch.uint8)
     times = [
-        seconds(lambda number=number: single.step(number, Batch.unlabelled(real), 1.0, 0.1)) for number in range(20)
+        seconds(lambda number=number: single.train_step(number, Batch.unlabelled(real), 1.0, 0.1)) for number in range(20)
     ]
     return median(times[3:])
 

@@ -95,7 +95,7 @@ def correctness(bench: Bench) -> dict:
 
     def run(team, device: torch.device) -> tuple[np.ndarray, list[torch.Tensor]]:
         for number in range(6):
-            team.step(number, Batch.unlabelled(real.to(device)), 1.0, 0.3)
+            team.train_step(number, Batch.unlabelled(real.to(device)), 1.0, 0.3)
         return np.array([team.means(place, 6) for place in range(count)]), [tensor.cpu() for tensor in team.average]
 
     with precision(Compute(precision="fp32"), bench.device):
@@ -112,7 +112,7 @@ def correctness(bench: Bench) -> dict:
             }
         single = bench.singles(family, shape, count, bench.device)[1]
         for number in range(6):
-            single.step(number, Batch.unlabelled(real[1].to(bench.device)), 1.0, 0.3)
+            single.train_step(number, Batch.unlabelled(real[1].to(bench.device)), 1.0, 0.3)
         error = np.abs(np.array(single.means(0, 6)) - reference[1]) / np.maximum(np.abs(reference[1]), 0.05)
         result["alone"] = {"largest_relative_error_of_tracked": float(error.max())}
     result["tracked"] = list(TRACKED)
@@ -138,21 +138,21 @@ def speed(bench: Bench) -> dict:
 
     def stacked(bf16: bool = False, graphs: bool = True) -> Callable[[int], None]:
         team = Stacked(bench.singles(family, shape, count, bench.device), bf16, graphs)
-        return lambda number: team.step(number, Batch.unlabelled(real), 1.0, 0.1)
+        return lambda number: team.train_step(number, Batch.unlabelled(real), 1.0, 0.1)
 
     def alone() -> Callable[[int], None]:
         teams = bench.singles(family, shape, count, bench.device)
 
         def step(number: int) -> None:
             for place, team in enumerate(teams):
-                team.step(number, Batch.unlabelled(real[place]), 1.0, 0.1)
+                team.train_step(number, Batch.unlabelled(real[place]), 1.0, 0.1)
 
         return step
 
     def compiled() -> Callable[[int], None]:
         team = Stacked(bench.singles(family, shape, count, bench.device), graphs=False)
         team._take = torch.compile(team._take)
-        return lambda number: team.step(number, Batch.unlabelled(real), 1.0, 0.1)
+        return lambda number: team.train_step(number, Batch.unlabelled(real), 1.0, 0.1)
 
     images = count * batch
     for kind in ("fp32", "tf32"):
@@ -197,7 +197,7 @@ def _share(device: str, small: bool, count: int) -> dict[str, float | None]:
     images = count * bench.training.batch_size
     with precision(Compute(), bench.device):
         return bench.rate(
-            lambda number: team.step(number, Batch.unlabelled(real), 1.0, 0.1), images, lambda: _barrier.wait(120)
+            lambda number: team.train_step(number, Batch.unlabelled(real), 1.0, 0.1), images, lambda: _barrier.wait(120)
         )
 
 
@@ -224,7 +224,7 @@ def scaling(bench: Bench) -> dict:
             team = Stacked(bench.singles(family, shape, count, bench.device))
             real = bench.real(shape, count).to(bench.device)
             with precision(Compute(), bench.device):
-                rate = bench.rate(lambda number, team=team, real=real: team.step(number, Batch.unlabelled(real), 1.0, 0.1), count * bench.training.batch_size)  # fmt: skip
+                rate = bench.rate(lambda number, team=team, real=real: team.train_step(number, Batch.unlabelled(real), 1.0, 0.1), count * bench.training.batch_size)  # fmt: skip
             results[f"{count} replicas of {size} px"] = rate | {
                 "memory_mib_per_replica": rate["memory_mib"] and rate["memory_mib"] / count
             }

@@ -71,7 +71,7 @@ class Stacked(Team):
         self.number = torch.zeros((), dtype=torch.int64, device=self.device)
         self.share, self.newest = (torch.zeros((), device=self.device) for _ in range(2))
 
-    def step(self, number: int, batch: Batch, share: float, newest: float) -> None:
+    def train_step(self, number: int, batch: Batch, share: float, newest: float) -> None:
         """share: of the learning rates. newest: weight of the new weights in the average."""
         self.number.fill_(number)
         self.share.fill_(share)
@@ -148,7 +148,7 @@ class Stacked(Team):
     def norm(self, gradients: list[torch.Tensor]) -> torch.Tensor:
         return torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
 
-    def descend(self, player: str, gradients: list[torch.Tensor]) -> None:
+    def step(self, player: str, gradients: list[torch.Tensor]) -> None:
         self.optimizers[player].step(gradients, self.share)
         settle(self.family, player, self.weights[player], self.limited[player], self.directions[player])
 

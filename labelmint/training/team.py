@@ -111,7 +111,7 @@ class Single(Team):
         self.anchors = torch.zeros(2, device=device)
         self.sums = torch.zeros(len(TRACKED), device=device)
 
-    def step(self, number: int, batch: Batch, share: float, newest: float) -> None:
+    def train_step(self, number: int, batch: Batch, share: float, newest: float) -> None:
         """share: of the learning rates. newest: weight of the new weights in the average."""
         self.step_key, self.calls, self.share = fold(self.seed, number), 0, share
         images = prepared(batch, self.training, self.mirrored, self._open(fold(self.step_key, 0)))
@@ -146,7 +146,7 @@ class Single(Team):
     def norm(self, gradients: list[torch.Tensor]) -> torch.Tensor:
         return torch.stack(torch._foreach_norm(gradients)).norm()
 
-    def descend(self, player: str, gradients: list[torch.Tensor]) -> None:
+    def step(self, player: str, gradients: list[torch.Tensor]) -> None:
         self.optimizers[player].step(gradients, self.share)
         settle(self.family, player, self.weights[player], self.limited[player], self.directions[player])
 

@@ -271,7 +271,7 @@ def _train_group(
         per_step = group[0].replica.images_per_step
         seen = (step + 1) * per_step
         share = _share(training, step / group[0].replica.steps)
-        team.step(step, Batch(read(mine), *told(mine)), share, newest(training.ema_half_life, per_step, seen))
+        team.train_step(step, Batch(read(mine), *told(mine)), share, newest(training.ema_half_life, per_step, seen))
         step += 1
         staying = []
         for position, run in enumerate(group):

@@ -63,7 +63,7 @@ class Players(Protocol):
     def norm(self, gradients: list[torch.Tensor]) -> torch.Tensor:
         """([R])."""
 
-    def descend(self, player: str, gradients: list[torch.Tensor]) -> None: ...
+    def step(self, player: str, gradients: list[torch.Tensor]) -> None: ...
 
 
 def sequential(players: Players, batch: Real) -> torch.Tensor:
@@ -75,10 +75,10 @@ def sequential(players: Players, batch: Real) -> torch.Tensor:
     for part in batch.parts(players.family.n_critic):
         real = _judge_real(players, part)
         d_loss_real, paid_real = players.objective.real(real), _paid_on_real(players, real)
-        players.descend(D, players.gradients(D, _sum(d_loss_real, paid_real)))
+        players.step(D, players.gradients(D, _sum(d_loss_real, paid_real)))
         fake = _judge_minted(players, part.labels)
         d_loss_fake, paid_fake = players.objective.fake(fake), _paid_on_fake(players, fake)
-        players.descend(D, players.gradients(D, _sum(d_loss_fake, paid_fake)))
+        players.step(D, players.gradients(D, _sum(d_loss_fake, paid_fake)))
         _remember(players, real, fake)
     g_loss, gradients = _generator_step(players, part)
     return _tracked(players, real, fake, d_loss_real, d_loss_fake, _sum(paid_real, paid_fake), g_loss, gradients)
@@ -90,7 +90,7 @@ def alternating(players: Players, batch: Real) -> torch.Tensor:
         real, fake = _judge_real(players, part), _judge_minted(players, part.labels)
         d_loss_real, d_loss_fake = players.objective.discriminator(real, fake)
         paid = _sum(_paid_on_real(players, real), _paid_on_fake(players, fake), _paid_between(players, real, fake))
-        players.descend(D, players.gradients(D, _sum(d_loss_real, d_loss_fake, paid)))
+        players.step(D, players.gradients(D, _sum(d_loss_real, d_loss_fake, paid)))
         _remember(players, real, fake)
     g_loss, gradients = _generator_step(players, part)
     return _tracked(players, real, fake, d_loss_real, d_loss_fake, paid, g_loss, gradients)
@@ -105,8 +105,8 @@ def simultaneous(players: Players, batch: Real) -> torch.Tensor:
     of_g = players.gradients(G, g_loss, retain=True)
     paid = _sum(_paid_on_real(players, real), _paid_on_fake(players, fake), _paid_between(players, real, fake))
     of_d = players.gradients(D, _sum(d_loss_real, d_loss_fake, paid))
-    players.descend(D, of_d)
-    players.descend(G, of_g)
+    players.step(D, of_d)
+    players.step(G, of_g)
     _remember(players, real, fake)
     return _tracked(players, real, fake, d_loss_real, d_loss_fake, paid, g_loss, of_g)
 
@@ -140,7 +140,7 @@ def _generator_step(players: Players, part: Real) -> tuple[torch.Tensor, list[to
     else:
         loss = players.objective.generator(fake)
     gradients = players.gradients(G, loss)
-    players.descend(G, gradients)
+    players.step(G, gradients)
     return loss, gradients
 
 

@@ -34,16 +34,16 @@ with group(torch.device("cpu")) as device:
 def two_steps(team: Single, real: np.ndarray) -> dict[str, list[list[torch.Tensor]]]:
     """Take two steps on this process's share of `real`. Returns: the gradients of every descent, by player."""
     gathered: dict[str, list[list[torch.Tensor]]] = {D: [], G: []}
-    descend = team.descend
+    step = team.step
 
     def keep(player, gradients):
         gathered[player].append([gradient.clone() for gradient in gradients])
-        descend(player, gradients)
+        step(player, gradients)
 
-    team.descend = keep
+    team.step = keep
     for number in range(2):
         mine = team.mine(np.arange(len(real)))
-        team.step(number, Batch.unlabelled(torch.from_numpy(real[mine]), True), 1.0, 0.5)
+        team.train_step(number, Batch.unlabelled(torch.from_numpy(real[mine]), True), 1.0, 0.5)
     return gathered
 
 

@@ -30,15 +30,15 @@ class TestClipping:
     @pytest.mark.parametrize(("update", "steps"), [("alternating", 3), ("sequential", 2), ("simultaneous", 1)])
     def test_after_every_step_of_d_all_its_weights_lie_within(self, kind, update, steps):
         players, given = clipped(update=update, n_critic=steps, clip=CLIP)[kind]
-        descend, largest = players.descend, {G: [], D: []}
+        step, largest = players.step, {G: [], D: []}
 
         def watched(player, gradients):
-            descend(player, gradients)
+            step(player, gradients)
             largest[player].append(torch.stack([weight.detach().abs().max() for weight in players.weights[player]]))
 
-        players.descend = watched
+        players.step = watched
         for number in range(2):
-            players.step(number, given, 1.0, 0.5)
+            players.train_step(number, given, 1.0, 0.5)
         taken = 2 * steps * (2 if update == "sequential" else 1)  # sequential: one on real, one on minted images
         assert (len(largest[D]), len(largest[G])) == (taken, 2)
         # float32's nearest to 0.01 is where a weight stops; batch normalisation's gammas begin near 1, so all meet the limit
@@ -48,7 +48,7 @@ class TestClipping:
     def test_the_limit_is_the_familys_and_0_is_none(self):
         wide, free = single("wgan", 1, clip=0.5), single("wgan", 1, clip=0.0)
         for players in (wide, free):
-            players.step(0, batch(players.family, 4), 1.0, 0.5)
+            players.train_step(0, batch(players.family, 4), 1.0, 0.5)
         assert max(weight.abs().max().item() for weight in wide.weights[D]) == 0.5
         assert max(weight.abs().max().item() for weight in free.weights[D]) > 0.9
 
@@ -58,7 +58,7 @@ class TestClipping:
         gradients = [torch.ones_like(weight) for weight in wide.weights[D]]
         for players in (wide, free):
             players.share = 1.0
-            players.descend(D, gradients)
+            players.step(D, gradients)
         assert all(torch.equal(one, other.clamp(-0.5, 0.5)) for one, other in zip(wide.weights[D], free.weights[D]))
         assert sum(not torch.equal(*pair) for pair in zip(wide.weights[D], free.weights[D])) == 1
 
@@ -168,7 +168,7 @@ class TestSpectralNormInTraining:
         players = single(name, 3, discriminator_optimizer=Optimizer(learning_rate=5e-3))
         first = [direction.clone() for direction in players.directions[D]]
         for number in range(25):
-            players.step(number, batch(players.family, 8, number), 1.0, 0.5)
+            players.train_step(number, batch(players.family, 8, number), 1.0, 0.5)
         layers = limited(players.networks[D])
         values = [singular(layer.effective_weight()) for layer in layers]
         for layer, direction in zip(layers, first, strict=True):
@@ -183,8 +183,8 @@ class TestSpectralNormInTraining:
         given = [batch(apart[0].family, 4, seed) for seed in (3, 4)]
         for number in range(3):
             for one, part in zip(apart, given):
-                one.step(number, part, 1.0, 0.5)
-            stack.step(number, both(*given), 1.0, 0.5)
+                one.train_step(number, part, 1.0, 0.5)
+            stack.train_step(number, both(*given), 1.0, 0.5)
         for position, one in enumerate(apart):
             for own, theirs in zip(one.directions[D], stack.directions[D], strict=True):
                 assert torch.allclose(own, theirs[position], atol=2e-3)

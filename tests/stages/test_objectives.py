@@ -119,7 +119,7 @@ class Game:
     def norm(self, gradients):
         return gradients[0].abs()
 
-    def descend(self, player, gradients):
+    def step(self, player, gradients):
         with torch.no_grad():
             self.weights[player] -= RATE * gradients[0]
 

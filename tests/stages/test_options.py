@@ -72,7 +72,7 @@ def trained(name: str, family: Family, training: Training = _PLAIN, share: float
     """Weights of both players, and the published average, after three steps."""
     single = Single(name, family, training, SHAPE, label_length(family), 3, False, CPU)
     for number in range(3):
-        single.step(number, batch(family, 6, number), share, average)
+        single.train_step(number, batch(family, 6, number), share, average)
     assert all(torch.isfinite(weight).all() for player in (G, D) for weight in single.weights[player])
     return [torch.cat([weight.detach().flatten() for weight in weights]) for weights in (single.weights[G], single.weights[D], single.average)]  # fmt: skip
 

@@ -92,7 +92,7 @@ class Critic:
     def norm(self, gradients):
         return gradients[0].norm()
 
-    def descend(self, player, gradients):
+    def step(self, player, gradients):
         with torch.no_grad():
             self.weights[player] -= RATE * gradients[0]
 
@@ -197,8 +197,8 @@ class TestOfRealNetworks:
         for number in range(2):
             batches = [batch(apart[0].family, 4, seed=10 * number + place) for place in (0, 1)]
             for one, given in zip(apart, batches):
-                one.step(number, given, 1.0, 0.5)
-            stack.step(number, both(*batches), 1.0, 0.5)
+                one.train_step(number, given, 1.0, 0.5)
+            stack.train_step(number, both(*batches), 1.0, 0.5)
         for position, one in enumerate(apart):
             assert stack.sums[position].tolist() == pytest.approx(one.sums.tolist(), rel=2e-3, abs=1e-4)
             assert stack.anchors[position].tolist() == pytest.approx(one.anchors.tolist(), rel=1e-3, abs=1e-7)

@@ -71,7 +71,7 @@ class TestSameWeights:
         """And its weights are those of a stack that was not stopped, to rounding."""
         whole = arm(replicas, digits, strategy="stacked")
         kept = [replace(each, checkpoints=tmp_path / each.name) for each in replicas]
-        step = Stacked.step
+        step = Stacked.train_step
 
         def step_and_ask_to_stop(self, number, *given):
             step(self, number, *given)
@@ -79,7 +79,7 @@ class TestSameWeights:
                 signal.raise_signal(signal.SIGINT)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Stacked, "step", step_and_ask_to_stop)
+            patch.setattr(Stacked, "train_step", step_and_ask_to_stop)
             with pytest.raises(KeyboardInterrupt):
                 arm(kept, digits, strategy="stacked")
         assert all(

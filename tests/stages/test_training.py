@@ -74,7 +74,7 @@ class TestReplica:
         whole = train_one(replica, digits)
         kept = replace(replica, checkpoints=tmp_path / "kept")
         monkeypatch.setattr(trainer, "Pace", Always)
-        step = trainer.Single.step
+        step = trainer.Single.train_step
 
         def step_or_die(self, number, *arguments):
             if number == at:
@@ -82,11 +82,11 @@ class TestReplica:
             step(self, number, *arguments)
 
         with monkeypatch.context() as patch:
-            patch.setattr(trainer.Single, "step", step_or_die)
+            patch.setattr(trainer.Single, "train_step", step_or_die)
             with pytest.raises(KeyboardInterrupt):
                 train_one(kept, digits)
         taken = []
-        monkeypatch.setattr(trainer.Single, "step", lambda self, *given: (taken.append(given[0]), step(self, *given)))
+        monkeypatch.setattr(trainer.Single, "train_step", lambda self, *given: (taken.append(given[0]), step(self, *given)))
         resumed = train_one(kept, digits)
         assert taken == list(range(at, replica.steps))
         assert equal(whole, resumed) and np.array_equal(whole.previews, resumed.previews)
