@@ -1,0 +1,105 @@
+"""Classifiers behind one object: train, predict, measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from labelmint.api.dataset import LabelledDataset
+from labelmint.api.synthesizer import check_images
+from labelmint.classifiers import settings as classifier_settings
+from labelmint.classifiers.fit import Job, Pool, build, fit, predict
+from labelmint.data.storage.splits import derive_seed
+from labelmint.metrics import accuracy
+from labelmint.runtime.devices import pick_device, threads
+from labelmint.runtime.errors import InputError
+from labelmint.runtime.settings import Compute
+from labelmint.runtime.words import did_you_mean
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained classifier.
+
+    network: In evaluation mode, on `device`. classes: Names. steps: Optimizer steps. best_step: The step whose weights
+    were kept, by accuracy on held-out training images.
+    """
+
+    network: torch.nn.Module
+    classes: list[str]
+    device: torch.device
+    steps: int
+    best_step: int
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """Class probabilities, float32 (N, classes), of images, uint8 (N, C, S, S)."""
+        logits = torch.from_numpy(predict(self.network, np.asarray(images), self.device))
+        return logits.softmax(1).numpy()
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Most probable class, int64 (N,), of images, uint8 (N, C, S, S)."""
+        return self.predict_proba(images).argmax(1)
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        """Accuracy with its 95 % Wilson interval, recall by class and confusion matrix on labelled images."""
+        images, labels = check_images(images, labels)
+        return accuracy.summary(labels, self.predict(images), len(self.classes))
+
+
+def train_classifier(
+    dataset: LabelledDataset | None = None,
+    *,
+    images: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    classes: list[str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    raw: str | Path = "data/raw",
+    **settings: Any,
+) -> Classifier:
+    """Train a classifier on labelled images, real or synthetic, with the recipe of the pipeline.
+
+    Args:
+        dataset: From `load_dataset`; its training images are used. Or give arrays:
+        images: uint8 (N, C, S, S).
+        labels: int64 (N,) counted from 0.
+        classes: Names of the classes; by default "0", "1", …
+        seed: Seed of weights, batches and augmentation.
+        device: "auto", "cpu" or "cuda".
+        raw: Folder where pretrained weights are looked up.
+        **settings: Fields of `classifier` in params.yaml, e.g. `network="small_cnn"`, `steps=400`.
+
+    Raises:
+        InputError: The arrays do not fit together, or a setting is unknown or out of range.
+    """
+    if dataset is not None:
+        images, labels, classes = dataset.images, dataset.labels, dataset.classes
+    if images is None or labels is None:
+        raise InputError("train_classifier: give a data set, or images and labels")
+    images, labels = check_images(images, labels)
+    if labels.ndim > 1:
+        raise InputError("train_classifier: expected one class per image, got multi-hot labels")
+    classes = classes or [str(number) for number in range(int(labels.max()) + 1)]
+    if len(classes) < 2:
+        raise InputError(f"train_classifier: a classifier needs two classes, got {classes}")
+    known = [field.name for field in fields(classifier_settings.Classifier)]
+    for name in settings:
+        if name not in known:
+            raise InputError(f"train_classifier: unknown setting '{name}'{did_you_mean(name, known)}")
+    try:
+        recipe = classifier_settings.Classifier(**settings)
+        target = pick_device(Compute(device=device))  # type: ignore[arg-type]  # checked on construction
+    except ValueError as error:
+        raise InputError(f"train_classifier: {error}") from error
+    pool = Pool("real", images, labels)
+    job = Job("real", [pool], len(classes), recipe, derive_seed(seed, "classifier"), Path(raw))
+    with threads(1 if target.type == "cpu" else torch.get_num_threads()):
+        fitted = fit(job, target)
+    shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
+    network = build(recipe, shape, len(classes), None)
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in fitted.weights.items()})
+    return Classifier(network.to(target).eval(), list(classes), target, job.steps, fitted.best_step)
