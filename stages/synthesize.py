@@ -1,4 +1,4 @@
-"""The stage: mint the synthetic data set of one arm."""
+"""Stage synthesize: sample the synthetic data set of one arm."""
 
 from __future__ import annotations
 
@@ -16,38 +16,47 @@ from labelmint.runtime.progress import say
 from labelmint.runtime.tracker import Tracker
 from stages.paths import Arm, Paths
 
-_SHOWN = 12
+_PREVIEW_COLUMNS = 12
 
 
 @dataclass(frozen=True)
 class Params:
+    """The parts of params.yaml that this stage depends on."""
+
     arm: Arm
     synthesis: Synthesis
 
 
-def run(params: Params, layout: Paths, tracker: Tracker) -> None:
-    arm, count = params.arm, params.synthesis.images_per_class
-    generators = archive.load(layout.generator(arm))
-    minted = sample_dataset(generators, count, arm.seed)
+def run(params: Params, paths: Paths, tracker: Tracker) -> None:
+    """Write data/synthetic/<arm>."""
+    arm, images_per_class = params.arm, params.synthesis.images_per_class
+    generator = archive.load(paths.generator(arm))
+    sampled = sample_dataset(generator, images_per_class, arm.seed)
 
-    folder = layout.synthetic(arm)
-    save_array(folder / "latent_seeds.npy", minted.seeds)
-    save_set(folder, minted.images, minted.labels)
-    family, label_spec = generators.family, generators.label_spec
-    save_json(
-        folder / "manifest.json",
-        {
-            "arm": arm.name,
-            "classes": label_spec.names,
-            "labels": family.labels,
-            "images_per_class": count,
-            "shape": list(generators.shape),
-            "latents": f"{family.latent_size} values, {family.latent_distribution}, each image from its own seed in latent_seeds.npy",
-            "rows": [title for title, _ in minted.rows],
-        },
-    )
-    sheet = np.stack([minted.images[np.resize(places[:_SHOWN], _SHOWN)] for _, places in minted.rows if len(places)])
-    save_bytes(folder / "samples.png", content := png(grid(sheet)))
-    tracker.log_figure("minted", content)
-    tracker.log_metrics({"n_synthetic": len(minted.images)})
-    say(f"{arm.name}: minted {len(minted.images):,} images" + ("" if family.labels != "none" else ", without labels"))
+    folder = paths.synthetic(arm)
+    save_array(folder / "latent_seeds.npy", sampled.seeds)
+    save_set(folder, sampled.images, sampled.labels)
+    family = generator.family
+    latents = f"{family.latent_size} values, {family.latent_distribution}"
+    manifest = {
+        "arm": arm.name,
+        "classes": generator.label_spec.names,
+        "labels": family.labels,
+        "images_per_class": images_per_class,
+        "shape": list(generator.shape),
+        "latents": f"{latents}, each image from its own seed in latent_seeds.npy",
+        "rows": [title for title, _ in sampled.rows],
+    }
+    save_json(folder / "manifest.json", manifest)
+    # A row with too few images repeats them.
+    preview = [
+        sampled.images[np.resize(indices[:_PREVIEW_COLUMNS], _PREVIEW_COLUMNS)]
+        for _, indices in sampled.rows
+        if len(indices)
+    ]
+    content = png(grid(np.stack(preview)))
+    save_bytes(folder / "samples.png", content)
+    tracker.log_figure("synthetic_images", content)
+    tracker.log_metrics({"n_synthetic": len(sampled.images)})
+    without_labels = ", without labels" if family.labels == "none" else ""
+    say(f"{arm.name}: sampled {len(sampled.images):,} images{without_labels}")

@@ -1,0 +1,1 @@
+"""Export of synthetic images in formats that other libraries read."""

@@ -1,8 +1,12 @@
-"""Mint a sample of any size into a folder: memory is bounded by one stretch a process, and a stop at any moment is gone on from."""
+"""Export any number of synthetic images to a folder.
+
+Memory use is bounded by one shard per process. An interrupted export resumes after its last complete shard.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,7 +15,7 @@ from typing import Any
 
 import torch
 
-from labelmint.export.formats import Format, Stretch, encoded, open_format
+from labelmint.export.formats import Format, Shard, encode_png, open_format
 from labelmint.export.orders import Order, Plan, sample_rows
 from labelmint.gans.archive import GeneratorArchive
 from labelmint.runtime import process_pool
@@ -21,17 +25,22 @@ from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import Progress
 from labelmint.runtime.settings import Compute
 
-STATE = ".sample.json"  # hidden, so that no reader of the images takes it for data
+STATE = ".sample.json"  # hidden, so that readers of the images do not take it for data
 _JOURNAL = ".finished"
 _DATASHEET = "README.md"
-_STRETCH_BYTES = 32 << 20
-_STRETCH_ROWS = 10_000
-_LOOK = 64
+_SHARD_BYTES = 32 << 20
+_SHARD_ROWS = 10_000
+_MEASURED_IMAGES = 64
 
 
 @dataclass(frozen=True)
 class Export:
-    """generator: names the weights. format: one of formats.FORMATS. workers: processes of one thread each; None: one per core."""
+    """One order, and where and how its images are written.
+
+    generator: hash that identifies the weights.
+    format: a key of formats.FORMATS.
+    workers: number of processes, one thread each; None: one per core.
+    """
 
     archive: GeneratorArchive
     generator: str
@@ -47,58 +56,69 @@ class Export:
             raise InputError(f"--workers must be 1 to 1024, got {self.workers}")
 
     @property
-    def rows_per_stretch(self) -> int:
+    def rows_per_shard(self) -> int:
         channels, height, width = self.archive.shape
-        return max(1, min(_STRETCH_ROWS, _STRETCH_BYTES // (channels * height * width)))
+        return max(1, min(_SHARD_ROWS, _SHARD_BYTES // (channels * height * width)))
 
     @property
-    def stretches(self) -> int:
-        return -(-self.plan.total // self.rows_per_stretch)
+    def shards(self) -> int:
+        return -(-self.plan.total // self.rows_per_shard)
+
+    def row_range(self, shard: int) -> tuple[int, int]:
+        """First row of a shard, and the row after its last."""
+        first = shard * self.rows_per_shard
+        return first, min(first + self.rows_per_shard, self.plan.total)
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same for a stopped export to go on."""
-        order = {**asdict(self.order), "wished": list(self.order.requested)}
-        return {"generator": self.generator, **order, "format": self.format, "rows_per_stretch": self.rows_per_stretch}
+        """Facts that must be equal for an interrupted export to resume."""
+        order = {**asdict(self.order), "requested": list(self.order.requested)}
+        return {
+            "generator": self.generator,
+            **order,
+            "format": self.format,
+            "rows_per_shard": self.rows_per_shard,
+        }
 
 
 def expected_bytes(export: Export) -> int:
-    """Of the whole sample, from a few of its images."""
-    rows = export.plan.rows(0, min(_LOOK, export.plan.total))
+    """Size of the finished export on disk, estimated from a few of its images."""
+    rows = export.plan.rows(0, min(_MEASURED_IMAGES, export.plan.total))
     with threads(1):
         images, _ = sample_rows(export.archive, export.plan, rows)
     if export.format == "tensors":
-        return export.plan.total * (images[0].nbytes + 16)
-    one = sum(len(encoded(image)) for image in images) / len(images)
+        return export.plan.total * (math.prod(export.archive.shape) + 16)
+    mean_size = sum(len(encode_png(image)) for image in images) / len(images)
     overhead = {"folders": 0, "parquet": 24, "webdataset": 3 * 1024}[export.format]
-    return int(export.plan.total * (one + overhead))
+    return int(export.plan.total * (mean_size + overhead))
 
 
 def run(export: Export, datasheet: str) -> int:
-    """Write what is still missing, and `datasheet` as README.md. Returns: how many images were minted now; 0 where the sample was there already.
+    """Write the missing shards, and `datasheet` as README.md.
 
-    Raises: InputError when the folder holds something else; nothing in it is touched then.
+    Returns: the number of images sampled by this call; 0 if the export was complete already.
+    Raises: InputError if the folder holds anything else; nothing in it is changed then.
     """
-    finished = _finished(export)
+    finished = _finished_shards(export)
     if finished is None:
         return 0
-    plan, folder = export.plan, export.folder
-    writer = open_format(export.format, folder, plan, export.archive.shape, export.stretches)
+    folder = export.folder
+    writer = open_format(export.format, folder, export.plan, export.archive.shape, export.shards)
     folder.mkdir(parents=True, exist_ok=True)
     save_json(folder / STATE, {**export.identity(), "complete": False})
     writer.begin()
-    # Written anew, so that a line that a kill cut short does not run into the next.
-    save_bytes(folder / _JOURNAL, "".join(f"{number}\n" for number in sorted(finished)).encode())
-    missing = [number for number in range(export.stretches) if number not in finished]
-    sizes = [_last(export, number) - number * export.rows_per_stretch for number in missing]
+    # Rewritten, because an interrupted export may have left an incomplete last line.
+    save_bytes(folder / _JOURNAL, "".join(f"{shard}\n" for shard in sorted(finished)).encode())
+    missing = [shard for shard in range(export.shards) if shard not in finished]
+    sizes = [last - first for first, last in map(export.row_range, missing)]
     with (
         (folder / _JOURNAL).open("a") as journal,
         Progress(folder.name, sum(sizes), "images") as progress,
-        closing(_written(export, writer, missing)) as done,
+        closing(_write_shards(export, writer, missing)) as written,
     ):
-        for place, _ in done:
-            journal.write(f"{missing[place]}\n")
+        for index, _ in written:
+            journal.write(f"{missing[index]}\n")
             journal.flush()
-            progress.add(sizes[place])
+            progress.add(sizes[index])
     writer.finish()
     save_bytes(folder / _DATASHEET, datasheet.encode())
     save_json(folder / STATE, {**export.identity(), "complete": True})
@@ -106,8 +126,11 @@ def run(export: Export, datasheet: str) -> int:
     return sum(sizes)
 
 
-def _finished(export: Export) -> set[int] | None:
-    """Stretches that an earlier attempt wrote; None when it wrote all. Raises: InputError when the folder is another's."""
+def _finished_shards(export: Export) -> set[int] | None:
+    """Shards that an interrupted export wrote; None if the export is complete.
+
+    Raises: InputError if the folder holds anything but this export.
+    """
     folder = export.folder
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder} is a file; name a folder")
@@ -117,39 +140,38 @@ def _finished(export: Export) -> set[int] | None:
         raise InputError(f"--out {folder} is not empty; name a new folder")
     state = load_json(folder / STATE)
     if not isinstance(state, dict):
-        raise InputError(f"{folder / STATE}: not what `labelmint sample` writes; name a new folder")
+        raise InputError(f"{folder / STATE}: not a file of `labelmint sample`; name a new folder")
     complete = state.pop("complete", False)
     for name, value in export.identity().items():
         if state.get(name) != value:
+            difference = f"{name}: {state.get(name)}, now {value}"
             raise InputError(
-                f"--out {folder} holds a sample of another order ({name}: {state.get(name)}, now {value}); name a new folder"
+                f"--out {folder} holds a sample of another order ({difference}); name a new folder"
             )
     if complete is True:
         return None
     journal = folder / _JOURNAL
-    # A line that was cut by a kill counts as not written.
+    # An incomplete last line does not count.
     lines = journal.read_text().split("\n")[:-1] if journal.exists() else []
     return {int(line) for line in lines if line.isdecimal()}
 
 
-def _last(export: Export, number: int) -> int:
-    return min((number + 1) * export.rows_per_stretch, export.plan.total)
-
-
-def _written(export: Export, writer: Format, missing: list[int]) -> Iterator[tuple[int, None]]:
-    """Yield (place in `missing`, None) as each is written."""
-    work = partial(_write, export, writer)
-    count = process_pool.count(Compute(workers=export.workers or "auto"), len(missing))
-    if count > 1:
-        yield from process_pool.in_processes(work, missing, count, torch.set_num_threads, (1,))
+def _write_shards(
+    export: Export, writer: Format, shards: list[int]
+) -> Generator[tuple[int, None], None, None]:
+    """Yield (index in `shards`, None) as each shard is written."""
+    work = partial(_write_shard, export, writer)
+    workers = process_pool.count(Compute(workers=export.workers or "auto"), len(shards))
+    if workers > 1:
+        yield from process_pool.in_processes(work, shards, workers, torch.set_num_threads, (1,))
         return
-    with threads(1):  # as in a process of its own: another number of threads could round otherwise
-        for place, number in enumerate(missing):
-            yield place, work(number)
+    with threads(1):  # as in a worker process: another number of threads could round differently
+        for index, shard in enumerate(shards):
+            yield index, work(shard)
 
 
-def _write(export: Export, writer: Format, number: int) -> None:
-    first = number * export.rows_per_stretch
-    rows = export.plan.rows(first, _last(export, number))
+def _write_shard(export: Export, writer: Format, shard: int) -> None:
+    first, last = export.row_range(shard)
+    rows = export.plan.rows(first, last)
     images, labels = sample_rows(export.archive, export.plan, rows)
-    writer.write(Stretch(number, first, images, labels, rows.numbers, rows.seeds))
+    writer.write(Shard(shard, first, images, labels, rows.numbers, rows.seeds))

@@ -1,4 +1,4 @@
-"""What a person asks of a generator, and the rows that follow from it: which label and which latent seed each image has."""
+"""An order for synthetic images, and the label and latent seed of each image that follow from it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from labelmint.gans.conditioning import LabelSpec
 from labelmint.gans.sampling import latent_seeds, sample_images
 from labelmint.runtime.errors import InputError
 
-_NONE_OF_THEM = "none of them"
-_GOLDEN = 0.6180339887498949  # its multiples fill [0, 1) evenly, however many are taken
-_LISTED = 12
+_NO_ATTRIBUTE = "none of them"
+_GOLDEN = 0.6180339887498949  # multiples of the golden ratio fill [0, 1) evenly, however many are taken
+_MAX_LISTED = 12
 
 
 @dataclass(frozen=True)
 class Order:
-    """wished: classes, or patterns of attributes such as Male+Smiling; none named: every class, or patterns in their real shares.
+    """What a user requests from a generator.
 
-    count: images of each class or pattern; in all where labels are attributes and no pattern is named, or where there are no labels.
-    seed: the same order gives the same bytes. With an arm's own seed, classes begin with the images of its synthetic set.
+    count: images of each class or requested pattern; images in all if the labels are attributes and no
+        pattern is requested, or if the generator has no labels.
+    requested: classes, or patterns of attributes such as Male+Smiling. Empty: every class, or patterns as
+        frequent as among the real images.
+    seed: the same order gives the same bytes. With an arm's own seed, each class starts with the images of
+        the arm's synthetic data set.
     """
 
     count: int
@@ -41,77 +45,94 @@ class Order:
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a sample. which: int64 (n,), places in Plan.titles. numbers: int64 (n,), of the image within its class folder.
+    """Consecutive rows of an exported data set.
 
-    seeds: int64 (n,), of the latents.
+    title_indices: int64 (n,), index of each row's class or pattern in Plan.titles.
+    numbers: int64 (n,), number of the image within its class folder.
+    seeds: int64 (n,), latent seeds.
     """
 
-    which: np.ndarray
+    title_indices: np.ndarray
     numbers: np.ndarray
     seeds: np.ndarray
 
 
 class Plan:
-    """Rows of an order on one generator. Kinds take turns, so that every stretch of rows holds all of them.
+    """Rows that an order yields on one generator.
 
-    titles: of the classes or patterns that are minted. labels: int64 (kinds,) of classes, -1 elsewhere. total: images.
+    Classes (or requested patterns) take turns, so that every few consecutive rows contain all of them.
+
+    label_type: per_class, conditional, multi_hot or none.
+    names: all classes or attributes of the generator.
+    titles: the classes or patterns that are sampled.
+    labels: int64 (len(titles),), the class of each title; -1 if the labels are no classes.
+    vectors: float32 (len(titles), K), the labels as the generator takes them.
+    total: number of images.
     """
 
-    def __init__(self, generators: GeneratorArchive, order: Order):
-        self.order, label_spec = order, generators.label_spec
-        self.kind, self.names = label_spec.kind, label_spec.names
-        self.shares: np.ndarray | None = None  # cumulative; None: as many of each
-        if self.kind == "multi_hot":
+    def __init__(self, generator: GeneratorArchive, order: Order):
+        label_spec = generator.label_spec
+        self.order, self.label_type, self.names = order, label_spec.kind, label_spec.names
+        # Cumulative frequencies of the titles; None if all are equally frequent.
+        self._cumulative: np.ndarray | None = None
+        if self.label_type == "multi_hot":
             if order.requested:
                 self.vectors = np.stack([_pattern(title, label_spec.names) for title in order.requested])
             else:
-                self.vectors, self.shares = label_spec.vectors, np.cumsum(label_spec.shares)
+                self.vectors, self._cumulative = label_spec.vectors, np.cumsum(label_spec.frequencies)
             self.titles = [pattern_title(vector, label_spec.names) for vector in self.vectors]
             self.labels = np.full(len(self.titles), -1)
-        elif self.kind == "none":
+        elif self.label_type == "none":
             if order.requested:
-                raise InputError("this generator was trained without labels; leave --class out")
+                raise InputError("this generator was trained without labels; omit --class")
             self.titles, self.labels, self.vectors = ["unlabelled"], np.array([-1]), label_spec.vectors
         else:
             self.titles = list(order.requested) or list(label_spec.names)
             self.labels = np.array([_class(title, label_spec.names) for title in self.titles])
-            empty = np.zeros((len(self.titles), 0), np.float32)
-            self.vectors = label_spec.vectors[self.labels] if self.kind == "conditional" else empty
-        self.total = order.count * (len(self.titles) if self.shares is None else 1)
+            no_labels = np.zeros((len(self.titles), 0), np.float32)
+            self.vectors = label_spec.vectors[self.labels] if self.label_type == "conditional" else no_labels
+        self.total = order.count * (len(self.titles) if self._cumulative is None else 1)
 
     def rows(self, first: int, last: int) -> Rows:
-        """Rows first..last-1. They follow from their numbers alone."""
+        """Rows first to last - 1. Each row depends on its own number only."""
         rows = np.arange(first, last)
-        if self.shares is not None:
-            places = np.searchsorted(self.shares, (rows + 0.5) * _GOLDEN % 1.0, side="right")
-            which, inner = np.minimum(places, len(self.titles) - 1), rows
+        if self._cumulative is not None:
+            indices = np.searchsorted(self._cumulative, (rows + 0.5) * _GOLDEN % 1.0, side="right")
+            title_indices, inner = np.minimum(indices, len(self.titles) - 1), rows
         else:
-            which, inner = rows % len(self.titles), rows // len(self.titles)
-        seeds = np.array([self._first_seed(kind) for kind in range(len(self.titles))])[which] + inner
-        return Rows(which, inner if self.kind in ("per_class", "conditional") else rows, seeds)
+            title_indices, inner = rows % len(self.titles), rows // len(self.titles)
+        first_seeds = np.array([self._first_seed(index) for index in range(len(self.titles))])
+        numbers = inner if self.label_type in ("per_class", "conditional") else rows
+        return Rows(title_indices, numbers, first_seeds[title_indices] + inner)
 
-    def _first_seed(self, kind: int) -> int:
-        if self.kind == "multi_hot":
-            purpose = "all" if self.shares is not None else self.titles[kind]
-            return derive_seed(self.order.seed, "sample", purpose) >> 1  # leaves room to count on
-        return int(latent_seeds(1, self.order.seed, max(0, int(self.labels[kind])))[0])
+    def _first_seed(self, index: int) -> int:
+        if self.label_type == "multi_hot":
+            purpose = "all" if self._cumulative is not None else self.titles[index]
+            return (
+                derive_seed(self.order.seed, "sample", purpose) >> 1
+            )  # so that adding row numbers stays within int64
+        return int(latent_seeds(1, self.order.seed, max(0, int(self.labels[index])))[0])
 
 
-def sample_rows(generators: GeneratorArchive, plan: Plan, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 (n, C, S, S), and labels: int64 (n,), -1 where there are none; or float32 multi-hot (n, A), as the generator tells them."""
-    if plan.kind == "per_class":
-        images = np.empty((len(rows.which), *generators.shape), np.uint8)
-        for kind in np.unique(rows.which):
-            places = np.flatnonzero(rows.which == kind)
-            nothing = np.zeros((len(places), 0), np.float32)
-            images[places] = sample_images(generators, int(plan.labels[kind]), rows.seeds[places], nothing)[0]
-        return images, plan.labels[rows.which]
-    images, told = sample_images(generators, 0, rows.seeds, plan.vectors[rows.which])
-    return images, told if plan.kind == "multi_hot" else plan.labels[rows.which]
+def sample_rows(generator: GeneratorArchive, plan: Plan, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Images, uint8 (n, C, S, S), and labels of rows.
+
+    The labels are int64 (n,), -1 for none; or float32 (n, A) multi-hot attributes, as the generator returns
+    them.
+    """
+    if plan.label_type == "per_class":
+        images = np.empty((len(rows.title_indices), *generator.shape), np.uint8)
+        for index in np.unique(rows.title_indices):
+            own = np.flatnonzero(rows.title_indices == index)
+            no_labels = np.zeros((len(own), 0), np.float32)
+            images[own] = sample_images(generator, int(plan.labels[index]), rows.seeds[own], no_labels)[0]
+        return images, plan.labels[rows.title_indices]
+    images, attributes = sample_images(generator, 0, rows.seeds, plan.vectors[rows.title_indices])
+    return images, attributes if plan.label_type == "multi_hot" else plan.labels[rows.title_indices]
 
 
 def pattern_title(vector: np.ndarray, names: list[str]) -> str:
-    """Names of the attributes that a multi-hot label has."""
+    """Names of the attributes that are set in a multi-hot label, joined by +."""
     return LabelSpec("multi_hot", names, np.atleast_2d(vector), np.ones(1)).title(0)
 
 
@@ -122,12 +143,13 @@ def _class(title: str, names: list[str]) -> int:
 
 
 def _pattern(title: str, names: list[str]) -> np.ndarray:
-    """float32 (A,)."""
-    parts = [] if title == _NONE_OF_THEM else title.split("+")
+    """Multi-hot label of a title such as Male+Smiling, float32 (A,)."""
+    parts = [] if title == _NO_ATTRIBUTE else title.split("+")
     for part in parts:
         if part not in names:
             raise InputError(
-                f"--class: no attribute '{part}'{_nearest(part, names)}; join those wanted with +, of {_listed(names)}, or say '{_NONE_OF_THEM}'"
+                f"--class: no attribute '{part}'{_nearest(part, names)}; "
+                f"join attributes of {_listed(names)} with +, or write '{_NO_ATTRIBUTE}'"
             )
     return np.array([name in parts for name in names], np.float32)
 
@@ -138,5 +160,5 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    more = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(names[:_MAX_LISTED]) + more

@@ -1,4 +1,4 @@
-"""Images from latent seeds: the same seed gives the same image."""
+"""Sample images from a generator. Every image depends on its own latent seed only."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from labelmint.gans.initialization import draw_latents
 from labelmint.gans.settings import Family
 from labelmint.random_streams import Stream
 
-_BATCH = 500
-_ROWS = 12
+_BATCH_SIZE = 500
+_MAX_PREVIEW_ROWS = 12
 
 
 @dataclass(frozen=True)
 class SampledDataset:
-    """images: uint8 (N, C, S, S). labels: int64 (N,), -1 where there are none; or float32 multi-hot (N, A). seeds: int64 (N,).
+    """A labelled data set of synthetic images.
 
-    rows: what a sheet of samples shows a row each: a name, and places in the set.
+    images: uint8 (N, C, S, S).
+    labels: int64 (N,), -1 for images without labels; or float32 (N, A) multi-hot attributes.
+    seeds: int64 (N,), the latent seed of each image.
+    rows: (title, image indices) of each row of a preview sheet.
     """
 
     images: np.ndarray
@@ -32,60 +35,68 @@ class SampledDataset:
 
 
 def sample_dataset(archive: GeneratorArchive, images_per_class: int, seed: int) -> SampledDataset:
-    """A labelled set: of each class as many; of multi-hot labels each pattern in its share of the real ones.
+    """Sample a labelled data set.
 
-    In all images_per_class times the number of classes or attributes, so that sets of one params.yaml have one size.
+    Classes get `images_per_class` images each. Patterns of attributes are as frequent as among the real
+    images. The total is always `images_per_class` times the number of classes or attributes, so that all data
+    sets sampled with one params.yaml have the same size.
     """
-    label_spec, kind = archive.label_spec, archive.family.labels
+    label_spec, labels_type = archive.label_spec, archive.family.labels
     total = images_per_class * len(label_spec.names)
-    if kind == "per_class":
-        seeds = [latent_seeds(images_per_class, seed, label) for label in range(len(label_spec.names))]
-        nothing = np.zeros((images_per_class, 0), np.float32)
-        images = [sample_images(archive, label, each, nothing)[0] for label, each in enumerate(seeds)]
+    if labels_type == "per_class":
+        class_seeds = [latent_seeds(images_per_class, seed, label) for label in range(len(label_spec.names))]
+        no_labels = np.zeros((images_per_class, 0), np.float32)
+        images = [
+            sample_images(archive, label, seeds, no_labels)[0] for label, seeds in enumerate(class_seeds)
+        ]
         labels = np.repeat(np.arange(len(label_spec.names)), images_per_class)
-        return SampledDataset(
-            np.concatenate(images), labels, np.concatenate(seeds), _by_class(label_spec.names, labels)
-        )
+        rows = _rows_by_class(label_spec.names, labels)
+        return SampledDataset(np.concatenate(images), labels, np.concatenate(class_seeds), rows)
     counts = label_spec.counts(total)
-    seeds = [latent_seeds(int(count), seed, place) for place, count in enumerate(counts)]
-    which = np.repeat(np.arange(len(counts)), counts)
-    made, told = sample_images(archive, 0, np.concatenate(seeds), label_spec.vectors[which])
-    if kind == "conditional":
-        return SampledDataset(made, which, np.concatenate(seeds), _by_class(label_spec.names, which))
-    rows = [(label_spec.title(place), np.flatnonzero(which == place)) for place in label_spec.commonest(_ROWS)]
-    labels = told if kind == "multi_hot" else np.full(total, -1)
-    return SampledDataset(made, labels, np.concatenate(seeds), rows)
+    all_seeds = np.concatenate([latent_seeds(int(count), seed, index) for index, count in enumerate(counts)])
+    requested = np.repeat(np.arange(len(counts)), counts)
+    sampled, predicted = sample_images(archive, 0, all_seeds, label_spec.vectors[requested])
+    if labels_type == "conditional":
+        return SampledDataset(sampled, requested, all_seeds, _rows_by_class(label_spec.names, requested))
+    rows = [
+        (label_spec.title(index), np.flatnonzero(requested == index))
+        for index in label_spec.commonest(_MAX_PREVIEW_ROWS)
+    ]
+    labels = predicted if labels_type == "multi_hot" else np.full(total, -1)
+    return SampledDataset(sampled, labels, all_seeds, rows)
 
 
-def _by_class(names: list[str], labels: np.ndarray) -> list[tuple[str, np.ndarray]]:
+def _rows_by_class(names: list[str], labels: np.ndarray) -> list[tuple[str, np.ndarray]]:
     return [(name, np.flatnonzero(labels == label)) for label, name in enumerate(names)]
 
 
 def latent_seeds(count: int, seed: int, label: int) -> np.ndarray:
-    """int64 (count,): distinct seeds, the first of which name the same images whatever the count."""
-    first = derive_seed(seed, "latents", label) >> 1  # leaves room to count on
+    """Distinct latent seeds of one label, int64 (count,). A larger count only appends seeds."""
+    first = derive_seed(seed, "latents", label) >> 1  # so that first + count stays within int64
     return first + np.arange(count)
 
 
 def latents_from_seeds(seeds: np.ndarray, family: Family) -> torch.Tensor:
-    """seeds: int64 (N,) -> float (N, latent_size), row i from seed i alone."""
+    """Latents, float (N, latent_size). Row i depends on seeds[i] only. seeds: int64 (N,)."""
     return torch.vmap(lambda key: draw_latents(1, family, Stream(key))[0])(torch.from_numpy(seeds))
 
 
 def sample_images(
     archive: GeneratorArchive, position: int, seeds: np.ndarray, requested: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images of generator number `position`, and their labels: uint8 (N, C, S, S), float32 (N, K).
+    """Images of generator number `position`, uint8 (N, C, S, S), and their labels, float32 (N, K).
 
-    seeds: int64 (N,). wished: float32 (N, K), the labels asked for, which most generators answer with; a fair one has its own.
+    seeds: int64 (N,), latent seeds. requested: float32 (N, K), the labels to generate. The returned labels
+    equal `requested`, except that a fairness GAN generates the outcome attribute itself.
     """
     network = archive.network(position)
     images, labels = [], []
     with torch.no_grad():
-        for at in range(0, len(seeds), _BATCH):
-            latents = latents_from_seeds(seeds[at : at + _BATCH], archive.family)
-            made, told = network(latents, torch.from_numpy(requested[at : at + _BATCH]))
-            images.append(to_uint8(made))
-            labels.append(told)
-    # A fair generator's outcomes are 0 or 1 but for rounding.
+        for start in range(0, len(seeds), _BATCH_SIZE):
+            batch = slice(start, start + _BATCH_SIZE)
+            latents = latents_from_seeds(seeds[batch], archive.family)
+            batch_images, batch_labels = network(latents, torch.from_numpy(requested[batch]))
+            images.append(to_uint8(batch_images))
+            labels.append(batch_labels)
+    # Outcomes of a fairness GAN are 0 or 1 up to rounding.
     return torch.cat(images).contiguous().numpy(), torch.cat(labels).round().numpy()

@@ -55,7 +55,7 @@ def sample(
     name, size, minted = place.resolve().name, export.expected_bytes(made), 0
     if not dry_run:
         weights, measured = load_json(description)["weights_sha256"], _metrics(root, place)
-        text = datasheet.render(archive, name, weights, order, made.plan, format, out.name, made.stretches, measured)
+        text = datasheet.render(made, name, weights, measured)
         _check_space(out, size)
         minted = export.run(made, text)
     return Sample(name, format, str(out), made.plan.total, minted, size, made.plan.titles)

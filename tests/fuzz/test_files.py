@@ -21,7 +21,8 @@ from labelmint.data.source import BadImageError, Source
 from labelmint.data.sources import huggingface, idx, imagefolder, imagenet32
 from labelmint.data.storage.tensors import load_set, save_set
 from labelmint.export import datasheet
-from labelmint.export.orders import Order, Plan
+from labelmint.export.export import Export
+from labelmint.export.orders import Order
 from labelmint.gans import published
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.errors import InputError
@@ -207,9 +208,9 @@ def test_generators(folder, generator, data, weights):
 def test_metrics_in_a_data_sheet(workspace, generator, data):
     """What `evaluate` wrote, spoiled, is told as it is or refused."""
     metrics = load_json(workspace.metrics(Arm("dcgan", 100, 0)))
-    archive, order = published.open_generator(generator), Order(1, (), 0)
+    export = Export(published.open_generator(generator), "ab", Order(1), "folders", Path("out"), 1)
     try:
-        text = datasheet.render(archive, "cgan-40-0", "ab", order, Plan(archive, order), "folders", "out", 1, data.draw(spoiled_tree(metrics)))  # fmt: skip
+        text = datasheet.render(export, "cgan-40-0", "ab", data.draw(spoiled_tree(metrics)))
     except InputError as error:
         return one_line(error)
     assert text.endswith("```\n") and "<script" not in text

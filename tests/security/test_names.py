@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from labelmint.export import datasheet
-from labelmint.export.orders import Order, Plan
+from labelmint.export.export import Export
+from labelmint.export.orders import Order
 from labelmint.runtime.errors import InputError
 from pipeline import stage
 from pipeline.settings import schema as settings
@@ -73,8 +75,8 @@ class TestDatasheet:
         archive = generators("per_class")
         archive = replace(archive, label_spec=replace(archive.label_spec, names=names))
         archive.trained_on.update(title=f"Pets {MARKUP}", licence="x | </table><script>alert(1)</script>")
-        order = Order(1, (), 0)
-        return datasheet.render(archive, "pets-40-0", "ab" * 32, order, Plan(archive, order), "folders", "out", 1, None)
+        export = Export(archive, "ab", Order(1), "folders", Path("out"), 1)
+        return datasheet.render(export, "pets-40-0", "ab" * 32, None)
 
     def test_names_are_words(self, sheet):
         from html.parser import HTMLParser

@@ -70,7 +70,7 @@ def kind(request) -> str:
 @pytest.fixture
 def short_stretches(monkeypatch):
     """Of 7 images, so that a few make several, and the last is not full."""
-    monkeypatch.setattr(export, "_STRETCH_ROWS", 7)
+    monkeypatch.setattr(export, "_SHARD_ROWS", 7)
 
 
 @pytest.mark.usefixtures("short_stretches")
@@ -120,7 +120,7 @@ class TestOpened:
         sample(kind, "tensors", tmp_path / "arrays", Order(6))
         made = sample(kind, "webdataset", tmp_path / "tars", Order(6))
         images, labels = arrays(tmp_path / "arrays")
-        pattern = f"{tmp_path}/tars/train-{{000000..{made.stretches - 1:06d}}}.tar"
+        pattern = f"{tmp_path}/tars/train-{{000000..{made.shards - 1:06d}}}.tar"
         opened = list(webdataset.WebDataset(pattern, shardshuffle=False).decode("l8"))
         assert [each["__key__"] for each in opened] == [f"{row:09d}" for row in range(len(images))]
         assert np.array_equal(np.stack([each["png"] for each in opened]), images[:, 0])
@@ -226,7 +226,7 @@ class TestGoingOn:
     def test_a_stop_anywhere_is_gone_on_from(self, format, tmp_path, monkeypatch):
         """After each of the four stretches in turn; the rest is made, and no more."""
         sample("per_class", format, tmp_path / "whole", Order(9))
-        write = export._write
+        write = export._write_shard
         for stops in range(4):
             folder, left = tmp_path / f"stopped-{stops}", [stops]
 
@@ -237,11 +237,11 @@ class TestGoingOn:
                 write(*arguments)
 
             made = Export(generators("per_class"), "weights", Order(9), format, folder, 1)
-            monkeypatch.setattr(export, "_write", failing)
+            monkeypatch.setattr(export, "_write_shard", failing)
             with pytest.raises(KeyboardInterrupt):
                 export.run(made, "sheet")
             assert not (folder / "README.md").exists()
-            monkeypatch.setattr(export, "_write", write)
+            monkeypatch.setattr(export, "_write_shard", write)
             assert export.run(made, "sheet") == 27 - 7 * stops
             assert tree(folder) == tree(tmp_path / "whole")
             assert export.run(made, "sheet") == 0
