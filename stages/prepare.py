@@ -14,9 +14,9 @@ from labelmint.data import manifest
 from labelmint.data import settings as P
 from labelmint.data.convert import Converted, convert
 from labelmint.data.duplicates import Duplicates, find_duplicates
+from labelmint.data.source import SPLITS, TEST, TRAIN, VALIDATION, BadImages, Source
 from labelmint.data.sources import read
 from labelmint.data.sources.imagefolder import some
-from labelmint.data.sources.source import SPLITS, TEST, TRAIN, VALIDATION, BadImages, Source
 from labelmint.data.storage.splits import at_most, hold_out
 from labelmint.data.storage.tensors import ImageFile, keep_rows, save_array, save_checksums
 from labelmint.runtime.errors import InputError

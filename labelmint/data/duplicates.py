@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelmint.data.settings import Dataset
-from labelmint.data.sources.source import TEST, TRAIN, VALIDATION
+from labelmint.data.source import TEST, TRAIN, VALIDATION
 from labelmint.data.storage.tensors import ImageFile
 from labelmint.runtime.errors import InputError
 

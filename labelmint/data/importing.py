@@ -13,8 +13,8 @@ import numpy as np
 
 from labelmint.data.convert import convert
 from labelmint.data.settings import Dataset
+from labelmint.data.source import SPLITS, TEST, TRAIN, BadImages, Source
 from labelmint.data.sources import imagefolder
-from labelmint.data.sources.source import SPLITS, TEST, TRAIN, BadImages, Source
 from labelmint.data.storage.tensors import ImageFile
 from labelmint.runtime.atomic_files import atomic_write
 from labelmint.runtime.errors import InputError
@@ -104,4 +104,4 @@ def _pack(source: Source, rows: np.ndarray, target: Path) -> None:
 def _file(source: Source, row: int) -> str:
     """The image's name below its class folder."""
     name, label = source.images.name(row), source.classes[source.labels[row]]
-    return imagefolder.below_class(name, label)
+    return imagefolder.name_in_class(name, label)

@@ -17,7 +17,7 @@ import numpy as np
 from labelmint.data.convert import Converted
 from labelmint.data.duplicates import Duplicates
 from labelmint.data.settings import Dataset
-from labelmint.data.sources.source import SPLITS, TEST, TRAIN, VALIDATION, BadImages, Source
+from labelmint.data.source import SPLITS, TEST, TRAIN, VALIDATION, BadImages, Source
 from labelmint.data.storage.splits import subset
 from labelmint.runtime.atomic_files import save_json
 

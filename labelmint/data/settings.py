@@ -1,13 +1,16 @@
-"""Params of the data set, and of how work is spread."""
+"""Settings of the data set."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
-from typing import Literal, Optional
+from typing import Annotated, Literal
 
-from labelmint.runtime.settings import within
+from annotated_types import Ge, Interval
+from typing_extensions import Doc
+
+from labelmint.runtime.validation import Settings
+from labelmint.runtime.words import did_you_mean
 
 IDX_SETS = (
     *("mnist", "fashion_mnist", "kmnist"),
@@ -22,93 +25,127 @@ OnBadImage = Literal["fail", "skip"]
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """`dataset` in params.yaml.
+class Dataset(Settings):
+    """Which images are used, how they are converted, and how they are split."""
 
-    name: one of PUBLISHED, or a name of one's own together with `format`, `path` and, after `labelmint import`, `sha256`.
-    categories: of LSUN. attributes: of faces; one makes two classes, several make multi-hot labels.
-    image_size: pixels, square. channels: 1 grey, 3 RGB.
-    crop: before sizing: center keeps crop_percent of each side, landmarks and bounding_box follow the annotation files.
-    fit: resize stretches to the square, cover fills it and cuts the rest, contain fits within it and pads,
-        pad never scales (the image must not be larger). background: grey value around padded images and behind transparent ones.
-    resize_filter: Pillow's name of the filter; Pillow antialiases when it shrinks.
-    mirror: classes whose mirror image is of the same class: training may flip those images, and no others.
-    test_percent, validation_percent: shares held out, for a source without such a split of its own.
-    split_seed: draws those shares.
-    duplicates: a training image that also stands in the test (or validation) set, byte for byte after sizing, is dropped or refused.
-    near_duplicates: the same for images whose perceptual hashes differ in at most near_duplicate_bits of 64 bits and
-        whose pixels differ by at most near_duplicate_rms grey levels (root mean square); or they are only counted.
-    on_bad_image: fail, or skip and list it, up to 1 % of the images.
-    images_per_class: None for all; a number takes so many of each class and split (of each split, where labels are multi-hot).
-    """
-
-    name: str = "digits"
-    format: Optional[Literal["imagefolder", "huggingface"]] = None
-    path: Optional[str] = None
-    sha256: Optional[str] = None
-    categories: list[str] = field(default_factory=list)
-    attributes: list[str] = field(default_factory=list)
-    image_size: int = 16
-    channels: Literal[1, 3] = 1
-    crop: Literal["none", "center", "landmarks", "bounding_box"] = "none"
-    crop_percent: int = 70
-    fit: Fit = "resize"
-    background: int = 0
-    resize_filter: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "bicubic"
-    mirror: Literal["none", "all"] | list[str] = "none"
-    test_percent: int = 20
-    validation_percent: int = 0
-    split_seed: int = 0
-    duplicates: Literal["drop", "refuse"] = "drop"
-    near_duplicates: Literal["count", "drop", "refuse"] = "count"
-    near_duplicate_bits: int = 4
-    near_duplicate_rms: float = 8.0
-    on_bad_image: OnBadImage = "fail"
-    images_per_class: Optional[int] = None
+    name: Annotated[
+        str,
+        Doc(
+            f"A published data set, or the name of an imported one. Published: {', '.join(PUBLISHED)}. Import your own "
+            "images with `labelmint import`."
+        ),
+    ] = "digits"
+    format: Annotated[
+        Literal["imagefolder", "huggingface"] | None, Doc("Format of your own images at `path`.")
+    ] = None
+    path: Annotated[
+        str | None,
+        Doc(
+            "Folder or archive of your own images. For celeba, lsun and imagenet32, their folder if it is not "
+            "data/raw/<name>."
+        ),
+    ] = None
+    sha256: Annotated[str | None, Doc("SHA-256 of the archive, as `labelmint import` writes it.")] = None
+    categories: Annotated[list[str], Doc("Categories of lsun, e.g. [bedroom].")] = field(default_factory=list)
+    attributes: Annotated[
+        list[str], Doc("Attributes of celeba or faces. One makes two classes, several make multi-hot labels.")
+    ] = field(default_factory=list)
+    image_size: Annotated[int, Interval(ge=4, le=1024), Doc("Width and height of converted images, pixels.")] = 16
+    channels: Annotated[Literal[1, 3], Doc("Channels: 1 grey, 3 RGB.")] = 1
+    crop: Annotated[
+        Literal["none", "center", "landmarks", "bounding_box"],
+        Doc(
+            "Crop before resizing. `center` keeps crop_percent of each side; `landmarks` and `bounding_box` follow the "
+            "annotation files of celeba or faces."
+        ),
+    ] = "none"
+    crop_percent: Annotated[int, Interval(ge=1, le=100), Doc("Percentage of each side kept by crop: center.")] = 70
+    fit: Annotated[
+        Fit,
+        Doc(
+            "How images become square. `resize` stretches, `cover` fills the square and cuts the rest, `contain` pads "
+            "after scaling, `pad` never scales (the image must not be larger)."
+        ),
+    ] = "resize"
+    background: Annotated[
+        int, Interval(ge=0, le=255), Doc("Grey value around padded images and behind transparent ones.")
+    ] = 0
+    resize_filter: Annotated[
+        Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"],
+        Doc("Pillow's resampling filter. Pillow antialiases when it shrinks."),
+    ] = "bicubic"
+    mirror: Annotated[
+        Literal["none", "all"] | list[str],
+        Doc("Classes whose mirror images are valid. Training may flip images of these classes and no others."),
+    ] = "none"
+    test_percent: Annotated[
+        int, Interval(ge=1, le=90), Doc("Percentage held out for testing, if the source has no test set.")
+    ] = 20
+    validation_percent: Annotated[
+        int, Interval(ge=0, le=50), Doc("Percentage of the rest held out for validation.")
+    ] = 0
+    split_seed: Annotated[int, Doc("Seed of these splits.")] = 0
+    duplicates: Annotated[
+        Literal["drop", "refuse"],
+        Doc("Training images that are also test or validation images. They are compared byte for byte after resizing."),
+    ] = "drop"
+    near_duplicates: Annotated[
+        Literal["count", "drop", "refuse"],
+        Doc(
+            "Training images that nearly equal test or validation images. Both near_duplicate_bits and "
+            "near_duplicate_rms must hold."
+        ),
+    ] = "count"
+    near_duplicate_bits: Annotated[
+        int, Interval(ge=0, le=8), Doc("Largest difference of perceptual hashes of near duplicates, bits of 64.")
+    ] = 4
+    near_duplicate_rms: Annotated[
+        float,
+        Interval(ge=0, le=255),
+        Doc("Largest difference of pixels of near duplicates, grey levels (root mean square)."),
+    ] = 8.0
+    on_bad_image: Annotated[
+        OnBadImage, Doc("What an unreadable image does. `skip` leaves out and lists up to 1 % of the images.")
+    ] = "fail"
+    images_per_class: Annotated[
+        Annotated[int, Ge(4)] | None,
+        Doc("Most images per class and split; null takes all. With multi-hot labels, most images per split."),
+    ] = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._check_name()
-        within("dataset", 4, 1024, image_size=self.image_size)
-        within("dataset", 1, 100, crop_percent=self.crop_percent)
-        within("dataset", 1, 90, test_percent=self.test_percent)
-        within("dataset", 0, 50, validation_percent=self.validation_percent)
-        within("dataset", 0, 255, background=self.background, near_duplicate_rms=self.near_duplicate_rms)
-        within("dataset", 0, 8, near_duplicate_bits=self.near_duplicate_bits)
-        if self.images_per_class is not None and self.images_per_class < 4:
-            raise ValueError(f"images_per_class must be at least 4 or null, got {self.images_per_class}")
+        annotated = " or ".join(WITH_ATTRIBUTES)
         if self.crop in ("landmarks", "bounding_box") and self.name not in WITH_ATTRIBUTES:
-            raise ValueError(
-                f"crop: {self.crop} needs the annotations of {' or '.join(WITH_ATTRIBUTES)}, not {self.name}"
-            )
+            raise ValueError(f"crop: {self.crop} needs the annotations of {annotated}, not {self.name}")
         if self.attributes and self.name not in WITH_ATTRIBUTES:
-            raise ValueError(f"attributes are of {' or '.join(WITH_ATTRIBUTES)}, not of {self.name}")
+            raise ValueError(f"attributes need name: {annotated}, got {self.name}")
         if not self.attributes and self.name in WITH_ATTRIBUTES:
-            raise ValueError(f"attributes: name at least one of {self.name}'s, such as [Male]")
+            raise ValueError(f"attributes must name at least one attribute of {self.name}, e.g. [Male]")
         if len(set(self.attributes)) != len(self.attributes):
             raise ValueError(f"attributes: {self.attributes} names one twice")
         if bool(self.categories) != (self.name == "lsun"):
-            raise ValueError("categories are of lsun, which needs at least one, such as [bedroom]")
+            raise ValueError("categories are for lsun, which needs at least one, e.g. [bedroom]")
 
     def _check_name(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
-            raise ValueError(f"name: '{self.name}' must be small letters, digits and _, beginning with a letter")
+            raise ValueError(f"name must be lower-case letters, digits and _, starting with a letter, got '{self.name}'")
         if self.layout is None and self.name not in PUBLISHED:
-            near = difflib.get_close_matches(self.name, (*PUBLISHED, *FORMATS), n=1)
             raise ValueError(
-                f"name: no data set '{self.name}'"
-                + (f"; did you mean '{near[0]}'?" if near else "")
-                + f" There are {', '.join(PUBLISHED)}; for images of your own see `labelmint import --help`"
+                f"name: no data set '{self.name}'{did_you_mean(self.name, (*PUBLISHED, *FORMATS))}; known are "
+                f"{', '.join(PUBLISHED)}; for your own images see `labelmint import --help`"
             )
         if self.layout is not None and self.name in PUBLISHED:
-            raise ValueError(f"name: '{self.name}' is a published set and takes no format; choose another name")
+            raise ValueError(f"name: '{self.name}' is a published data set and takes no format; choose another name")
         if self.layout is not None and not self.path:
-            raise ValueError(f"path: say where the images of '{self.name}' lie, or use `labelmint import`")
+            raise ValueError(f"path must say where the images of '{self.name}' are, or use `labelmint import`")
 
     @property
-    def layout(self) -> Optional[str]:
-        """How `path` is laid out; None for a published set. `name: imagefolder` alone says it too."""
+    def layout(self) -> str | None:
+        """Format of `path`, also given by `name: imagefolder` alone; None for a published data set."""
         return self.format or (self.name if self.name in FORMATS else None)
 
     @property
     def multi_hot(self) -> bool:
+        """Whether labels are several attributes."""
         return len(self.attributes) > 1

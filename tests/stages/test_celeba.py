@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from labelmint.data.settings import Dataset
+from labelmint.data.source import TEST, TRAIN, VALIDATION, Source
 from labelmint.data.sources import read
-from labelmint.data.sources.source import TEST, TRAIN, VALIDATION, Source
 from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.errors import InputError

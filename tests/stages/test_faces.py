@@ -12,8 +12,8 @@ from PIL import Image
 from torch import nn
 
 from labelmint.data.settings import Dataset
+from labelmint.data.source import TEST, TRAIN, VALIDATION
 from labelmint.data.sources import celeba, face_drawing, faces
-from labelmint.data.sources.source import TEST, TRAIN, VALIDATION
 from labelmint.runtime.errors import InputError
 
 MALE_SMILING = Dataset(name="faces", attributes=["Male", "Smiling"], image_size=64, channels=3)

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from labelmint.data.settings import Dataset
-from labelmint.data.source import BadImageError, FolderImages
+from labelmint.data.source import BadImageError
 from labelmint.data.sources import imagefolder, read
 from labelmint.data.storage.tensors import load_set
+from labelmint.data.stored_images import FolderImages
 from labelmint.runtime.atomic_files import load_json
 from tests.conftest import SHARED
 from tests.stages.trees import MINE, PACKERS, encoded, good_tree, in_folder, in_tar, in_zip

@@ -18,8 +18,8 @@ from PIL import Image
 
 from labelmint.data import download
 from labelmint.data.settings import Dataset
+from labelmint.data.source import TEST, TRAIN, Source
 from labelmint.data.sources import cifar, idx, read
-from labelmint.data.sources.source import TEST, TRAIN, Source
 from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.errors import InputError
 from tests.conftest import SHARED

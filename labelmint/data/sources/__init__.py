@@ -1,21 +1,23 @@
-"""The data sets that can be read: one module per published format, each with `read(dataset, raw, scratch)`."""
+"""Readers of data sets: one module a format, each with `read(dataset, raw, scratch) -> Source`."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from labelmint.data.settings import IDX_SETS, Dataset
 from labelmint.data.source import Source
 
-_MODULES = {**{name: "idx" for name in IDX_SETS}, "cifar10": "cifar", "cifar100": "cifar"}
+_MODULES = {**dict.fromkeys(IDX_SETS, "idx"), "cifar10": "cifar", "cifar100": "cifar"}
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
-    """What `dataset` names, its images not yet decoded.
+    """Read the data set that `dataset` names. Its images stay encoded.
 
-    raw: the folder for raw data. scratch: an empty folder for what has to be unpacked, thrown away by the caller.
+    raw: folder of raw data. scratch: empty folder for unpacked files; the caller deletes it.
     Raises: InputError.
     """
     name = dataset.layout or dataset.name
-    return import_module(f"{__name__}.{_MODULES.get(name, name)}").read(dataset, raw, scratch)
+    reader = import_module(f"{__name__}.{_MODULES.get(name, name)}")
+    return cast(Source, reader.read(dataset, raw, scratch))

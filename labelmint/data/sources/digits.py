@@ -1,4 +1,4 @@
-"""1,797 real handwritten digits, 8x8, bundled with scikit-learn.
+"""Reader of scikit-learn's bundled digits: 1,797 real handwritten digits of 8 x 8 pixels.
 
 Source: Alpaydin and Kaynak, UCI "Optical Recognition of Handwritten Digits", the test part.
 """
@@ -23,5 +23,7 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
         licence="CC BY 4.0",
         classes=[str(digit) for digit in range(10)],
         labels=bundle.target.astype(np.int64),
-        images=ArrayImages(np.rint(bundle.images * (255 / 16)).astype(np.uint8)),  # values 0..16
+        images=ArrayImages(
+            np.rint(bundle.images * (255 / 16)).astype(np.uint8)
+        ),  # scikit-learn scales to 0..16
     )

@@ -6,7 +6,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 WIDTH, HEIGHT = 178, 218
-MEAN_LANDMARKS = np.array([69 + 111j, 108 + 111j, 88 + 135j, 73 + 152j, 104 + 152j])  # x + iy; CelebA's, rounded
+MEAN_LANDMARKS = np.array(
+    [69 + 111j, 108 + 111j, 88 + 135j, 73 + 152j, 104 + 152j]
+)  # x + iy; CelebA's, rounded
 _FINE = 2  # drawn so many times larger and then averaged, since ImageDraw knows no antialiasing
 
 _HAIR_COLOURS = {
@@ -61,7 +63,9 @@ def _mirrored(x: list[float], y: list[float]) -> np.ndarray:
 
 
 # Weights of four neighbours at t = 0, 1/6, .. 5/6 between the middle two: float (4, 6).
-_SPLINE = (np.vander(np.arange(6) / 6, 4) @ [[-1, 3, -3, 1], [2, -5, 4, -1], [-1, 0, 1, 0], [0, 2, 0, 0]]).T / 2
+_SPLINE = (
+    np.vander(np.arange(6) / 6, 4) @ [[-1, 3, -3, 1], [2, -5, 4, -1], [-1, 0, 1, 0], [0, 2, 0, 0]]
+).T / 2
 
 
 class Face:
@@ -88,7 +92,9 @@ class Face:
         backdrop = colours[0] + (colours[1] - colours[0]) * np.linspace(0, 1, _FINE * HEIGHT)[:, None, None]
         column = Image.fromarray(backdrop.astype(np.uint8))
         self.image = column.resize((_FINE * WIDTH, _FINE * HEIGHT), Image.Resampling.NEAREST)
-        self.pen = ImageDraw.Draw(self.image, "RGBA")  # in this mode colours with alpha are laid over what is there
+        self.pen = ImageDraw.Draw(
+            self.image, "RGBA"
+        )  # in this mode colours with alpha are laid over what is there
 
     def pixels(self) -> np.ndarray:
         """uint8 (218, 178, 3), with light from one side and a little noise."""
@@ -104,7 +110,9 @@ class Face:
         return float(self.rng.uniform(-spread, spread))
 
     def place(self, points: np.ndarray) -> list[float]:
-        return (_FINE * (self.turn * points + self.shift) + (1 + 1j) * (_FINE - 1) / 2).view(np.float64).tolist()
+        return (
+            (_FINE * (self.turn * points + self.shift) + (1 + 1j) * (_FINE - 1) / 2).view(np.float64).tolist()
+        )
 
     def fill(self, points: np.ndarray, colour: np.ndarray, alpha: int = 255) -> None:
         self.pen.polygon(self.place(points), (*(int(value) for value in colour), alpha))
@@ -123,9 +131,13 @@ class Face:
             self.fill(_mirrored([0, side, flare, flare + 1, flare - 14, 0], ys), self.hair * 0.82)
         neck = (0.64 if male else 0.46) * wide
         self.fill(_mirrored([0, neck, neck, neck + 12, 0], [150, 155, 190, 204, 232]), self.skin * 0.93)
-        self.fill(_mirrored([0, neck, neck - 2, 0], [160, 163, self.chin + 3, self.chin + 11]), self.shadow, 170)
+        self.fill(
+            _mirrored([0, neck, neck - 2, 0], [160, 163, self.chin + 3, self.chin + 11]), self.shadow, 170
+        )
         slope = 205 if male else 209
-        self.fill(_mirrored([0, neck + 3, neck + 28, 86, 100, 0], [213, 197, slope, slope + 7, 260, 260]), shirt)
+        self.fill(
+            _mirrored([0, neck + 3, neck + 28, 86, 100, 0], [213, 197, slope, slope + 7, 260, 260]), shirt
+        )
         for sign in (-1, 1) if male else ():  # women's hair is over theirs
             self.fill(_dot(sign * (wide + 1) + 121j, 6.5, 11), self.skin * 0.96)
             self.fill(_dot(sign * (wide + 2) + 121j, 3.2, 6.5), self.shadow)
@@ -138,7 +150,11 @@ class Face:
         self.fill(_mirrored(xs, [56, 61, 84, 114, 146, chin - 17, chin - 2, chin]), self.skin)
         for sign in (-1, 1):
             for size in (11, 8):
-                self.fill(_dot(sign * wide * 0.6 + 138j, size, size * 0.7), _ROSE, 34 if self.on["Heavy_Makeup"] else 9)
+                self.fill(
+                    _dot(sign * wide * 0.6 + 138j, size, size * 0.7),
+                    _ROSE,
+                    34 if self.on["Heavy_Makeup"] else 9,
+                )
         # Nobody's beauty is drawn here. CelebA's "Attractive" is the opinion of its annotators; in its place stands a
         # mark as plain and as neutral: clear skin and large eyes, or freckles and small eyes (see eyes_and_brows).
         if not self.on["Attractive"]:
@@ -158,7 +174,9 @@ class Face:
             self.line(_arc(self.nose + sign * 9 - 2j, mouth + sign * 6 + 1j) + bow, self.crease, 1.6, 210)
             self.line(_arc(eye - 8 + 9j, eye + 8 + 9j, 3), self.crease, 1.4, 210)
             for rise in (-3, 1, 5):
-                self.line(_arc(eye + sign * 12.5 + rise * 0.4j, eye + sign * 18 + rise * 1j), self.crease, 1.1, 210)
+                self.line(
+                    _arc(eye + sign * 12.5 + rise * 0.4j, eye + sign * 18 + rise * 1j), self.crease, 1.1, 210
+                )
 
     def mouth_and_nose(self) -> None:
         on, nose, left, right = self.on, self.nose, self.left_mouth, self.right_mouth
@@ -180,12 +198,18 @@ class Face:
             self.line(_arc(left, right, sag), lips * 0.55, 1.2)
         if on["Mustache"]:
             for sign in (-1, 1):
-                self.fill(_lens((left + right) / 2 - 6j, (left + right) / 2 + sign * 21 + 1j, -7, 3), self.hair * 0.9)
+                self.fill(
+                    _lens((left + right) / 2 - 6j, (left + right) / 2 + sign * 21 + 1j, -7, 3),
+                    self.hair * 0.9,
+                )
 
     def eyes_and_brows(self) -> None:
         on, rng = self.on, self.rng
         x, y = (10.5, 6.2) if on["Attractive"] else (7.6, 3.6)
-        iris, eyeshadow = np.clip(_IRISES[rng.integers(4)] + rng.uniform(-12, 12, 3), 0, 255), rng.uniform(40, 180, 3)
+        iris, eyeshadow = (
+            np.clip(_IRISES[rng.integers(4)] + rng.uniform(-12, 12, 3), 0, 255),
+            rng.uniform(40, 180, 3),
+        )
         brow = self.hair * 0.8 if on["Young"] else 0.35 * self.hair + 0.65 * _GREY
         lift, thick, lash = 14 + self.vary(1.5), 2.6 if on["Male"] else 1.3, 1.4 if on["Male"] else 2.0
         for sign, eye in self.eyes:
@@ -216,7 +240,9 @@ class Face:
         if self.on["Bangs"]:
             below = _arc(inside, -inside.conjugate(), -13)
         else:
-            below = np.concatenate([_arc(inside, part + line, -9), _arc(part + line, -inside.conjugate(), -9)])
+            below = np.concatenate(
+                [_arc(inside, part + line, -9), _arc(part + line, -inside.conjugate(), -9)]
+            )
         dome = _dot(84j, side + 1, 84 - top, _HALF_CIRCLE)
         locks = ([-wide + low, -side - 2 + low], [side + 2 + low, wide + low])
         self.fill(np.concatenate([locks[0], dome, locks[1], below]), self.hair)

@@ -34,8 +34,27 @@ ATTRIBUTES = tuple(_HEAD.split())
 """CelebA's, in the order of its table."""
 
 DRAWN = (
-    *("Attractive", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Eyeglasses", "Gray_Hair", "Heavy_Makeup"),
-    *("Male", "Mustache", "No_Beard", "Oval_Face", "Pale_Skin", "Smiling", "Wearing_Hat", "Wearing_Lipstick", "Young"),
+    *(
+        "Attractive",
+        "Bangs",
+        "Black_Hair",
+        "Blond_Hair",
+        "Brown_Hair",
+        "Eyeglasses",
+        "Gray_Hair",
+        "Heavy_Makeup",
+    ),
+    *(
+        "Male",
+        "Mustache",
+        "No_Beard",
+        "Oval_Face",
+        "Pale_Skin",
+        "Smiling",
+        "Wearing_Hat",
+        "Wearing_Lipstick",
+        "Young",
+    ),
 )
 """Those that show. The others are -1 for every face, whatever the picture looks like."""
 
@@ -67,7 +86,9 @@ class FaceImages:
 def attributes(count: int, seed: int) -> np.ndarray:
     """int8 (count, 40) of 1 and -1, columns as ATTRIBUTES. A larger count begins with the same faces."""
     rng = np.random.default_rng(derive_seed(seed, "face attributes"))
-    (sex, age, beauty, smile, oval, mustache, lips, makeup, glasses, bangs, hat, pale, hair) = rng.random((count, 13)).T
+    (sex, age, beauty, smile, oval, mustache, lips, makeup, glasses, bangs, hat, pale, hair) = rng.random(
+        (count, 13)
+    ).T
     on = {"Male": (male := sex < 0.42), "Young": (young := age < np.where(male, 0.66, 0.85))}
     # 0.68 of the women and 0.28 of the men: the gap of 0.4 in demographic parity that fairness GANs set out to close.
     on["Attractive"] = beauty < np.where(male, np.where(young, 0.36, 0.12), np.where(young, 0.74, 0.35))
@@ -122,7 +143,9 @@ def head_boxes(points: np.ndarray) -> np.ndarray:
     turn, shift = frame(points[..., 0] + 1j * points[..., 1])
     centre, scale = turn * 112j + shift, abs(turn)
     x, y = 58 * scale, 77 * scale
-    return np.rint(np.stack([centre.real - x, centre.imag - y, centre.real + x, centre.imag + y], 1)).astype(np.int32)
+    return np.rint(np.stack([centre.real - x, centre.imag - y, centre.real + x, centre.imag + y], 1)).astype(
+        np.int32
+    )
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
@@ -154,7 +177,9 @@ def write_celeba(folder: Path, count: int, seed: int = 0, quality: int = 92) -> 
     with images.open() as read_image:
         for index, name in enumerate(names):
             Image.fromarray(read_image(index)).save(folder / "img_align_celeba" / name, quality=quality)
-    places = " ".join(f"{name}_x {name}_y" for name in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth"))
+    places = " ".join(
+        f"{name}_x {name}_y" for name in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
+    )
     boxes = head_boxes(points)
     boxes[:, 2:] -= boxes[:, :2]
     for file, head, values, pads in (

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from labelmint.data.settings import Dataset
-from labelmint.data.source import TRAIN, BadImageError, Source, check_size
+from labelmint.data.source import TRAIN, BadImageError, Source
+from labelmint.data.stored_images import check_size
 from labelmint.data.sources.imagefolder import SPLIT_NAMES, some
 from labelmint.runtime.errors import InputError
 
@@ -68,7 +69,9 @@ class TableImages:
                     try:
                         held[number, group] = _group(files[number], group, self.column)
                     except (pa.ArrowException, OSError) as error:
-                        raise BadImageError(f"damaged in the table ({' '.join(str(error).split())[:80]})") from error
+                        raise BadImageError(
+                            f"damaged in the table ({' '.join(str(error).split())[:80]})"
+                        ) from error
                 cell = held[number, group][row - sum(self.shards[number].counts[:group])].as_py()
                 content = cell.get("bytes") if isinstance(cell, dict) else cell
                 if not isinstance(content, bytes):
@@ -91,10 +94,14 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise InputError(f"{path}: damaged Parquet or Arrow data ({' '.join(str(error).split())[:120]})") from error
+        raise InputError(
+            f"{path}: damaged Parquet or Arrow data ({' '.join(str(error).split())[:120]})"
+        ) from error
     if not len(labels) or labels.min() < 0:
         raise InputError(f"{path}: column '{target}' holds no class numbers from 0 on")
-    names = _mapping(features.get(target, {})).get("names") or [str(number) for number in range(_count(labels, path))]
+    names = _mapping(features.get(target, {})).get("names") or [
+        str(number) for number in range(_count(labels, path))
+    ]
     if not isinstance(names, list):
         raise InputError(f"{path}: the names of the classes are no list")
     split = None
@@ -122,7 +129,9 @@ def _shards(path: Path) -> tuple[list[Shard], Any]:
     """Every data file below `path`, and the schema that they share."""
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet")) or sorted(path.rglob("*.arrow"))
     if not files:
-        raise InputError(f"{path}: neither Parquet nor Arrow files there; set dataset.path to a folder that has them")
+        raise InputError(
+            f"{path}: neither Parquet nor Arrow files there; set dataset.path to a folder that has them"
+        )
     shards, schemas = [], []
     with ExitStack() as stack:
         for file in files:
@@ -140,7 +149,11 @@ def _shards(path: Path) -> tuple[list[Shard], Any]:
 
 def _split_of(file: Path, root: Path) -> int | None:
     """From the folder (save_to_disk) or the beginning of the file's name (train-00000-of-00002.parquet)."""
-    parts = [*file.relative_to(root).parts[:-1], file.stem.split("-")[0]] if file != root else [file.stem.split("-")[0]]
+    parts = (
+        [*file.relative_to(root).parts[:-1], file.stem.split("-")[0]]
+        if file != root
+        else [file.stem.split("-")[0]]
+    )
     return next((SPLIT_NAMES[part.lower()] for part in parts if part.lower() in SPLIT_NAMES), None)
 
 
@@ -210,7 +223,11 @@ def _mapping(content: Any) -> dict[str, Any]:
 
 def _one(schema: Any, features: dict[str, Any], kind: str, usual: tuple[str, ...], path: Path) -> str:
     """The column of a feature type, or of a usual name."""
-    typed = [name for name, feature in features.items() if isinstance(feature, dict) and feature.get("_type") == kind]
+    typed = [
+        name
+        for name, feature in features.items()
+        if isinstance(feature, dict) and feature.get("_type") == kind
+    ]
     for name in [*(name for name in usual if name in typed), *typed, *usual]:
         if name in schema.names:
             return name

@@ -1,7 +1,7 @@
-"""The idx format of MNIST and its relatives, plain or gzipped.
+"""Reader of the idx format of MNIST and its relatives, plain or gzipped.
 
-Source: LeCun, Cortes, Burges, "The MNIST database", file formats; Cohen et al. 2017 for EMNIST, whose images are
-stored column by column.
+Source: LeCun, Cortes, Burges, "The MNIST database", file formats; Cohen et al. 2017 for EMNIST, whose images
+are stored column by column.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import zlib
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -27,17 +28,26 @@ from labelmint.runtime.errors import InputError
 
 _UINT8 = 0x08
 _MAX_BYTES = 1 << 30  # EMNIST's largest file has 547 million
-_MOST_OTHER = 1 << 20
-_PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-_DIGITS = [str(digit) for digit in range(10)]
-_LETTERS = [chr(ord("a") + place) for place in range(26)]
+_MAX_BYTES_OF_OTHERS = 1 << 20
+_PARTS = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_DIGITS = list("0123456789")
+_LETTERS = list("abcdefghijklmnopqrstuvwxyz")
 _CAPITALS = [letter.upper() for letter in _LETTERS]
 _BALANCED = [*_DIGITS, *_CAPITALS, *"abdefghnqrt"]
 
 
 @dataclass(frozen=True)
 class _Set:
-    """folder: where mirrors keep it. content_md5, file_md5: by part, of the decompressed content or of the published .gz."""
+    """A published data set.
+
+    folder: where mirrors keep it. first_label: label of the first class.
+    content_md5: checksums of the decompressed files, by part. file_md5: checksums of the published .gz files.
+    """
 
     title: str
     licence: str
@@ -46,66 +56,62 @@ class _Set:
     classes: list[str]
     content_md5: dict[str, str] = field(default_factory=dict)
     file_md5: dict[str, str] = field(default_factory=dict)
+    layout: Literal["HW", "WH"] = "HW"
+    first_label: int = 0
+
+
+def _by_part(*sums: str) -> dict[str, str]:
+    return dict(zip(_PARTS, sums))
 
 
 _SETS = {
     "mnist": _Set(
-        "MNIST (LeCun, Cortes, Burges)",
-        "CC BY-SA 3.0",
-        "MNIST",
-        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
-        _DIGITS,
-        content_md5=dict(
-            zip(
-                _PARTS,
-                (
-                    "6bbc9ace898e44ae57da46a324031adb",
-                    "a25bea736e30d166cdddb491f175f624",
-                    "2646ac647ad5339dbf082846283269ea",
-                    "27ae3e4e09519cfbb04c329615203637",
-                ),
-            )
+        title="MNIST (LeCun, Cortes, Burges)",
+        licence="CC BY-SA 3.0",
+        folder="MNIST",
+        addresses=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        classes=_DIGITS,
+        content_md5=_by_part(
+            "6bbc9ace898e44ae57da46a324031adb",
+            "a25bea736e30d166cdddb491f175f624",
+            "2646ac647ad5339dbf082846283269ea",
+            "27ae3e4e09519cfbb04c329615203637",
         ),
     ),
     "fashion_mnist": _Set(
-        "Fashion-MNIST (Zalando)",
-        "MIT",
-        "FashionMNIST",
-        ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
-        ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"],
-        content_md5=dict(
-            zip(
-                _PARTS,
-                (
-                    "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-                    "9018921c3c673c538a1fc5bad174d6f9",
-                    "8181f5470baa50b63fa0f6fddb340f0a",
-                    "15d484375f8d13e6eb1aabb0c3f46965",
-                ),
-            )
+        title="Fashion-MNIST (Zalando)",
+        licence="MIT",
+        folder="FashionMNIST",
+        addresses=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+        classes=[
+            *("T-shirt", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        ],
+        content_md5=_by_part(
+            "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+            "9018921c3c673c538a1fc5bad174d6f9",
+            "8181f5470baa50b63fa0f6fddb340f0a",
+            "15d484375f8d13e6eb1aabb0c3f46965",
         ),
     ),
     "kmnist": _Set(
-        "Kuzushiji-MNIST (CODH)",
-        "CC BY-SA 4.0",
-        "KMNIST",
-        ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-        ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
-        file_md5=dict(
-            zip(
-                _PARTS,
-                (
-                    "bdb82020997e1d708af4cf47b453dcf7",
-                    "e144d726b3acfaa3e44228e80efcd344",
-                    "5c965bf0a639b31b8f53240b1b52f4d7",
-                    "7320c461ea6c1c855c0b718fb2a4b134",
-                ),
-            )
+        title="Kuzushiji-MNIST (CODH)",
+        licence="CC BY-SA 4.0",
+        folder="KMNIST",
+        addresses=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+        classes=["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+        file_md5=_by_part(
+            "bdb82020997e1d708af4cf47b453dcf7",
+            "e144d726b3acfaa3e44228e80efcd344",
+            "5c965bf0a639b31b8f53240b1b52f4d7",
+            "7320c461ea6c1c855c0b718fb2a4b134",
         ),
     ),
 }
 
-_EMNIST_ADDRESSES = ("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",)
 _EMNIST_MD5 = "58c8d27c78d21e728a6bc7b3cc06412e"
 _EMNIST_CLASSES = {
     "balanced": _BALANCED,
@@ -127,119 +133,121 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
         path = locate(names, raw, [f"{address}{part}.gz" for address in known.addresses])
         if (md5 := known.file_md5.get(part)) and path.suffix == ".gz":
             check_md5(path, md5)
-        return plain(path, scratch, known.content_md5.get(part))
+        return decompress(path, scratch, known.content_md5.get(part))
 
-    sums = {f"{part} (md5, decompressed)": md5 for part, md5 in known.content_md5.items()}
-    sums |= {f"{part}.gz (md5)": md5 for part, md5 in known.file_md5.items()}
-    return _assemble(dataset.name, known.title, known.licence, known.classes, [find(part) for part in _PARTS], sums)
+    checksums = {f"{part} (md5, decompressed)": md5 for part, md5 in known.content_md5.items()}
+    checksums |= {f"{part}.gz (md5)": md5 for part, md5 in known.file_md5.items()}
+    return _assemble(known, [find(part) for part in _PARTS], checksums)
 
 
 def _folders(folder: str) -> tuple[str, ...]:
-    """MNIST's files alone may lie loose: its relatives' have the same names."""
+    """Folders to search. Only MNIST's files may be in data/raw itself: its relatives' have the same names."""
     return (f"{folder}/raw/", f"{folder.lower()}/") + (("",) if folder == "MNIST" else ())
 
 
 def _read_emnist(kind: str, raw: Path, scratch: Path) -> Source:
-    """EMNIST comes as one zip of gzipped idx files."""
-    archive = locate(["emnist/gzip.zip", "EMNIST/raw/gzip.zip", "EMNIST/gzip.zip"], raw, _EMNIST_ADDRESSES)
+    """Read one of EMNIST's sets from the published zip of gzipped idx files."""
+    known = _Set(
+        title=f"EMNIST {kind} (Cohen, Afshar, Tapson, van Schaik)",
+        licence="NIST, free to use",
+        folder="EMNIST",
+        addresses=("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",),
+        classes=_EMNIST_CLASSES[kind],
+        layout="WH",
+        first_label=1 if kind == "letters" else 0,
+    )
+    archive = locate(["emnist/gzip.zip", "EMNIST/raw/gzip.zip", "EMNIST/gzip.zip"], raw, known.addresses)
     check_md5(archive, _EMNIST_MD5)
     files = []
     for part in ("train-images-idx3", "train-labels-idx1", "test-images-idx3", "test-labels-idx1"):
         name = f"emnist-{kind}-{part}-ubyte.gz"
         packed = unpack_zip_member(archive, f"gzip/{name}", scratch / name)
-        files.append(plain(packed, scratch))
+        files.append(decompress(packed, scratch))
         packed.unlink()
-    classes = _EMNIST_CLASSES[kind]
-    sums = {"gzip.zip (md5)": _EMNIST_MD5}
-    first = 1 if kind == "letters" else 0  # the letters alone count from 1
-    title = f"EMNIST {kind} (Cohen, Afshar, Tapson, van Schaik)"
-    return _assemble(f"EMNIST {kind}", title, "NIST, free to use", classes, files, sums, "WH", first)
+    return _assemble(known, files, {"gzip.zip (md5)": _EMNIST_MD5})
 
 
-def _assemble(
-    name: str,
-    title: str,
-    licence: str,
-    classes: list[str],
-    files: list[Path],
-    checksums: dict[str, str],
-    layout: str = "HW",
-    first_label: int = 0,
-) -> Source:
-    """files: plain idx files in the order of _PARTS."""
+def _assemble(known: _Set, files: list[Path], checksums: dict[str, str]) -> Source:
+    """Join training and test set. files: plain idx files in the order of _PARTS. Raises: InputError."""
     blocks, labels, shapes = [], [], set()
     for images_path, labels_path in (files[:2], files[2:]):
-        count, *shape = header(images_path, 3)
-        (label_count,) = header(labels_path, 1)
+        count, *shape = read_header(images_path, 3)
+        (label_count,) = read_header(labels_path, 1)
         if count != label_count:
             raise InputError(
-                f"{name}: {count} images in {images_path.name} but {label_count} labels in {labels_path.name}; the files do not belong together"
+                f"{known.title}: {count} images in {images_path.name} "
+                f"but {label_count} labels in {labels_path.name}; use files of the same data set"
             )
-        blocks.append(Block(images_path, 16, int(np.prod(shape)), count))
-        labels.append(np.fromfile(labels_path, np.uint8, offset=8).astype(np.int64) - first_label)
+        blocks.append(Block(images_path, 16, math.prod(shape), count))
+        labels.append(np.fromfile(labels_path, np.uint8, offset=8).astype(np.int64) - known.first_label)
         shapes.add(tuple(shape))
     if len(shapes) > 1:
         raise InputError(
-            f"{name}: training and test images differ in size ({shapes}); the files do not belong together"
+            f"{known.title}: training and test images differ in size ({shapes}); use files of the same data set"
         )
     return Source(
-        title=title,
-        licence=licence,
-        classes=classes,
+        title=known.title,
+        licence=known.licence,
+        classes=known.classes,
         labels=np.concatenate(labels),
-        images=RecordImages(blocks, shapes.pop(), layout),
+        images=RecordImages(blocks, shapes.pop(), known.layout),
         split=np.repeat([TRAIN, TEST], [len(part) for part in labels]).astype(np.uint8),
         checksums=checksums,
     )
 
 
-def header(path: Path, dimensions: int) -> tuple[int, ...]:
-    """Sizes of a plain uint8 idx file.
+def read_header(path: Path, dimensions: int) -> tuple[int, ...]:
+    """Read the shape of a plain uint8 idx file.
 
     dimensions: 3 for images (N, H, W), 1 for labels (N,).
-    Raises: InputError when the file is cut, too long, or not what its name says.
+    Raises: InputError when the file is truncated, too long, or not an idx file of this kind.
     """
     with path.open("rb") as file:
         start = file.read(4 + 4 * dimensions)
     if len(start) < 4 + 4 * dimensions:
         raise InputError(
-            f"{path.name}: {len(start)} bytes are too few for an idx header; the file is cut, delete it and run again"
+            f"{path.name}: {len(start)} bytes are too few for an idx header; "
+            "the file is truncated, delete it and run again"
         )
-    zero, kind, rank = struct.unpack(">HBB", start[:4])
-    if (zero, kind, rank) != (0, _UINT8, dimensions):
+    zero, dtype, rank = struct.unpack(">HBB", start[:4])
+    if (zero, dtype, rank) != (0, _UINT8, dimensions):
         raise InputError(
-            f"{path.name}: not an idx file of bytes in {dimensions} dimensions (it starts with {start[:4].hex()})"
+            f"{path.name}: not an idx file of bytes in {dimensions} dimensions "
+            f"(it starts with {start[:4].hex()}); delete it and run again"
         )
     shape = struct.unpack(f">{rank}I", start[4:])
-    expected, body = int(np.prod(shape, dtype=np.uint64)), path.stat().st_size - len(start)
-    if body != expected:
+    expected, found = math.prod(shape), path.stat().st_size - len(start)
+    if found != expected:
         raise InputError(
-            f"{path.name}: the header promises {expected} bytes, the file holds {body}; delete it and run again"
+            f"{path.name}: the header declares {expected} bytes, the file has {found}; "
+            "delete it and run again"
         )
     return shape
 
 
-def plain(path: Path, scratch: Path, md5: str | None = None) -> Path:
-    """The file itself, or what its gzip holds, unpacked into `scratch`: no more than the size that its first bytes tell.
+def decompress(path: Path, scratch: Path, md5: str | None = None) -> Path:
+    """Decompress a gzipped idx file into `scratch`, up to the size that its header declares.
 
-    md5: of the decompressed content, checked before anything is parsed. Raises: InputError.
+    md5: checksum of the decompressed content, checked before anything is parsed.
+    Returns: the decompressed file; `path` itself when it is not gzipped. Raises: InputError.
     """
     digest, target = hashlib.md5(usedforsecurity=False), path
     with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    if packed:
+        gzipped = file.read(2) == b"\x1f\x8b"
+    if gzipped:
         scratch.mkdir(parents=True, exist_ok=True)
         target = scratch / path.name.removesuffix(".gz")
     try:
-        with gzip.open(path) if packed else path.open("rb") as file, ExitStack() as stack:
-            out = stack.enter_context(target.open("wb")) if packed else None
+        with gzip.open(path) if gzipped else path.open("rb") as file, ExitStack() as stack:
+            out = stack.enter_context(target.open("wb")) if gzipped else None
             size = limit = 0
             while chunk := file.read(1 << 20):
-                limit = limit or _promised(chunk)
+                limit = limit or _declared_size(chunk)
                 size += len(chunk)
-                if packed and size > limit:
+                if gzipped and size > limit:
                     raise InputError(
-                        f"{path}: unpacks to more than the {limit:,} bytes that it promises; delete the file and run again"
+                        f"{path}: decompresses to more than the {limit:,} bytes that it declares; "
+                        "delete the file and run again"
                     )
                 digest.update(chunk)
                 if out:
@@ -247,24 +255,29 @@ def plain(path: Path, scratch: Path, md5: str | None = None) -> Path:
                         out.write(chunk)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path}: damaged gzip data ({error}); delete the file and run again") from error
-    _compare(path, digest.hexdigest(), md5)
+    _compare_md5(path, digest.hexdigest(), md5)
     return target
 
 
-def _promised(start: bytes) -> int:
-    """Bytes of a whole idx file that begins so; what is none is read so far that its checksum can be told."""
+def _declared_size(start: bytes) -> int:
+    """Size in bytes of the idx file that begins with `start`.
+
+    Of other files 1 MiB is read: enough for their checksum to be reported.
+    """
     rank = start[3] if len(start) > 3 else 0
     if start[:3] != bytes([0, 0, _UINT8]) or rank not in (1, 3) or len(start) < 4 + 4 * rank:
-        return _MOST_OTHER
-    return min(4 + 4 * rank + math.prod(struct.unpack(f">{rank}I", start[4 : 4 + 4 * rank])), _MAX_BYTES)
+        return _MAX_BYTES_OF_OTHERS
+    shape: tuple[int, ...] = struct.unpack(f">{rank}I", start[4 : 4 + 4 * rank])
+    return min(4 + 4 * rank + math.prod(shape), _MAX_BYTES)
 
 
 def check_md5(path: Path, md5: str) -> None:
+    """Compare a file's MD5 with the published one. Raises: InputError."""
     with path.open("rb") as file:
-        _compare(path, hashlib.file_digest(file, "md5").hexdigest(), md5)
+        _compare_md5(path, hashlib.file_digest(file, "md5").hexdigest(), md5)
 
 
-def _compare(path: Path, found: str, md5: str | None) -> None:
+def _compare_md5(path: Path, found: str, md5: str | None) -> None:
     if md5 and found != md5:
         raise InputError(
             f"{path}: checksum is {found}, expected {md5}; delete the file and run again to fetch a good copy"

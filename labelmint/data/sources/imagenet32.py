@@ -29,7 +29,9 @@ _MOST_IMAGES = 2_000_000  # in one file; all of ImageNet has 1.28 million
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
     folder = source_folder(dataset, raw)
-    batches = sorted(folder.glob("train_data_batch_*.npz"), key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
+    batches = sorted(
+        folder.glob("train_data_batch_*.npz"), key=lambda path: int(re.sub(r"\D", "", path.stem) or 0)
+    )
     if not batches or not (folder / "val_data.npz").is_file():
         raise InputError(
             f"{folder}: train_data_batch_*.npz or val_data.npz missing; get the 32x32 npz batches from https://image-net.org/download-images.php and unpack them there"
@@ -43,7 +45,9 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
     every = np.concatenate(labels)
     first, last = int(every.min()), int(every.max())
     if first < 1 or last > 1000:
-        raise InputError(f"{folder}: labels run from {first} to {last}, not from 1 to 1000; fetch the batches again")
+        raise InputError(
+            f"{folder}: labels run from {first} to {last}, not from 1 to 1000; fetch the batches again"
+        )
     classes = _class_names(folder, last)
     return Source(
         title="ImageNet 32x32 (Chrabaszcz et al.)",
@@ -80,7 +84,9 @@ def _batch(path: Path, scratch: Path) -> tuple[Block, np.ndarray]:
             with archive.open(entry) as file:
                 shape, kind, start = _npy_header(file, path, "data")
                 if kind != np.uint8 or len(shape) != 2 or shape[1] != _PIXELS:
-                    raise InputError(f"{path}: data is {kind} {shape}, expected uint8 (N, {_PIXELS}); fetch it again")
+                    raise InputError(
+                        f"{path}: data is {kind} {shape}, expected uint8 (N, {_PIXELS}); fetch it again"
+                    )
                 if len(labels) != shape[0]:
                     raise InputError(f"{path}: {shape[0]} images but {len(labels)} labels; fetch it again")
                 if entry.file_size != start + shape[0] * _PIXELS:
@@ -113,7 +119,9 @@ def _labels(archive: zipfile.ZipFile, path: Path) -> np.ndarray:
     with archive.open("labels.npy") as file:
         shape, kind, _ = _npy_header(file, path, "labels")
         if kind.kind not in "iu" or len(shape) != 1:
-            raise InputError(f"{path}: labels are {kind} {shape}, expected whole numbers (N,); fetch it again")
+            raise InputError(
+                f"{path}: labels are {kind} {shape}, expected whole numbers (N,); fetch it again"
+            )
         if shape[0] > _MOST_IMAGES:
             raise InputError(f"{path}: {shape[0]:,} labels, but ImageNet has fewer; fetch it again")
         content = file.read(shape[0] * kind.itemsize)
@@ -132,7 +140,9 @@ def _npy_header(file: IO[bytes], path: Path, what: str) -> tuple[tuple[int, ...]
     """(shape, dtype, bytes of the header). Raises: InputError for objects, whose pickle would run code."""
     try:
         version = np.lib.format.read_magic(file)
-        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        reader = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, fortran, kind = reader(file)
     except ValueError as error:
         raise InputError(f"{path}: {what} is not an array ({error}); fetch it again") from error
