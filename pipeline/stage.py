@@ -24,6 +24,7 @@ from pipeline import failures
 from pipeline.dvc.workspace_lock import single_instance
 from pipeline.settings import experiments
 from pipeline.settings import schema as settings
+from pipeline.terminal import messages_on_stderr
 from pipeline.tracking.spool import SpoolTracker, open_tracker
 from stages.paths import Arm, Paths
 
@@ -35,6 +36,12 @@ class Terminated(BaseException):
 
 
 def main(arguments: list[str]) -> int:
+    """Exit code of the stage in `arguments`, whose messages go to stderr."""
+    with messages_on_stderr():
+        return _main(arguments)
+
+
+def _main(arguments: list[str]) -> int:
     if not 1 <= len(arguments) <= 2:
         print("usage: python -m pipeline.stage STAGE [ARM], such as train_generators dcgan-40-0", file=sys.stderr)
         return 2

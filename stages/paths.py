@@ -1,4 +1,4 @@
-"""Where things lie, and what an arm is called."""
+"""Names of arms and paths of their files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from labelmint.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class Arm:
-    """One generator trained on `percent` % of the real data, replicate `seed`. `generator` is "real" for a baseline."""
+    """A generator trained on `percent` % of the real data, replicate `seed`.
+
+    generator: name of the family, or "real" for a baseline, whose classifiers are trained on real images.
+    """
 
     generator: str
     percent: int
@@ -23,6 +26,7 @@ class Arm:
 
     @classmethod
     def parse(cls, name: str) -> Arm:
+        """Arm of a name such as dcgan-40-0. Raises: InputError."""
         found = re.fullmatch(r"([a-z][a-z0-9_]*)-(\d+)-(\d+)", name)
         if not found:
             raise InputError(f"'{name}' is not an arm: write GENERATOR-PERCENT-SEED, such as dcgan-40-0")
@@ -31,7 +35,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Paths:
-    """Paths of one workspace. Nothing is created here."""
+    """Paths of one workspace. No path is created here."""
 
     root: Path
 
@@ -41,7 +45,7 @@ class Paths:
 
     @property
     def tensors(self) -> Path:
-        """Training images and what is known of them. The test set has its own folder, which only `evaluate` opens."""
+        """Training images and their metadata. Test images have their own folder, which only `evaluate` opens."""
         return self.root / "data" / "tensors"
 
     @property
@@ -50,12 +54,12 @@ class Paths:
 
     @property
     def validation_tensors(self) -> Path:
-        """Empty unless the source has a validation split or dataset.validation_percent asks for one."""
+        """Validation images; none where the source has no such split and dataset.validation_percent is 0."""
         return self.tensors / "validation"
 
     @property
     def unfinished_tensors(self) -> Path:
-        """Where `prepare` works; what it leaves there when it is killed is thrown away by the next run."""
+        """Working folder of `prepare`. The next run deletes what a killed run left there."""
         return self.root / "data" / ".prepare"
 
     @property
@@ -72,23 +76,23 @@ class Paths:
         return self.root / "data" / "classifiers" / arm.name
 
     def baseline(self, arm: Arm) -> Path:
-        """The classifiers that had the same real images as `arm`."""
+        """Classifiers trained on the same real images as `arm`."""
         return self.classifiers(Arm("real", arm.percent, arm.seed))
 
     def metrics(self, arm: Arm) -> Path:
         return self.root / "data" / "metrics" / f"{arm.name}.json"
 
     def latent_space(self, arm: Arm) -> Path:
-        """Pictures of what lies between an arm's latents."""
+        """Figures of an arm's latent space."""
         return self.root / "data" / "latent_space" / arm.name
 
     def timing(self, stage: str, arm: Arm) -> Path:
-        """Seconds spent. Apart from all else, since a duration must never change what comes after it."""
+        """Seconds that a stage took: a file of its own, since a duration must not make later stages stale."""
         return self.root / "data" / "timings" / stage / f"{arm.name}.json"
 
     @property
     def checkpoints(self) -> Path:
-        """Progress of what is being trained, outside DVC's outs."""
+        """Checkpoints of unfinished training, outside DVC's outs."""
         return self.root / ".checkpoints"
 
     @property

@@ -20,6 +20,7 @@ from labelmint.training.images import FileImages
 from labelmint.training.trainer import Replica, Trained
 from pipeline import stage
 from pipeline.settings import schema as settings
+from pipeline.terminal import messages_on_stderr
 from stages.paths import Arm, Paths
 
 CPU = torch.device("cpu")
@@ -169,3 +170,10 @@ def pages(tmp_path_factory):
     pages = Pages(Clone(tmp_path_factory.mktemp("pages")).folder)
     yield pages
     pages.stop()
+
+
+@pytest.fixture(autouse=True)
+def messages():
+    """Messages of the library are on stderr, as a stage's user sees them."""
+    with messages_on_stderr():
+        yield

@@ -13,7 +13,7 @@ from labelmint.classifiers.settings import Classifier
 from labelmint.classifiers.sources import Source
 from labelmint.data.storage.splits import derive_seed
 from labelmint.runtime.atomic_files import load_json, save_json
-from labelmint.runtime.devices import run_jobs
+from labelmint.runtime.process_pool import run_jobs
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker

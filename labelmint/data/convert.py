@@ -54,7 +54,7 @@ def convert(source: Source, rows: np.ndarray, dataset: Dataset, target: Path, co
     shape = (len(rows), dataset.channels, dataset.image_size, dataset.image_size)
     offset = write_header(target, shape)
     per_image = int(np.prod(shape[1:]))
-    even = -(-len(rows) // (_CHUNKS_PER_WORKER * process_pool.count(compute, len(rows))))
+    even = -(-len(rows) // (_CHUNKS_PER_WORKER * process_pool.worker_count(compute, len(rows))))
     step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // per_image, even))
     chunks = [(at, min(at + step, len(rows))) for at in range(0, len(rows), step)]
     hashes, perceptual = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
@@ -63,7 +63,7 @@ def convert(source: Source, rows: np.ndarray, dataset: Dataset, target: Path, co
     task = _Task(source, rows, dataset, target, offset)
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(f"prepare: {source.title}", len(rows), "images"))
-        count = process_pool.count(compute, len(chunks))
+        count = process_pool.worker_count(compute, len(chunks))
         if count > 1:
             # Closed here, or an error would keep the processes until its traceback is gone.
             finished = stack.enter_context(closing(process_pool.in_processes(_work, chunks, count, _start, (task,))))

@@ -161,7 +161,7 @@ def _write_shards(
 ) -> Generator[tuple[int, None], None, None]:
     """Yield (index in `shards`, None) as each shard is written."""
     work = partial(_write_shard, export, writer)
-    workers = process_pool.count(Compute(workers=export.workers or "auto"), len(shards))
+    workers = process_pool.worker_count(Compute(workers=export.workers or "auto"), len(shards))
     if workers > 1:
         yield from process_pool.in_processes(work, shards, workers, torch.set_num_threads, (1,))
         return

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all, and readers that name a damaged file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from labelmint.runtime.errors import InputError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its name once the block is done without error.
+    """Temporary path beside `path`, renamed to `path` when the block ends without an error.
 
-    Raises: OSError that names `path`, also where the writer knew only that a write fell short.
+    Raises: OSError that names `path`, also where the writer reports a short write without a code.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -33,7 +33,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_os_errors(path: Path) -> Iterator[None]:
-    """Errors of the system within the block are about writing `path`, and say so."""
+    """Make every OSError of the block name `path`, which the block writes."""
     try:
         yield
     except OSError as error:
@@ -47,32 +47,38 @@ def save_bytes(path: Path, content: bytes) -> None:
 
 
 def save_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write CSV; floats with six significant digits."""
+    """Write CSV with six significant digits of each float."""
     with atomic_write(path) as partial, partial.open("w", newline="") as file:
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         for row in rows:
-            table.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+            table.writerow(
+                {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
+            )
 
 
 def save_json(path: Path, content: Any) -> None:
-    """Write JSON, keys in the order given, so that equal content has equal bytes. NaN is refused: it is not JSON."""
+    """Write JSON with keys in the given order, so that equal content has equal bytes.
+
+    Raises: ValueError for NaN and infinity, which JSON does not have.
+    """
     save_bytes(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 @contextmanager
 def parsing(path: Path) -> Iterator[None]:
-    """What the block misses or cannot use in `path`, JSON or other text, is said of that file. Raises: InputError."""
+    """Turn errors about the content of `path`, such as a missing key, into an InputError that names it."""
     try:
         yield
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, csv.Error) as error:
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise InputError(
-            f"{path}: not what a stage of this version writes ({said}); delete it and run again"
+            f"{path}: not what a stage of this version writes ({reason}); delete it and run again"
         ) from error
 
 
 def load_json(path: Path) -> Any:
+    """Content of a JSON file. Raises: InputError when it is missing or damaged."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:

@@ -1,46 +1,76 @@
-"""Devices and threads; jobs side by side in processes of one thread each on a CPU, one after the other on a GPU."""
+"""Cores, graphics cards and threads of this machine. torch is imported only where it is used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
-from typing import TypeVar
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from labelmint.runtime import process_pool
 from labelmint.runtime.settings import Compute
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+if TYPE_CHECKING:
+    import torch
+
+
+def available_cores() -> int:
+    """Number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class NvidiaGpu:
+    """A card as NVIDIA's driver knows it, whatever the build of torch. nvml: the module pynvml."""
+
+    nvml: Any
+    handle: Any
+
+    @property
+    def name(self) -> str:
+        name = self.nvml.nvmlDeviceGetName(self.handle)
+        return name if isinstance(name, str) else name.decode()
+
+    def readings(self) -> dict[str, float]:
+        """Current load by name, with the unit in the name. A slice of a card (MIG) lacks some of them."""
+        readers: dict[str, Callable[[Any], float]] = {
+            "utilization_percentage": lambda card: self.nvml.nvmlDeviceGetUtilizationRates(card).gpu,
+            "memory_usage_megabytes": lambda card: self.nvml.nvmlDeviceGetMemoryInfo(card).used / 1e6,
+            "power_usage_watts": lambda card: self.nvml.nvmlDeviceGetPowerUsage(card) / 1e3,
+        }
+        found: dict[str, float] = {}
+        for name, read in readers.items():
+            with suppress(self.nvml.NVMLError):
+                found[name] = read(self.handle)
+        return found
+
+
+def nvidia_gpus() -> list[NvidiaGpu]:
+    """Cards of the driver, without importing torch. Empty without the library, the driver or a card."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        return [NvidiaGpu(pynvml, pynvml.nvmlDeviceGetHandleByIndex(index)) for index in range(count)]
+    except Exception:  # the kinds differ, the answer is the same
+        return []
 
 
 def pick_device(compute: Compute) -> torch.device:
+    """Device that `compute.device` names; auto is a GPU where torch can use one."""
+    import torch
+
     if compute.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(compute.device)
 
 
-def run_jobs(
-    work: Callable[[Job, torch.device], Result], jobs: Sequence[Job], compute: Compute
-) -> Iterator[tuple[int, Result]]:
-    """Yield (position, work(job, device)) as each finishes. Close it early (contextlib.closing) and its processes end.
-
-    Results are the same for any number of workers: a job draws only on its own seed and runs in one thread.
-    """
-    device = pick_device(compute)
-    count = process_pool.count(compute, len(jobs))
-    if device.type != "cpu" or count < 2:
-        with threads(1 if device.type == "cpu" else torch.get_num_threads()):
-            for position, job in enumerate(jobs):
-                yield position, work(job, device)
-        return
-    yield from process_pool.in_processes(partial(work, device=device), jobs, count, torch.set_num_threads, (1,))
-
-
 @contextmanager
 def threads(count: int) -> Iterator[None]:
+    """Let torch use `count` threads within the block."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,12 +1,12 @@
-"""The one kind of error that a person can mend."""
+"""Errors that the user can fix. `pipeline/` prints them as one line, without a traceback."""
 
 
 class InputError(Exception):
-    """Bad params or bad data. The message is one line: what is wrong, where, and what to do.
+    """Error in settings or data. The message is one line: what is wrong, where, and what to do.
 
-    Everything else that is raised counts as a failure of the program or the machine.
+    Any other exception counts as a failure of the program or the machine.
     """
 
 
-class Unreachable(InputError):
-    """Something elsewhere could not be reached: the same try may succeed later."""
+class Unreachable(InputError):  # noqa: N818 - the name of a condition, as in exit code 75
+    """Error of a remote server that did not answer. The same attempt may succeed later."""

@@ -1,4 +1,4 @@
-"""End a process when the one that started it dies."""
+"""End a process when the process that started it dies. Linux only; elsewhere these functions do nothing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from contextlib import suppress
 from multiprocessing import connection
 from pathlib import Path
 
-_STOPPING = {signal.SIGINT, signal.SIGTERM}
-
-
+STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent() -> None:
-    """SIGTERM to this process when the one that started it is gone, killed perhaps, also when it went before. Linux only; elsewhere
-    the process goes on."""
+    """Send SIGTERM to this process when its parent dies, even by SIGKILL, or when it is dead already."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if orphaned():
@@ -26,32 +23,34 @@ def end_with_parent() -> None:
 
 
 def end_with_parent_of_shell() -> None:
-    """The same where a shell stands between, as DVC's does where it is dash: bash and zsh hand their process over to the only command
-    that they are given by `-c`, dash stays and waits for it."""
+    """Send SIGTERM to this process when the parent of its shell dies.
+
+    DVC starts a command with `sh -c`. bash and zsh replace themselves by the command, but dash waits for it.
+    """
     shell = os.getppid()
     with suppress(OSError, AttributeError):
         line = Path(f"/proc/{shell}/cmdline").read_bytes().split(b"\0")
         if len(line) != 4 or line[1] != b"-c":  # program, option, command, and nothing after the last NUL
             return
-        beyond = _parent_of(shell)
-        ends = os.pidfd_open(beyond)
-        if _parent_of(shell) != beyond or os.getsid(beyond) != os.getsid(0):  # it is gone already
+        grandparent = _parent_of(shell)
+        descriptor = os.pidfd_open(grandparent)
+        if _parent_of(shell) != grandparent or os.getsid(grandparent) != os.getsid(0):  # it is dead already
             os.kill(os.getpid(), signal.SIGTERM)
-        threading.Thread(target=_terminate_after, args=(ends,), daemon=True).start()
+        threading.Thread(target=_terminate_after, args=(descriptor,), daemon=True).start()
 
 
 def _parent_of(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def _terminate_after(ends: int) -> None:
-    """ends: descriptor of a process."""
-    # The signal is for the main thread, which may sleep; one that reached this thread would not wake it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    connection.wait([ends])
+def _terminate_after(descriptor: int) -> None:
+    """Wait for the process behind a pidfd to end, then send SIGTERM to this one."""
+    # The signal is for the main thread, which may sleep. A signal handled in this thread would not wake it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    connection.wait([descriptor])
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def orphaned() -> bool:
-    """An orphan gets another parent, which is of another session than those that a command starts."""
+    """True if the parent is of another session: an orphan is adopted by init, or by a subreaper."""
     return os.getsid(os.getppid()) != os.getsid(0)

@@ -1,4 +1,4 @@
-"""Work spread over processes, the same for images that are decoded and for networks that are trained."""
+"""Work spread over processes: images that are decoded, networks that are trained, images that are sampled."""
 
 from __future__ import annotations
 
@@ -11,25 +11,53 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import connection
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from labelmint.runtime.parent_death import end_with_parent, orphaned
+from labelmint.runtime.devices import available_cores, pick_device, threads
+from labelmint.runtime.parent_death import STOP_SIGNALS, end_with_parent, orphaned
 from labelmint.runtime.settings import Compute
+
+if TYPE_CHECKING:
+    import torch
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-"""A forked child has its imports already; spawning would do them again, seconds each time."""
+"""Start method. A forked child has its imports already; a spawned one repeats them, which takes seconds."""
 
-_STOPPING = {signal.SIGINT, signal.SIGTERM}
 _SAVING_SECONDS = 10.0
 
 
-def count(compute: Compute, jobs: int) -> int:
-    """How many processes `jobs` jobs deserve on this machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(jobs, cores if compute.workers == "auto" else compute.workers))
+def worker_count(compute: Compute, jobs: int) -> int:
+    """Number of processes for `jobs` jobs on this machine: at most one per job, at least 1."""
+    return max(1, min(jobs, available_cores() if compute.workers == "auto" else compute.workers))
+
+
+def run_jobs(
+    work: Callable[[Job, torch.device], Result], jobs: Sequence[Job], compute: Compute
+) -> Iterator[tuple[int, Result]]:
+    """Yield (position, work(job, device)) as each job finishes.
+
+    Jobs run in processes of one thread each on a CPU, and one after the other on a GPU.
+    Results are the same for any number of workers: a job draws only from its own seed and runs in one thread.
+    Closing the iterator early, as `contextlib.closing` does, ends all processes.
+    """
+    import torch
+
+    device = pick_device(compute)
+    workers = worker_count(compute, len(jobs))
+    if device.type != "cpu" or workers < 2:
+        with threads(1 if device.type == "cpu" else torch.get_num_threads()):
+            for position, job in enumerate(jobs):
+                yield position, work(job, device)
+        return
+    yield from in_processes(partial(_on_device, work, device), jobs, workers, torch.set_num_threads, (1,))
+
+
+def _on_device(work: Callable[[Job, torch.device], Result], device: torch.device, job: Job) -> Result:
+    return work(job, device)
 
 
 def in_processes(
@@ -39,21 +67,24 @@ def in_processes(
     start: Callable[..., None] | None = None,
     arguments: tuple[Any, ...] = (),
 ) -> Iterator[tuple[int, Result]]:
-    """Yield (position, work(job)) as each finishes. `start(*arguments)` runs once in each process.
+    """Yield (position, work(job)) as each job finishes. `start(*arguments)` runs once in each process.
 
-    Closing it early, as `contextlib.closing` does on an error or a signal, ends every process. Raises: RuntimeError when a process dies.
+    Closing the iterator early, as `contextlib.closing` does on an error or a signal, ends all processes.
+    Raises: RuntimeError when a process dies.
     """
     context = multiprocessing.get_context(START)
     with ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
         try:
-            with _signals_held():  # the first submit forks, and what a handler raises within a fork is lost
+            with (
+                _signals_deferred()
+            ):  # the first submit forks, and an exception of a handler is lost in a fork
                 positions = {pool.submit(_guarded, work, job): position for position, job in enumerate(jobs)}
             for future in as_completed(positions):
                 yield positions.pop(future), future.result()
         except BrokenProcessPool as error:
             _end_in_time(multiprocessing.active_children())
             raise RuntimeError(
-                "a worker process died (out of memory?); run again to go on, or set compute.workers: 1"
+                "a worker process died (out of memory?); run again to resume, or set compute.workers: 1"
             ) from error
         except BaseException:
             for process in multiprocessing.active_children():
@@ -63,8 +94,11 @@ def in_processes(
 
 
 def _end_in_time(processes: Sequence[multiprocessing.process.BaseProcess]) -> None:
-    """The pool has asked those that are left to end and waits for them. One that works saves and ends; but one that waits for a lock
-    of the queue never would, if the process that died had held it."""
+    """Wait for processes that the pool has asked to end, then kill those that are left.
+
+    A working process saves and ends. A process that waits for a lock of the queue would never end if the
+    process that died held that lock.
+    """
     deadline = time.monotonic() + _SAVING_SECONDS
     for process in processes:
         connection.wait([process.sentinel], max(0.0, deadline - time.monotonic()))
@@ -73,15 +107,15 @@ def _end_in_time(processes: Sequence[multiprocessing.process.BaseProcess]) -> No
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
-    """Stop signals wait until the end of the block, whichever thread they reach."""
+def _signals_deferred() -> Iterator[None]:
+    """Defer stop signals until the end of the block, whichever thread they reach."""
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers run in the main thread only
         return
     caught: list[int] = []
-    # The mask keeps them from this thread and from a new child, the handlers from being run for another thread's sake.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    handlers = {each: signal.signal(each, lambda number, _: caught.append(number)) for each in _STOPPING}
+    # The mask covers this thread and a new child; the handlers cover signals that another thread receives.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    handlers = {each: signal.signal(each, lambda number, _: caught.append(number)) for each in STOP_SIGNALS}
     try:
         yield
     finally:
@@ -93,39 +127,41 @@ def _signals_held() -> Iterator[None]:
 
 
 class _Ended(BaseException):
-    """Raised within a job when its process shall end."""
+    """Raised within a job when its process has to end."""
 
 
-_at_work, _ending, _parent = False, False, 0
+_working, _ending, _parent = False, False, 0
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    global _parent
+    global _parent  # noqa: PLW0603
     _parent = os.getppid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C too, and ends its workers
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the parent too, and the parent ends its workers
     signal.signal(signal.SIGTERM, _end)
     end_with_parent()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     if start is not None:
         start(*arguments)
 
 
 def _end(*_: object) -> None:
-    """A process that died while it sends its result would leave the parent waiting for the rest: only jobs are cut short."""
-    global _ending
-    if os.getppid() != _parent or orphaned():  # nobody waits any more
+    """Handle SIGTERM: interrupt a job, but not a result on its way, whose rest the parent would wait for."""
+    global _ending  # noqa: PLW0603
+    if os.getppid() != _parent or orphaned():  # no process waits for the result
         os._exit(1)
     _ending = True
-    if _at_work:
+    if _working:
         raise _Ended
 
 
 def _guarded(work: Callable[[Job], Result], job: Job) -> Result:
-    global _at_work
+    global _working  # noqa: PLW0603
     try:
-        _at_work = True
+        _working = True
         if _ending:
             raise _Ended
         return work(job)
     finally:
-        _at_work = False
+        _working = False

@@ -1,4 +1,4 @@
-"""What a stage reports while it works."""
+"""Interface through which a stage reports parameters, metrics, figures and files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 
 class Tracker(Protocol):
+    """Receiver of a run's records."""
+
     def log_params(self, params: Mapping[str, Any]) -> None: ...
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None: ...
@@ -17,12 +19,12 @@ class Tracker(Protocol):
     def log_file(self, path: Path, folder: str = "") -> None: ...
 
     def child(self, name: str) -> Tracker:
-        """For the numbers of one part of the work, such as one class."""
+        """Tracker of one part of the work, such as one class."""
         return self
 
 
 class NullTracker(Tracker):
-    """Listens to nothing: for tests and for callers that keep no record."""
+    """Tracker that discards everything, for tests and for callers that keep no record."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         return

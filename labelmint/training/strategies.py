@@ -54,7 +54,7 @@ def train_arm(
                 setup = Setup(own, resident_bytes(compute, own), None, distributed.Distributed, leads)
                 yield from train(replicas, images, setup, watch)
             return
-        count = process_pool.count(compute, len(replicas))
+        count = process_pool.worker_count(compute, len(replicas))
         with precision(compute, device):
             if strategy == "processes" and device.type == "cpu" and count > 1:
                 with closing(_in_processes(replicas, images, compute, count, watch)) as results:

@@ -12,6 +12,7 @@ import typer
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import printable
 from pipeline import failures
+from pipeline.terminal import messages_on_stderr
 
 
 def run(app: typer.Typer) -> NoReturn:
@@ -21,7 +22,8 @@ def run(app: typer.Typer) -> NoReturn:
         arguments.remove("--debug")
         arguments.insert(0, "--debug")
     try:
-        code = app(args=arguments, prog_name="labelmint", standalone_mode=False)
+        with messages_on_stderr():
+            code = app(args=arguments, prog_name="labelmint", standalone_mode=False)
         if code == 130:
             fail("interrupted; run again to go on", 130)
         sys.exit(code if isinstance(code, int) else 0)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelmint.runtime.devices import run_jobs
+from labelmint.runtime.process_pool import run_jobs
 from labelmint.runtime.settings import Compute
 from labelmint.training import stopping, trainer
 from labelmint.training.images import ArrayImages
