@@ -1,9 +1,9 @@
-"""Faces drawn by a program, in place of CelebA where CelebA is not at hand.
+"""Procedural faces: a replacement for CelebA where CelebA is not available.
 
-Every face follows from (seed, index): its attributes and landmarks come from bulk draws, cheap for all faces at once,
-and what no attribute names (skin, background, light, hair length, tilt, noise) comes from the face's own generator.
-Sizes, landmarks and attribute names are those of CelebA, aligned and cropped (Liu et al. 2015). The shares of the
-attributes are near CelebA's, and as there they depend on each other: they are what a study of fairness needs.
+A face follows from (seed, index). Its attributes and landmarks are drawn in bulk, which is cheap for all
+faces. The rest (skin, background, light, hair length, tilt, noise) comes from the face's own generator.
+Sizes, landmarks and attribute names are those of aligned and cropped CelebA (Liu et al. 2015). The frequencies
+of the attributes and their dependencies are close to CelebA's, as a study of fairness needs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -19,51 +20,33 @@ from PIL import Image
 from labelmint.data.settings import Dataset
 from labelmint.data.source import Source, single_attribute_to_classes
 from labelmint.data.sources import celeba
-from labelmint.data.sources.face_drawing import MEAN_LANDMARKS, Face, frame
+from labelmint.data.sources.face_drawing import MEAN_LANDMARKS, Face, face_transform
 from labelmint.data.storage.splits import derive_seed
 from labelmint.runtime.errors import InputError
 
 _HEAD = (
-    "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair "
-    "Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male "
-    "Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks "
-    "Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace "
-    "Wearing_Necktie Young"
+    "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair "
+    "Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup "
+    "High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose "
+    "Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat "
+    "Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young"
 )
 ATTRIBUTES = tuple(_HEAD.split())
-"""CelebA's, in the order of its table."""
+"""CelebA's attributes, in the order of its table."""
 
 DRAWN = (
-    *(
-        "Attractive",
-        "Bangs",
-        "Black_Hair",
-        "Blond_Hair",
-        "Brown_Hair",
-        "Eyeglasses",
-        "Gray_Hair",
-        "Heavy_Makeup",
-    ),
-    *(
-        "Male",
-        "Mustache",
-        "No_Beard",
-        "Oval_Face",
-        "Pale_Skin",
-        "Smiling",
-        "Wearing_Hat",
-        "Wearing_Lipstick",
-        "Young",
-    ),
+    *("Attractive", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Eyeglasses"),
+    *("Gray_Hair", "Heavy_Makeup", "Male", "Mustache", "No_Beard", "Oval_Face"),
+    *("Pale_Skin", "Smiling", "Wearing_Hat", "Wearing_Lipstick", "Young"),
 )
-"""Those that show. The others are -1 for every face, whatever the picture looks like."""
+"""Visible attributes. The others are -1 for every face."""
 
 FACES = 12_000
 
 
 @dataclass(frozen=True)
 class FaceImages:
-    """Face `index` of `seed`, drawn when it is read: uint8 (218, 178, 3), the same in whatever order and process."""
+    """Faces of a seed, drawn when they are read: uint8 (218, 178, 3), the same in any order and process."""
 
     count: int
     seed: int = 0
@@ -74,23 +57,23 @@ class FaceImages:
 
     @contextmanager
     def open(self) -> Iterator[Callable[[int], np.ndarray]]:
-        shown, points = attributes(self.count, self.seed) > 0, landmarks(self.count, self.seed)
+        on, points = attributes(self.count, self.seed) > 0, landmarks(self.count, self.seed)
 
         def read(index: int) -> np.ndarray:
             rng = np.random.default_rng(derive_seed(self.seed, "face", index))
-            return Face(dict(zip(ATTRIBUTES, shown[index].tolist())), points[index], rng).pixels()
+            return Face(dict(zip(ATTRIBUTES, on[index].tolist())), points[index], rng).pixels()
 
         yield read
 
 
 def attributes(count: int, seed: int) -> np.ndarray:
-    """int8 (count, 40) of 1 and -1, columns as ATTRIBUTES. A larger count begins with the same faces."""
+    """Attributes of the first `count` faces: int8 (count, 40) of 1 and -1, columns as ATTRIBUTES."""
     rng = np.random.default_rng(derive_seed(seed, "face attributes"))
     (sex, age, beauty, smile, oval, mustache, lips, makeup, glasses, bangs, hat, pale, hair) = rng.random(
         (count, 13)
     ).T
     on = {"Male": (male := sex < 0.42), "Young": (young := age < np.where(male, 0.66, 0.85))}
-    # 0.68 of the women and 0.28 of the men: the gap of 0.4 in demographic parity that fairness GANs set out to close.
+    # 0.68 of the women and 0.28 of the men: the gap of 0.4 in demographic parity that fairness GANs reduce.
     on["Attractive"] = beauty < np.where(male, np.where(young, 0.36, 0.12), np.where(young, 0.74, 0.35))
     on["Smiling"] = smile < np.where(male, 0.40, 0.54)
     on["Oval_Face"] = oval < np.where(male, 0.25, 0.30)
@@ -104,7 +87,7 @@ def attributes(count: int, seed: int) -> np.ndarray:
     on["Pale_Skin"] = pale < 0.08
     grey = np.where(young, 0.02, 0.35)
     on["Gray_Hair"] = hair < grey
-    rest = (hair - grey) / (1 - grey)  # of the others, uniform again
+    rest = (hair - grey) / (1 - grey)  # uniform in [0, 1) where hair is not grey
     for name, low, high in (("Black_Hair", 0, 0.36), ("Brown_Hair", 0.36, 0.66), ("Blond_Hair", 0.66, 0.85)):
         on[name] = (rest >= low) & (rest < high)
     table = np.full((count, len(ATTRIBUTES)), -1, np.int8)
@@ -114,9 +97,10 @@ def attributes(count: int, seed: int) -> np.ndarray:
 
 
 def landmarks(count: int, seed: int) -> np.ndarray:
-    """int32 (count, 5, 2), x and y in pixels of left eye, right eye, nose, left and right corner of the mouth.
+    """Landmarks: CelebA's mean ones, moved, scaled and turned together, and each with a jitter of its own.
 
-    Left is left in the picture. CelebA's mean places, moved, scaled and turned as one, and a little each.
+    Returns: int32 (count, 5, 2), x and y in pixels of left eye, right eye, nose, left and right corner of the
+        mouth. Left is left in the picture.
     """
     rng = np.random.default_rng(derive_seed(seed, "face landmarks"))
     jitter = np.clip(rng.standard_normal((count, 14)), -2.5, 2.5)
@@ -125,35 +109,39 @@ def landmarks(count: int, seed: int) -> np.ndarray:
     each = 0.7 * (jitter[:, 4:9] + 1j * jitter[:, 9:14])
     middle = MEAN_LANDMARKS.mean()
     points = middle + shift[:, None] + turn[:, None] * (MEAN_LANDMARKS - middle) + each
-    return np.rint(np.stack([points.real, points.imag], axis=2)).astype(np.int32)
+    return cast(np.ndarray, np.rint(np.stack([points.real, points.imag], axis=2))).astype(np.int32)
 
 
 def partition(count: int) -> np.ndarray:
-    """uint8 (count,) of TRAIN, VALIDATION, TEST: 80, 10 and 10 % in this order, as CelebA's."""
-    return np.digitize(np.arange(count), [count * 8 // 10, count * 9 // 10]).astype(np.uint8)
+    """Split of the faces, in order as in CelebA: 80, 10 and 10 %; uint8 (count,) of TRAIN, VALIDATION, TEST."""
+    split = np.digitize(np.arange(count), [count * 8 // 10, count * 9 // 10])
+    return cast(np.ndarray, split).astype(np.uint8)
 
 
 def landmark_boxes(points: np.ndarray) -> np.ndarray:
-    """int (N, 5, 2) -> int32 (N, 4): the 64 x 64 window whose corner is the left eye moved 15 px left and up."""
+    """Windows by the left eye (see celeba.landmark_boxes): int (N, 5, 2) -> int32 (N, 4)."""
     return celeba.landmark_boxes(points[:, 0])
 
 
 def head_boxes(points: np.ndarray) -> np.ndarray:
-    """int (N, 5, 2) -> int32 (N, 4): left, top, right, bottom around the drawn head and its hair."""
-    turn, shift = frame(points[..., 0] + 1j * points[..., 1])
+    """Boxes around the drawn heads and their hair.
+
+    points: int (N, 5, 2), landmarks. Returns: int32 (N, 4), left, top, right, bottom.
+    """
+    turn, shift = face_transform(points[..., 0] + 1j * points[..., 1])
     centre, scale = turn * 112j + shift, abs(turn)
     x, y = 58 * scale, 77 * scale
-    return np.rint(np.stack([centre.real - x, centre.imag - y, centre.real + x, centre.imag + y], 1)).astype(
-        np.int32
-    )
+    corners = [centre.real - x, centre.imag - y, centre.real + x, centre.imag + y]
+    return cast(np.ndarray, np.rint(np.stack(corners, 1))).astype(np.int32)
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
-    """FACES faces of seed 0. Raises: InputError when an attribute is unknown, or would not show."""
+    """Read FACES faces of seed 0. Raises: InputError when an attribute is unknown or not visible."""
     columns = [celeba.find_attribute(name, list(ATTRIBUTES)) for name in dataset.attributes]
     if hidden := [name for name in dataset.attributes if name not in DRAWN]:
         raise InputError(
-            f"dataset.attributes: {', '.join(hidden)}: not visible in procedural faces; those that are: {', '.join(DRAWN)}"
+            f"dataset.attributes: {', '.join(hidden)}: not visible in procedural faces; "
+            f"use one of {', '.join(DRAWN)}"
         )
     points = landmarks(FACES, 0)
     boxes = {"landmarks": landmark_boxes, "bounding_box": head_boxes}.get(dataset.crop)
@@ -170,26 +158,25 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
 
 
 def write_celeba(folder: Path, count: int, seed: int = 0, quality: int = 92) -> None:
-    """`count` faces as CelebA is published: JPEGs of `quality` in img_align_celeba/, and the four list_*.txt."""
+    """Write faces in CelebA's published layout: JPEGs in img_align_celeba/ and the four list_*.txt files."""
     images, points = FaceImages(count, seed), landmarks(count, seed)
     names = [images.name(index) for index in range(count)]
     (folder / "img_align_celeba").mkdir(parents=True)
     with images.open() as read_image:
         for index, name in enumerate(names):
             Image.fromarray(read_image(index)).save(folder / "img_align_celeba" / name, quality=quality)
-    places = " ".join(
-        f"{name}_x {name}_y" for name in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
-    )
+    landmark_names = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
+    columns = " ".join(f"{name}_x {name}_y" for name in landmark_names)
     boxes = head_boxes(points)
     boxes[:, 2:] -= boxes[:, :2]
-    for file, head, values, pads in (
+    for file, head, values, widths in (
         ("list_attr_celeba.txt", f"{count}\n{_HEAD} \n", attributes(count, seed), (2, 2)),
-        ("list_landmarks_align_celeba.txt", f"{count}\n{places}\n", points.reshape(count, 10), (2, 4)),
+        ("list_landmarks_align_celeba.txt", f"{count}\n{columns}\n", points.reshape(count, 10), (2, 4)),
         ("list_bbox_celeba.txt", f"{count}\nimage_id x_1 y_1 width height\n", boxes, (5, 3)),
         ("list_eval_partition.txt", "", partition(count)[:, None], (1, 1)),
     ):
         rows = (
-            f"{name} {first:{pads[0]}d}" + "".join(f" {value:{pads[1]}d}" for value in others) + "\n"
+            f"{name} {first:{widths[0]}d}" + "".join(f" {value:{widths[1]}d}" for value in others) + "\n"
             for name, (first, *others) in zip(names, values.tolist())
         )
         (folder / file).write_text(head + "".join(rows), encoding="ascii", newline="\n")

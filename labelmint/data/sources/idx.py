@@ -183,7 +183,8 @@ def _assemble(known: _Set, files: list[Path], checksums: dict[str, str]) -> Sour
         shapes.add(tuple(shape))
     if len(shapes) > 1:
         raise InputError(
-            f"{known.title}: training and test images differ in size ({shapes}); use files of the same data set"
+            f"{known.title}: training and test images differ in size ({shapes}); "
+            "use files of the same data set"
         )
     return Source(
         title=known.title,
