@@ -6,7 +6,6 @@ Its terms forbid a download by a program: the user accepts them and puts the fil
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from pathlib import Path
 
@@ -15,9 +14,9 @@ import numpy as np
 from labelmint.data.archives import images_of, is_archive, list_members
 from labelmint.data.settings import Dataset
 from labelmint.data.source import Source, single_attribute_to_classes, source_folder
-from labelmint.data.sources.imagefolder import some
 from labelmint.data.stored_images import FolderImages, TarImages, ZipImages
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.words import did_you_mean, shortened
 
 WINDOW, BEFORE_EYE = 64, 15
 _FOLDERS = ("img_align_celeba", "img_celeba")
@@ -81,7 +80,7 @@ def landmark_boxes(left_eyes: np.ndarray) -> np.ndarray:
     """Windows of 64 x 64 pixels whose corner is 15 px left of and above the left eye.
 
     left_eyes: int (N, 2), x and y. Returns: int32 (N, 4), left, top, right, bottom.
-    Source: the first of the project's reports, which found the published bounding boxes unreliable.
+    Source: the first report in docs/reports.md, which found the published bounding boxes unreliable.
     """
     corner = left_eyes - BEFORE_EYE
     return np.concatenate([corner, corner + WINDOW], axis=1).astype(np.int32)
@@ -91,12 +90,8 @@ def find_attribute(name: str, known: list[str]) -> int:
     """Column of an attribute. Raises: InputError with the most similar name."""
     if name in known:
         return known.index(name)
-    by_case = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), by_case, n=1)
-    raise InputError(
-        f"dataset.attributes: no '{name}'"
-        + (f"; did you mean '{by_case[near[0]]}'?" if near else f"; there are {some(known, 40)}")
-    )
+    hint = did_you_mean(name, known) or f"; there are {shortened(known, 40)}"
+    raise InputError(f"dataset.attributes: no '{name}'{hint}")
 
 
 def read_table(path: Path, head_lines: int) -> tuple[list[str], str, np.ndarray]:
@@ -140,7 +135,7 @@ def _values_of(names: list[str], path: Path, head_lines: int) -> np.ndarray:
         return values
     row_of = {name: row for row, name in enumerate(own)}
     if missing := [name for name in names if name not in row_of]:
-        raise InputError(f"{path}: no row for {some(missing)}; fetch it again")
+        raise InputError(f"{path}: no row for {shortened(missing)}; fetch it again")
     return values[[row_of[name] for name in names]]
 
 
@@ -171,7 +166,7 @@ def _check_names(names: list[str], found: set[str], path: Path, table: Path) -> 
     """Check that the table's rows and the image files agree. Raises: InputError."""
     if missing := [name for name in names if name not in found]:
         raise InputError(
-            f"{path}: {some(missing)} missing, but {table.name} has a row for it; fetch the images again"
+            f"{path}: {shortened(missing)} missing, but {table.name} has a row for it; fetch the images again"
         )
     if extra := sorted(found - set(names)):
-        raise InputError(f"{table}: no row for {some(extra)} of {path.name}; fetch the table again")
+        raise InputError(f"{table}: no row for {shortened(extra)} of {path.name}; fetch the table again")

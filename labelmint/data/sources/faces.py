@@ -2,8 +2,8 @@
 
 A face follows from (seed, index). Its attributes and landmarks are drawn in bulk, which is cheap for all
 faces. The rest (skin, background, light, hair length, tilt, noise) comes from the face's own generator.
-Sizes, landmarks and attribute names are those of aligned and cropped CelebA (Liu et al. 2015). The frequencies
-of the attributes and their dependencies are close to CelebA's, as a study of fairness needs.
+Sizes, landmarks and attribute names are those of aligned and cropped CelebA (Liu et al. 2015). The frequencies and
+dependencies of the attributes are close to CelebA's, as a study of fairness needs.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def landmarks(count: int, seed: int) -> np.ndarray:
 
 
 def partition(count: int) -> np.ndarray:
-    """Split of the faces, in order as in CelebA: 80, 10 and 10 %; uint8 (count,) of TRAIN, VALIDATION, TEST."""
+    """Split of the faces, uint8 (count,): 80 % TRAIN, then 10 % VALIDATION and 10 % TEST, as in CelebA."""
     split = np.digitize(np.arange(count), [count * 8 // 10, count * 9 // 10])
     return cast(np.ndarray, split).astype(np.uint8)
 

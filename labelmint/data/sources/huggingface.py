@@ -19,9 +19,10 @@ import numpy as np
 
 from labelmint.data.settings import Dataset
 from labelmint.data.source import TRAIN, BadImageError, Source
-from labelmint.data.sources.imagefolder import SPLIT_NAMES, some
+from labelmint.data.sources.imagefolder import SPLIT_NAMES
 from labelmint.data.stored_images import check_size
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.words import shortened
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _find_shards(path: Path) -> tuple[list[Shard], Any]:
     different = [file.name for file, schema in zip(files, schemas) if schema.names != schemas[0].names]
     if different:
         raise InputError(
-            f"{path}: {some(different)} has other columns than {files[0].name}; keep one data set per folder"
+            f"{path}: {shortened(different)} has other columns than {files[0].name}; keep one data set per folder"
         )
     order = sorted(range(len(shards)), key=lambda number: (shards[number].split or 0, number))
     return [shards[number] for number in order], schemas[0]

@@ -20,6 +20,7 @@ from labelmint.data.settings import Dataset
 from labelmint.data.source import TEST, TRAIN, VALIDATION, Images, Source
 from labelmint.data.stored_images import FolderImages
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.words import shortened
 
 _IMAGE_SUFFIXES = {
     *("", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp"),
@@ -146,7 +147,7 @@ def arrange(names: list[str], folders: list[str], where: Path) -> tuple[list[Ent
     loose = [str(paths[index]) for index in chosen if len(parts[index]) < depth + 2]
     if loose:
         raise InputError(
-            f"{where}: {some(loose)} outside of a class folder; put each image into the folder of its class"
+            f"{where}: {shortened(loose)} outside of a class folder; put each image into the folder of its class"
         )
     below = [
         SPLIT_NAMES.get(part[depth].lower()) if len(part) >= depth + 3 else None for part in parts.values()
@@ -166,7 +167,7 @@ def arrange(names: list[str], folders: list[str], where: Path) -> tuple[list[Ent
         if len(path.parts) == class_depth + 1 and not _is_clutter(path) and path.parts not in with_images
     ]
     if empty:
-        raise InputError(f"{where}: no images in class folder {some(empty)}; add images or remove the folder")
+        raise InputError(f"{where}: no images in class folder {shortened(empty)}; add images or remove the folder")
     return entries, len(tidy) - len(chosen)
 
 
@@ -178,17 +179,12 @@ def class_names(entries: list[Entry], where: Path) -> list[str]:
     names = sorted({entry.label for entry in entries})
     folded = Counter(name.casefold() for name in names)
     if similar := [name for name in names if folded[name.casefold()] > 1]:
-        raise InputError(f"{where}: classes {some(similar)} differ in case only; rename one")
+        raise InputError(f"{where}: classes {shortened(similar)} differ in case only; rename one")
     trained = {entry.label for entry in entries if entry.split in (None, TRAIN)}
     if missing := [name for name in names if name not in trained]:
-        raise InputError(f"{where}: class {some(missing)} has no training images; add some or remove it")
+        raise InputError(f"{where}: class {shortened(missing)} has no training images; add some or remove it")
     return names
 
-
-def some(names: list[str], limit: int = 3) -> str:
-    """A list shortened for a one-line message, such as 'a, b, c and 7 more'."""
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def _is_clutter(path: PurePosixPath) -> bool:

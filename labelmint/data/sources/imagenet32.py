@@ -150,7 +150,8 @@ def _npy_header(file: IO[bytes], path: Path, what: str) -> tuple[tuple[int, ...]
         raise InputError(f"{path}: {what} is not an array ({error}); fetch it again") from error
     if dtype.hasobject:
         raise InputError(
-            f"{path}: {what} contains Python objects, which can run any code when they are loaded"
+            f"{path}: {what} contains Python objects, which can run any code when they are loaded; "
+            "fetch the published batches"
         )
     if fortran and len(shape) > 1:
         raise InputError(f"{path}: {what} is stored column by column; fetch the published batches")
