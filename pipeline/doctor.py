@@ -19,7 +19,9 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from labelmint.data.download import anonymous, public
+from labelmint.runtime.devices import available_cores, nvidia_gpus
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.words import shortened
 from pipeline.settings import schema as settings
 
 State = Literal["ok", "note", "problem"]
@@ -113,8 +115,8 @@ def packages(root: Path) -> Iterator[Finding]:
     cpu_build = "+cpu" in here.get("torch", "")
     missing = [name for name in missing if not (cpu_build and (name.startswith(("nvidia-", "cuda-")) or name == "triton"))]  # fmt: skip
     if missing or other:
-        parts = [f"{len(missing)} missing ({_listed(missing)})"] if missing else []
-        parts += [f"{len(other)} of another version ({_listed([f'{name} {here[name]}, locked {wanted[name]}' for name in other])})"] if other else []  # fmt: skip
+        parts = [f"{len(missing)} missing ({shortened(missing, _LISTED)})"] if missing else []
+        parts += [f"{len(other)} of another version ({shortened([f'{name} {here[name]}, locked {wanted[name]}' for name in other], _LISTED)})"] if other else []  # fmt: skip
         yield Finding("packages", "problem", "; ".join(parts), "touch requirements.lock && make env")
     else:
         main = ", ".join(f"{name} {here[name]}" for name in ("torch", "dvc", "mlflow", "prefect") if name in here)
@@ -124,9 +126,8 @@ def packages(root: Path) -> Iterator[Finding]:
 def machine(root: Path) -> Iterator[Finding]:
     import psutil
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = psutil.virtual_memory()
-    told = f"{cores} cores, {memory.available / _GIGABYTE:.1f} of {memory.total / _GIGABYTE:.1f} GB of memory free"
+    told = f"{available_cores()} cores, {memory.available / _GIGABYTE:.1f} of {memory.total / _GIGABYTE:.1f} GB of memory free"
     if memory.available / _GIGABYTE < _LEAST_MEMORY:
         yield Finding("machine", "note", told, "close other programs, or set compute.workers: 1 in params.yaml")
     else:
@@ -144,7 +145,7 @@ def disk(root: Path) -> Iterator[Finding]:
 
 
 def gpu(root: Path) -> Iterator[Finding]:
-    cards = _cards()
+    cards = [gpu.name for gpu in nvidia_gpus()]
     import torch
 
     able, build = torch.cuda.is_available(), torch.version.cuda
@@ -152,30 +153,15 @@ def gpu(root: Path) -> Iterator[Finding]:
         names = ", ".join(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))
         yield Finding("GPU", "ok", f"{names}; torch {torch.__version__} with CUDA {build}")
     elif cards and not build:
-        yield Finding("GPU", "problem", f"{_listed(cards)}, but torch {torch.__version__} is a build for CPUs", "rm -rf .venv && make env, without UV_TORCH_BACKEND=cpu")  # fmt: skip
+        yield Finding("GPU", "problem", f"{shortened(cards, _LISTED)}, but torch {torch.__version__} is a build for CPUs", "rm -rf .venv && make env, without UV_TORCH_BACKEND=cpu")  # fmt: skip
     elif cards:
-        yield Finding("GPU", "problem", f"{_listed(cards)}, but torch with CUDA {build} cannot use it", "renew the driver, and look at CUDA_VISIBLE_DEVICES")  # fmt: skip
+        yield Finding("GPU", "problem", f"{shortened(cards, _LISTED)}, but torch with CUDA {build} cannot use it", "renew the driver, and look at CUDA_VISIBLE_DEVICES")  # fmt: skip
     else:
         wanted = _settings(root)
         if wanted and wanted.compute.device == "cuda":
             yield Finding("GPU", "problem", "compute.device: cuda, and there is none", "set compute.device: auto in params.yaml")  # fmt: skip
         else:
             yield Finding("GPU", "ok", "none; training runs on the CPU")
-
-
-def _cards() -> list[str]:
-    """Names of NVIDIA's cards, as the driver tells them."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception:  # no library, or no driver
-        return []
-    try:
-        names = [pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(n)) for n in range(pynvml.nvmlDeviceGetCount())]  # fmt: skip
-        return [name if isinstance(name, str) else name.decode() for name in names]
-    finally:
-        pynvml.nvmlShutdown()
 
 
 def params(root: Path) -> Iterator[Finding]:
@@ -298,7 +284,7 @@ def dvc(root: Path) -> Iterator[Finding]:
         return
     changed = sorted(json.loads(done.stdout or "{}"))
     if changed:
-        yield Finding("DVC", "note", f"{len(changed)} stages are to be run ({_listed(changed)})", "make repro")
+        yield Finding("DVC", "note", f"{len(changed)} stages are to be run ({shortened(changed, _LISTED)})", "make repro")
     else:
         yield Finding("DVC", "ok", "all stages are up to date")
 
@@ -332,8 +318,3 @@ def _answers(address: str) -> bool:
             return bool(answer.status == 200)
     except (OSError, ValueError, urllib.error.URLError):
         return False
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more

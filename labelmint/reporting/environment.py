@@ -1,26 +1,27 @@
-"""Where the page was written: versions, machine, the state of the code."""
+"""The environment that a page was written in: versions, machine and commit."""
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = ("labelmint", "torch", "numpy", "scipy", "scikit-learn", "pillow", "efficientnet-pytorch", "torch-fidelity")
+from labelmint.runtime.devices import available_cores
 
-
-_CODE = ("stages", "pipeline", "dvc.yaml", "requirements.lock")
+_PACKAGES = (
+    *("labelmint", "torch", "numpy", "scipy", "scikit-learn", "pillow"),
+    *("efficientnet-pytorch", "torch-fidelity"),
+)
+_CODE = ("labelmint", "stages", "pipeline", "dvc.yaml", "requirements.lock")
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Name -> text. root: of the project, which may be no git repository."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """Name -> text. root: of the project, which need not be a git repository."""
     return {
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version}" for name in _PACKAGES if (version := _version(name))),
-        "machine": f"{platform.system()} {platform.release()}, {platform.machine()}, {cores} cores",
+        "machine": f"{platform.system()} {platform.release()}, {platform.machine()}, {available_cores()} cores",
         "code": _commit(root),
     }
 
@@ -33,13 +34,13 @@ def _version(name: str) -> str:
 
 
 def _commit(root: Path) -> str:
-    """The commit, and whether the code differs from it; the settings are shown apart."""
+    """The commit, and whether the code differs from it. Settings do not count: the page shows them."""
     try:
         commit = _git(root, "rev-parse", "HEAD")
         changed = _git(root, "status", "--porcelain", "--", *_CODE)
     except (OSError, subprocess.SubprocessError):
         return "not in a git repository"
-    return f"commit {commit}" + (", with changes that are not committed" if changed else "")
+    return f"commit {commit}" + (", with uncommitted changes" if changed else "")
 
 
 def _git(root: Path, *arguments: str) -> str:

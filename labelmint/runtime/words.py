@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'NAME'?"` with the most similar known name, ignoring case; `""` where none is similar."""
+    """`"; did you mean 'NAME'?"` with the most similar known name, ignoring case, or `""`."""
     by_case = {each.lower(): each for each in known}
     found = difflib.get_close_matches(name.lower(), by_case, n=1)
     return f"; did you mean '{by_case[found[0]]}'?" if found else ""
 
 
-def shortened(names: Sequence[str], limit: int = 6) -> str:
+def shortened(names: Sequence[str], limit: int = 3) -> str:
     """`"a, b, c and 7 more"`: at most `limit` names, so that a message stays one line."""
     rest = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {rest:,} more" if rest > 0 else "")

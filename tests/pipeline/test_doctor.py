@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -99,7 +100,7 @@ class TestMachine:
         import torch
 
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        monkeypatch.setattr(doctor, "_cards", lambda: ["NVIDIA H100"])
+        monkeypatch.setattr(doctor, "nvidia_gpus", lambda: [SimpleNamespace(name="NVIDIA H100")])
         monkeypatch.setattr(torch.version, "cuda", None)
         found = only(doctor.gpu(root))
         assert found.state == "problem" and "a build for CPUs" in found.says and "UV_TORCH_BACKEND" in found.fix
@@ -110,7 +111,7 @@ class TestMachine:
         import torch
 
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        monkeypatch.setattr(doctor, "_cards", list)
+        monkeypatch.setattr(doctor, "nvidia_gpus", list)
         assert only(doctor.gpu(root)).state == "ok"
         setting(root, "device: auto ", "device: cuda ")
         assert "compute.device: auto" in only(doctor.gpu(root)).fix
