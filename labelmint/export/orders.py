@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from labelmint.gans.archive import GeneratorArchive
 from labelmint.gans.conditioning import LabelSpec
 from labelmint.gans.sampling import latent_seeds, sample_images
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.words import did_you_mean, shortened
 
 _NO_ATTRIBUTE = "none of them"
 _GOLDEN = 0.6180339887498949  # multiples of the golden ratio fill [0, 1) evenly, however many are taken
@@ -138,7 +138,7 @@ def pattern_title(vector: np.ndarray, names: list[str]) -> str:
 
 def _class(title: str, names: list[str]) -> int:
     if title not in names:
-        raise InputError(f"--class: no class '{title}'{_nearest(title, names)}; there are {_listed(names)}")
+        raise InputError(f"--class: no class '{title}'{did_you_mean(title, names)}; there are {shortened(names, _MAX_LISTED)}")
     return names.index(title)
 
 
@@ -148,17 +148,7 @@ def _pattern(title: str, names: list[str]) -> np.ndarray:
     for part in parts:
         if part not in names:
             raise InputError(
-                f"--class: no attribute '{part}'{_nearest(part, names)}; "
-                f"join attributes of {_listed(names)} with +, or write '{_NO_ATTRIBUTE}'"
+                f"--class: no attribute '{part}'{did_you_mean(part, names)}; "
+                f"join attributes of {shortened(names, _MAX_LISTED)} with +, or write '{_NO_ATTRIBUTE}'"
             )
     return np.array([name in parts for name in names], np.float32)
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    found = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{found[0]}'?" if found else ""
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
-    return ", ".join(names[:_MAX_LISTED]) + more

@@ -1,15 +1,20 @@
-"""Conditional GAN told several attributes at once, a multi-hot vector (report D)."""
+"""Conditional GAN for several attributes at once, a multi-hot vector."""
 
-from __future__ import annotations
-
-from labelmint.gans.architectures import build_discriminator, build_generator
 from labelmint.gans.objectives import NonSaturating
-from labelmint.gans.settings import Family
+from labelmint.gans.registry import FamilyEntry
+from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
 
-__all__ = ["LABELS", "build_discriminator", "build_generator", "objective"]
-
-LABELS = ("multi_hot",)
-
-
-def objective(family: Family) -> NonSaturating:
-    return NonSaturating(family.label_smoothing)
+FAMILY = FamilyEntry(
+    title="Attribute-conditional GAN",
+    source="Mirza and Osindero 2014",
+    label_kinds=("multi_hot",),
+    objective=lambda family: NonSaturating(family.label_smoothing),
+    settings=Family(
+        labels="multi_hot",
+        generator=GeneratorNetwork(dense_filters=64, filters=[32], condition="branch", embedding=32),
+        discriminator=DiscriminatorNetwork(filters=[32, 64], head_dropout=0.3, condition="channel"),
+        label_smoothing=0.1,
+        generator_optimizer=Optimizer(learning_rate=5e-4),
+        discriminator_optimizer=Optimizer(learning_rate=5e-4),
+    ),
+)

@@ -1,15 +1,20 @@
-"""Conditional GAN (Mirza and Osindero 2014): both players are told the class, by any `condition` but auxiliary."""
+"""Conditional GAN: both players receive the class, through any `condition` but auxiliary."""
 
-from __future__ import annotations
-
-from labelmint.gans.architectures import build_discriminator, build_generator
 from labelmint.gans.objectives import NonSaturating
-from labelmint.gans.settings import Family
+from labelmint.gans.registry import FamilyEntry
+from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
 
-__all__ = ["LABELS", "build_discriminator", "build_generator", "objective"]
-
-LABELS = ("conditional",)
-
-
-def objective(family: Family) -> NonSaturating:
-    return NonSaturating(family.label_smoothing)
+FAMILY = FamilyEntry(
+    title="Conditional GAN",
+    source="Mirza and Osindero 2014",
+    label_kinds=("conditional",),
+    objective=lambda family: NonSaturating(family.label_smoothing),
+    settings=Family(
+        labels="conditional",
+        generator=GeneratorNetwork(dense_filters=128, filters=[64], condition="concat"),
+        discriminator=DiscriminatorNetwork(filters=[64, 128], head_dropout=0.3, condition="channel"),
+        label_smoothing=0.1,
+        generator_optimizer=Optimizer(learning_rate=5e-4),
+        discriminator_optimizer=Optimizer(learning_rate=5e-4),
+    ),
+)

@@ -1,15 +1,18 @@
-"""DCGAN (Radford, Metz, Chintala 2016) with the non-saturating objective (Goodfellow et al. 2014)."""
+"""DCGAN with the non-saturating objective (Goodfellow et al. 2014)."""
 
-from __future__ import annotations
-
-from labelmint.gans.architectures import build_discriminator, build_generator
 from labelmint.gans.objectives import NonSaturating
-from labelmint.gans.settings import Family
+from labelmint.gans.registry import FamilyEntry
+from labelmint.gans.settings import DiscriminatorNetwork, Family, Optimizer
 
-__all__ = ["LABELS", "build_discriminator", "build_generator", "objective"]
-
-LABELS = ("per_class", "none")
-
-
-def objective(family: Family) -> NonSaturating:
-    return NonSaturating(family.label_smoothing)
+FAMILY = FamilyEntry(
+    title="DCGAN",
+    source="Radford, Metz and Chintala 2016",
+    label_kinds=("per_class", "none"),
+    objective=lambda family: NonSaturating(family.label_smoothing),
+    settings=Family(
+        discriminator=DiscriminatorNetwork(head_dropout=0.3),
+        label_smoothing=0.1,
+        generator_optimizer=Optimizer(learning_rate=5e-4),
+        discriminator_optimizer=Optimizer(learning_rate=5e-4),
+    ),
+)

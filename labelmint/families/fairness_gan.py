@@ -1,8 +1,9 @@
-"""Fairness GAN (Sattigeri et al. 2018): images with an outcome Y that does not tell the protected attribute C.
+"""Fairness GAN (Sattigeri et al. 2018): images with an outcome Y that does not reveal the protected label C.
 
-G makes, from a latent and C, an image X and its outcome Y. D says of (X, Y): is X real, is (X, Y) real, what C does X show,
-what C does Y betray. G wants the first two, the third, and that the last be wrong. For demographic_parity Y must not betray
-C at all; for equality_of_opportunity not among those whose true outcome, which G is then told too, is 1.
+G generates an image X and its outcome Y from a latent and C. D has four outputs: whether X is real, whether
+(X, Y) is real, C predicted from X, C predicted from Y. G maximizes the first three and wants the last to be
+wrong. Under demographic_parity Y must not reveal C at all. Under equality_of_opportunity it must not do so
+among images with the true outcome 1, which G then receives too.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import torch
 from torch import nn
 
 from labelmint.gans.layers import BatchNorm, Convolution, Dropout, GaussianNoise, Linear
-from labelmint.gans.networks import Shape, activation, limit
-from labelmint.gans.objectives import Judged, NonSaturating, Objective, binary_cross_entropy
+from labelmint.gans.networks import Shape, activation, apply_spectral_norm
+from labelmint.gans.objectives import DiscriminatorOutput, NonSaturating, Objective, binary_cross_entropy
+from labelmint.gans.registry import FamilyEntry
 from labelmint.gans.residual import ResidualGenerator, ResidualTrunk
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
 from labelmint.random_streams import Stream
 
-LABELS = ("multi_hot",)
 PROTECTED, OUTCOME = 0, 1
 """Columns of the labels: dataset.attributes must name the protected attribute first, then the outcome."""
 
@@ -28,28 +29,38 @@ _HEAD_UNITS = 128
 
 
 class FairGenerator(ResidualGenerator):
-    """Beside the image an outcome, 0 or 1, from the same latent and condition by hidden layers of `units`."""
+    """A generator that also generates the outcome, 0 or 1, by hidden layers of `units`.
 
-    def __init__(self, params: GeneratorNetwork, latent_size: int, shape: Shape, told: int):
-        super().__init__(params, latent_size, shape, told)
-        self.told = told
+    condition_size: how many of the requested labels it receives.
+    """
+
+    def __init__(self, params: GeneratorNetwork, latent_size: int, shape: Shape, condition_size: int):
+        super().__init__(params, latent_size, shape, condition_size)
+        self.condition_size = condition_size
+        # The condition comes in a second time: with conditional batch normalisation `entry` does not contain
+        # it.
+        widths = [self.entry.size + condition_size, *params.units]
         layers: list[nn.Module] = []
-        # The outcome is told the condition itself besides: where conditional batch normalisation carries it, `entry` does not.
-        for inputs, outputs in zip([self.entry.size + told, *params.units], params.units):
-            layers += [nn.Linear(inputs, outputs, bias=False), nn.Unflatten(1, (-1, 1, 1)), BatchNorm(outputs), nn.Flatten(), nn.Tanh()]  # fmt: skip
-        self.outcome = nn.Sequential(*layers, nn.Linear([self.entry.size + told, *params.units][-1], 1))
+        for inputs, outputs in zip(widths, params.units):
+            norm = [nn.Unflatten(1, (-1, 1, 1)), BatchNorm(outputs), nn.Flatten()]
+            layers += [nn.Linear(inputs, outputs, bias=False), *norm, nn.Tanh()]
+        self.outcome = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
 
     def forward(self, latents: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        condition = labels[:, : self.told]
+        condition = labels[:, : self.condition_size]
         entered = self.entry(latents, condition)
-        share = torch.sigmoid(self.outcome(torch.cat([entered, condition], 1)))
-        # 0 or 1 as real outcomes are, or D would know minted ones by their doubts; the gradient is that of the share.
-        hard = (share > 0.5).float() + (share - share.detach())
+        probability = torch.sigmoid(self.outcome(torch.cat([entered, condition], 1)))
+        # 0 or 1 as real outcomes are: D could otherwise recognize generated ones by values in between. The
+        # gradient is that of the probability (straight-through estimator).
+        hard = (probability > 0.5).float() + (probability - probability.detach())
         return self.images(entered, condition), torch.cat([labels[:, :1], hard, labels[:, 2:]], 1)
 
 
 class FairDiscriminator(nn.Module):
-    """outputs (N, 4): logits of X real, (X, Y) real, C by X, C by Y. Y comes in by projection, or as maps beside X's."""
+    """Outputs (N, 4): logits of X real, (X, Y) real, C from X, C from Y.
+
+    Y comes in by projection, or as maps beside those of X.
+    """
 
     def __init__(self, params: DiscriminatorNetwork, shape: Shape):
         super().__init__()
@@ -60,9 +71,12 @@ class FairDiscriminator(nn.Module):
 
         def head(inputs: int, depth: int = 1) -> nn.Sequential:
             widths = [inputs] + [_HEAD_UNITS] * depth
-            hidden = [layer for pair in zip(widths, widths[1:]) for layer in (Linear(*pair), activation(params))]
+            hidden = [
+                layer for pair in zip(widths, widths[1:]) for layer in (Linear(*pair), activation(params))
+            ]
             return nn.Sequential(*hidden, Linear(_HEAD_UNITS, 1))
 
+        # These names are keys of saved weights.
         self.real, self.protected, self.betrayed = head(features), head(features), head(1, 2)
         self.projected = params.condition == "projection"
         if self.projected:
@@ -72,14 +86,16 @@ class FairDiscriminator(nn.Module):
             self.together = nn.Sequential(Convolution(2 * maps, max(1, maps // 2), 3), activation(params))
             self.joint = head(features // 2)
         if params.spectral_norm:
-            limit(self)
+            apply_spectral_norm(self)
 
-    def forward(self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None) -> torch.Tensor:
+    def forward(
+        self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None
+    ) -> torch.Tensor:
         maps = self.trunk(images, labels[:, :0], stream)
         maps = self.noise(self.dropout(maps, stream), stream)
         features, outcome = maps.permute(0, 2, 3, 1).flatten(1), labels[:, OUTCOME : OUTCOME + 1]
         if self.projected:
-            # Centred, so that both outcomes pull.
+            # Centred, so that both outcomes have an effect.
             joint = self.joint(features) + (self.projection(2 * outcome - 1) * features).sum(1, keepdim=True)
         else:
             spread = self.spread(outcome).unflatten(1, (maps.shape[2], maps.shape[3], -1)).permute(0, 3, 1, 2)
@@ -89,9 +105,14 @@ class FairDiscriminator(nn.Module):
 
 @dataclass(frozen=True)
 class Fair(Objective):
-    """D's and G's losses on the four outputs. weight: of the outcome betraying the protected attribute, in G's."""
+    """The losses of both players on the four outputs.
 
-    source: NonSaturating
+    base: loss of the first two. opportunity: whether the fairness is equality of opportunity.
+    weight: of the leakage in G's loss. auxiliary, auxiliary_generator: weights of predicting C from X, for D
+    and G.
+    """
+
+    base: NonSaturating
     opportunity: bool
     weight: float
     auxiliary: float
@@ -99,35 +120,36 @@ class Fair(Objective):
     saturates = True
     has_target = True
 
-    def real(self, judged: Judged) -> torch.Tensor:
-        return _both(self.source.real, judged) + self.auxiliary * self._shown(judged)
+    def real(self, real: DiscriminatorOutput) -> torch.Tensor:
+        return _both(self.base.real, real) + self.auxiliary * self._protected(real)
 
-    def fake(self, judged: Judged) -> torch.Tensor:
-        # Whether Y betrays C is learned from minted pairs alone: they are what is to be fair.
-        return _both(self.source.fake, judged) + self.auxiliary * self._shown(judged) + self.betrayed(judged)
+    def fake(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        # How far Y reveals C is learned from generated pairs alone: these must become fair.
+        return _both(self.base.fake, fake) + self.auxiliary * self._protected(fake) + self.leakage(fake)
 
-    def generator(self, judged: Judged) -> torch.Tensor:
-        wanted = _both(self.source.generator, judged) + self.auxiliary_generator * self._shown(judged)
-        return wanted - self.weight * self.betrayed(judged)
+    def generator(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        realism = _both(self.base.generator, fake) + self.auxiliary_generator * self._protected(fake)
+        return realism - self.weight * self.leakage(fake)
 
-    def _shown(self, judged: Judged) -> torch.Tensor:
-        return binary_cross_entropy(judged.outputs[..., 2], judged.labels[..., PROTECTED]).mean(-1)
+    def _protected(self, output: DiscriminatorOutput) -> torch.Tensor:
+        """Cross-entropy of C predicted from X."""
+        return binary_cross_entropy(output.outputs[..., 2], output.labels[..., PROTECTED]).mean(-1)
 
-    def betrayed(self, judged: Judged) -> torch.Tensor:
-        """Cross-entropy of C by Y, over those that the kind of fairness is about."""
-        each = binary_cross_entropy(judged.outputs[..., 3], judged.labels[..., PROTECTED])
-        counted = judged.requested[..., OUTCOME] if self.opportunity else torch.ones_like(each)
-        return (each * counted).sum(-1) / counted.sum(-1).clamp(min=1)
+    def leakage(self, output: DiscriminatorOutput) -> torch.Tensor:
+        """Cross-entropy of C predicted from Y, over the images that the kind of fairness is about."""
+        losses = binary_cross_entropy(output.outputs[..., 3], output.labels[..., PROTECTED])
+        counted = output.requested[..., OUTCOME] if self.opportunity else torch.ones_like(losses)
+        return (losses * counted).sum(-1) / counted.sum(-1).clamp(min=1)
 
 
-def _both(loss: Callable[[Judged], torch.Tensor], judged: Judged) -> torch.Tensor:
+def _both(loss: Callable[[DiscriminatorOutput], torch.Tensor], output: DiscriminatorOutput) -> torch.Tensor:
     """The mean of the losses of the image alone and of image and outcome."""
-    return (loss(judged) + loss(judged._replace(outputs=judged.outputs[..., 1:]))) / 2
+    return (loss(output) + loss(output._replace(outputs=output.outputs[..., 1:]))) / 2
 
 
 def build_generator(family: Family, shape: Shape, labels: int) -> FairGenerator:
-    told = 1 + (family.fairness == "equality_of_opportunity")
-    return FairGenerator(family.generator, family.latent_size, shape, told)
+    condition_size = 1 + (family.fairness == "equality_of_opportunity")
+    return FairGenerator(family.generator, family.latent_size, shape, condition_size)
 
 
 def build_discriminator(family: Family, shape: Shape, labels: int) -> FairDiscriminator:
@@ -145,14 +167,40 @@ def objective(family: Family) -> Fair:
 
 
 def check(family: Family, dataset_labels: list[str]) -> None:
-    """Raises: ValueError when the attributes, networks or the kind of fairness do not fit."""
+    """Raises: ValueError if the attributes, networks or the kind of fairness do not fit."""
     if family.fairness == "none":
         raise ValueError("fairness_gan needs fairness: demographic_parity or equality_of_opportunity")
     if dataset_labels[:2] != [family.protected, family.outcome]:
+        names = f"{family.protected} and {family.outcome}"
         raise ValueError(
-            f"dataset.attributes must begin with `protected` and `outcome`, {family.protected} and {family.outcome}, got {dataset_labels}"
+            f"dataset.attributes must begin with `protected` and `outcome`, {names}, got {dataset_labels}"
         )
     if family.generator.kind != "resnet" or family.discriminator.kind != "resnet":
         raise ValueError("fairness_gan is built of residual blocks; it needs kind: resnet for both networks")
     if family.discriminator.condition not in ("projection", "channel"):
-        raise ValueError("discriminator.condition of fairness_gan: projection, or channel (report A's concatenation)")
+        raise ValueError("discriminator.condition of fairness_gan: projection, or channel (concatenation)")
+
+
+FAMILY = FamilyEntry(
+    title="Fairness GAN",
+    source="Sattigeri et al. 2018",
+    label_kinds=("multi_hot",),
+    objective=objective,
+    settings=Family(
+        labels="multi_hot",
+        fairness="demographic_parity",
+        protected="Male",
+        outcome="Attractive",
+        generator=GeneratorNetwork(
+            "resnet", units=[64], dense_filters=64, filters=[64, 32], condition="batch_norm"
+        ),
+        discriminator=DiscriminatorNetwork(
+            "resnet", filters=[32, 64], batch_norm=False, spectral_norm=True, condition="projection"
+        ),
+        initialization="glorot_uniform",
+        update="alternating",
+    ),
+    build_generator=build_generator,
+    build_discriminator=build_discriminator,
+    check=check,
+)

@@ -1,15 +1,20 @@
-"""The first GAN (Goodfellow et al. 2014): multilayer perceptrons, or plain convolutions; the non-saturating objective."""
+"""The first GAN: multilayer perceptrons with the non-saturating objective."""
 
-from __future__ import annotations
-
-from labelmint.gans.architectures import build_discriminator, build_generator
 from labelmint.gans.objectives import NonSaturating
-from labelmint.gans.settings import Family
+from labelmint.gans.registry import FamilyEntry
+from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
 
-__all__ = ["LABELS", "build_discriminator", "build_generator", "objective"]
-
-LABELS = ("per_class", "none")
-
-
-def objective(family: Family) -> NonSaturating:
-    return NonSaturating(family.label_smoothing)
+FAMILY = FamilyEntry(
+    title="GAN",
+    source="Goodfellow et al. 2014",
+    label_kinds=("per_class", "none"),
+    objective=lambda family: NonSaturating(family.label_smoothing),
+    settings=Family(
+        generator=GeneratorNetwork("mlp", units=[128, 256], activation="leaky_relu"),
+        discriminator=DiscriminatorNetwork("mlp", units=[256, 128], block_dropout=0.3),
+        initialization="glorot_uniform",
+        label_smoothing=0.1,
+        generator_optimizer=Optimizer(learning_rate=5e-4),
+        discriminator_optimizer=Optimizer(learning_rate=5e-4),
+    ),
+)

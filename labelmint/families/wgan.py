@@ -1,15 +1,21 @@
-"""Wasserstein GAN with clipped weights (Arjovsky, Chintala, Bottou 2017): wants `clip`, n_critic and rmsprop."""
+"""Wasserstein GAN with clipped weights: several critic steps per generator step, optimized by RMSprop."""
 
-from __future__ import annotations
-
-from labelmint.gans.architectures import build_discriminator, build_generator
 from labelmint.gans.objectives import Wasserstein
-from labelmint.gans.settings import Family
+from labelmint.gans.registry import FamilyEntry
+from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
 
-__all__ = ["LABELS", "build_discriminator", "build_generator", "objective"]
-
-LABELS = ("per_class", "conditional", "multi_hot", "none")
-
-
-def objective(family: Family) -> Wasserstein:
-    return Wasserstein()
+FAMILY = FamilyEntry(
+    title="Wasserstein GAN",
+    source="Arjovsky, Chintala and Bottou 2017",
+    label_kinds=("per_class", "conditional", "multi_hot", "none"),
+    objective=lambda family: Wasserstein(),
+    settings=Family(
+        generator=GeneratorNetwork(dense_filters=64, filters=[32]),
+        discriminator=DiscriminatorNetwork(filters=[32, 64]),
+        update="alternating",
+        n_critic=5,
+        clip=0.01,
+        generator_optimizer=Optimizer("rmsprop", 5e-4, beta2=0.99),
+        discriminator_optimizer=Optimizer("rmsprop", 5e-4, beta2=0.99),
+    ),
+)

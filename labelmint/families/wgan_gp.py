@@ -1,15 +1,22 @@
-"""Wasserstein GAN with a gradient penalty (Gulrajani et al. 2017): wants `gradient_penalty` and no batch normalisation in D."""
+"""Wasserstein GAN with a gradient penalty, and without batch normalisation in D."""
 
-from __future__ import annotations
-
-from labelmint.gans.architectures import build_discriminator, build_generator
 from labelmint.gans.objectives import Wasserstein
-from labelmint.gans.settings import Family
+from labelmint.gans.registry import FamilyEntry
+from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
 
-__all__ = ["LABELS", "build_discriminator", "build_generator", "objective"]
-
-LABELS = ("per_class", "conditional", "multi_hot", "none")
-
-
-def objective(family: Family) -> Wasserstein:
-    return Wasserstein()
+FAMILY = FamilyEntry(
+    title="Wasserstein GAN with gradient penalty",
+    source="Gulrajani et al. 2017",
+    label_kinds=("per_class", "conditional", "multi_hot", "none"),
+    objective=lambda family: Wasserstein(),
+    settings=Family(
+        generator=GeneratorNetwork(dense_filters=64, filters=[32]),
+        discriminator=DiscriminatorNetwork(filters=[32, 64], batch_norm=False),
+        initialization="glorot_uniform",
+        update="alternating",
+        n_critic=3,
+        gradient_penalty=10.0,
+        generator_optimizer=Optimizer(learning_rate=5e-4, beta1=0.0, beta2=0.9),
+        discriminator_optimizer=Optimizer(learning_rate=5e-4, beta1=0.0, beta2=0.9),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Generators and discriminators: networks, objectives, and generators on disk."""

@@ -1,4 +1,4 @@
-"""A trained generator on disk: generator.safetensors, architecture.json, and the discriminator beside them."""
+"""A generator on disk: generator.safetensors, architecture.json, and the discriminator beside them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwo
 from labelmint.runtime.atomic_files import load_json, save_json
 from labelmint.runtime.errors import InputError
 
+_OLD_KEYS = {"label_shares": "label_frequencies", "critic_steps": "n_critic"}
+"""Keys of architecture.json, and of the family's settings in it, that earlier versions wrote -> today's."""
+
 
 @dataclass(frozen=True)
 class GeneratorArchive:
-    """One generator per class, in the order of wishes.names, or one for all. weights: stacked, (generators, ...) each.
+    """One generator per class, in the order of label_spec.names, or one for all.
 
-    trained_on: what it saw, for those who are handed the generator without the data; empty where that was not written down.
+    weights: stacked, (generators, ...) each. trained_on: the name of the data set and more, for readers who
+    receive the generator without the data; empty if unknown.
     """
 
     family_name: str
@@ -32,23 +36,23 @@ class GeneratorArchive:
     trained_on: dict[str, Any] = field(default_factory=dict)
 
     def network(self, position: int = 0) -> torch.nn.Module:
-        """Generator number `position`, in evaluation mode."""
+        """Generator number `position`, in evaluation mode. Raises: InputError if the weights do not fit."""
         length = self.label_spec.vectors.shape[1]
         network = registry.load(self.family_name).build_generator(self.family, self.shape, length)
-        state = {name: torch.from_numpy(values[position].copy()) for name, values in self.weights.items()}
-        result = network.load_state_dict(state, strict=False)
-        odd = [
-            name for name in result.missing_keys if not name.endswith("num_batches_tracked")
-        ] + result.unexpected_keys
-        if odd:
-            raise InputError(f"generator {position}: weights do not fit the architecture ({', '.join(odd)})")
+        result = network.load_state_dict(_state(self.weights, position), strict=False)
+        missing = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")]
+        if wrong := missing + result.unexpected_keys:
+            raise InputError(
+                f"generator {position}: weights do not fit the architecture ({', '.join(wrong)})"
+            )
         return network.eval()
 
 
 def save(folder: Path, archive: GeneratorArchive, discriminators: dict[str, np.ndarray]) -> None:
-    """discriminators: weights, stacked as the generators'."""
+    """Write an archive. discriminators: weights, stacked as the generators'."""
     digest = save_weights(folder / "generator.safetensors", archive.weights)
     label_spec = archive.label_spec
+    multi_hot = label_spec.kind == "multi_hot"  # classes need no list: all are equally frequent
     save_json(
         folder / "architecture.json",
         {
@@ -57,9 +61,8 @@ def save(folder: Path, archive: GeneratorArchive, discriminators: dict[str, np.n
             "shape": list(archive.shape),
             "labels": label_spec.kind,
             "classes": label_spec.names,
-            # A class needs no list: each is wished for as often as any other.
-            "label_vectors": label_spec.vectors.astype(int).tolist() if label_spec.kind == "multi_hot" else None,
-            "label_frequencies": label_spec.shares.tolist() if label_spec.kind == "multi_hot" else None,
+            "label_vectors": label_spec.vectors.astype(int).tolist() if multi_hot else None,
+            "label_frequencies": label_spec.frequencies.tolist() if multi_hot else None,
             "published": "moving average",
             "trained_on": archive.trained_on,
             "weights_sha256": digest,
@@ -69,37 +72,56 @@ def save(folder: Path, archive: GeneratorArchive, discriminators: dict[str, np.n
 
 
 def load(folder: Path) -> GeneratorArchive:
-    """Raises: InputError when a file is missing, or the weights are not those the description names."""
-    facts = load_json(folder / "architecture.json")
+    """Read an archive, also of an earlier version.
+
+    Raises: InputError if a file is missing, or the weights have another hash than the description says.
+    """
+    facts = _renamed(load_json(folder / "architecture.json"))
     weights = load_weights(folder / "generator.safetensors", facts["weights_sha256"])
     family = family_from(facts["family"])
     if family.labels == "multi_hot":
         vectors = np.array(facts["label_vectors"], np.float32)
-        label_spec = LabelSpec(family.labels, facts["classes"], vectors, np.array(facts["label_frequencies"]))
+        frequencies = np.array(facts["label_frequencies"])
+        label_spec = LabelSpec(family.labels, facts["classes"], vectors, frequencies)
     else:
         label_spec = LabelSpec.of(family, facts["classes"], np.empty(0))
     trained_on = facts.get("trained_on", {})
-    return GeneratorArchive(facts["family_name"], family, tuple(facts["shape"]), label_spec, weights, trained_on)
+    channels, height, width = facts["shape"]
+    return GeneratorArchive(
+        facts["family_name"], family, (channels, height, width), label_spec, weights, trained_on
+    )
 
 
 def load_discriminators(folder: Path) -> list[torch.nn.Module]:
-    """In the order of the generators; batch normalisation knows no statistics yet. Raises: InputError as `load` does."""
+    """The discriminators, in the order of the generators. Their batch normalisation has no statistics yet.
+
+    Raises: InputError as `load` does.
+    """
     archive, facts = load(folder), load_json(folder / "architecture.json")
     weights = load_weights(folder / "discriminator.safetensors", facts["discriminator_sha256"])
     build, networks = registry.load(archive.family_name).build_discriminator, []
     for position in range(len(next(iter(weights.values())))):
         network = build(archive.family, archive.shape, archive.label_spec.vectors.shape[1])
-        state = {name: torch.from_numpy(values[position].copy()) for name, values in weights.items()}
-        network.load_state_dict(state, strict=False)  # num_batches_tracked is not kept
+        network.load_state_dict(_state(weights, position), strict=False)  # num_batches_tracked is not stored
         networks.append(network)
     return networks
 
 
 def family_from(fields: dict[str, Any]) -> Family:
+    """The settings in a description, also of an earlier version."""
     nested = {
         "generator": GeneratorNetwork,
         "discriminator": DiscriminatorNetwork,
         "generator_optimizer": Optimizer,
         "discriminator_optimizer": Optimizer,
     }
-    return Family(**{name: nested[name](**value) if name in nested else value for name, value in fields.items()})
+    values = _renamed(fields)
+    return Family(**values | {name: kind(**values[name]) for name, kind in nested.items() if name in values})
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    return {_OLD_KEYS.get(name, name): value for name, value in values.items()}
+
+
+def _state(weights: dict[str, np.ndarray], position: int) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(values[position].copy()) for name, values in weights.items()}

@@ -1,4 +1,4 @@
-"""Labels as generators are told them: one-hot for a class, multi-hot for attributes, of length 0 for none."""
+"""Labels as generators receive them: one-hot classes, multi-hot attributes, or length 0 for none."""
 
 from __future__ import annotations
 
@@ -9,54 +9,60 @@ import torch
 
 from labelmint.gans.settings import Family
 
-_MOST_PATTERNS = 4096
+_MAX_PATTERNS = 4096
 
 
 @dataclass(frozen=True)
 class LabelSpec:
-    """The labels that a generator can be asked for, and how often each is minted.
+    """The labels that can be requested from a generator, and how often each is sampled.
 
-    names: of the classes, or of the attributes. vectors: float32 (V, K). shares: float64 (V,), which sum to 1.
+    kind: Family.labels. names: of the classes or attributes. vectors: float32 (V, K), the labels.
+    frequencies: float64 (V,), which sum to 1.
     """
 
     kind: str
     names: list[str]
     vectors: np.ndarray
-    shares: np.ndarray
+    frequencies: np.ndarray
 
     @classmethod
     def of(cls, family: Family, names: list[str], labels: np.ndarray) -> LabelSpec:
-        """labels: of the real images, int64 (N,) or multi-hot (N, A), which multi-hot wishes follow in their shares."""
+        """Derive the labels from the real ones, int64 (N,) or multi-hot (N, A).
+
+        Multi-hot labels have the frequencies of the real images. Classes are equally frequent.
+        """
         if family.labels == "conditional":
-            return cls(family.labels, names, np.eye(len(names), dtype=np.float32), np.full(len(names), 1 / len(names)))
+            equal = np.full(len(names), 1 / len(names))
+            return cls(family.labels, names, np.eye(len(names), dtype=np.float32), equal)
         if family.labels == "multi_hot":
             vectors, counts = np.unique(labels.astype(np.float32), axis=0, return_counts=True)
-            common = np.sort(np.argsort(-counts, kind="stable")[:_MOST_PATTERNS])
+            common = np.sort(np.argsort(-counts, kind="stable")[:_MAX_PATTERNS])
             return cls(family.labels, names, vectors[common], counts[common] / counts[common].sum())
         return cls(family.labels, names, np.zeros((1, 0), np.float32), np.ones(1))
 
     def counts(self, total: int) -> np.ndarray:
-        """int64 (V,): how many of `total` images each gets, by largest remainder."""
-        exact = self.shares * total
+        """Number of images of each label, int64 (V,), out of `total`, by the largest remainder method."""
+        exact = self.frequencies * total
         counts = np.floor(exact + 1e-9).astype(np.int64)
         counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
         return counts
 
     def commonest(self, count: int) -> np.ndarray:
-        """int64: places of the `count` commonest, in their order."""
-        return np.sort(np.argsort(-self.shares, kind="stable")[:count])
+        """Indices of the `count` most frequent labels, int64, ascending."""
+        return np.sort(np.argsort(-self.frequencies, kind="stable")[:count])
 
-    def title(self, place: int) -> str:
-        """A name for one of them."""
+    def title(self, index: int) -> str:
+        """The name of one label."""
         if self.kind == "conditional":
-            return self.names[place]
+            return self.names[index]
         if self.kind == "multi_hot":
-            return "+".join(name for name, on in zip(self.names, self.vectors[place]) if on) or "none of them"
+            present = [name for name, on in zip(self.names, self.vectors[index]) if on]
+            return "+".join(present) or "none of them"
         return "all"
 
 
 def encode(labels: torch.Tensor, length: int) -> torch.Tensor:
-    """int64 (...) of classes, or (..., length) multi-hot -> float (..., length)."""
+    """int64 (...) classes, or (..., length) multi-hot -> float (..., length)."""
     if labels.dtype != torch.int64:
         return labels.float()
     return (labels.unsqueeze(-1) == torch.arange(length, device=labels.device)).float()

@@ -1,6 +1,8 @@
-"""Layers that draw from a given stream, and convolutions that are quick at the ends of a network on a CPU."""
+"""Layers that draw from a given stream, and convolutions that are fast at the ends of a network on a CPU."""
 
 from __future__ import annotations
+
+from typing import Self
 
 import torch
 from torch import nn
@@ -8,8 +10,8 @@ from torch.nn import functional as F
 
 from labelmint.random_streams import Stream
 
-# A convolution from or to so few channels runs about twice as fast on a CPU as one matrix product than through the
-# convolution library; with 3 channels the library wins (benchmarks/layers.py measures both).
+# On a CPU, a convolution from or to so few channels runs about twice as fast as one matrix product as in the
+# convolution library. With 3 channels the library wins (measured by benchmarks/layers.py).
 _FEW_CHANNELS = 1
 
 
@@ -18,27 +20,30 @@ def prefers_library(tensor: torch.Tensor) -> bool:
 
 
 def lacks_batch_norm(maps: torch.Tensor) -> bool:
-    """Whether F.batch_norm cannot be called: under torch.vmap, cuDNN's asks for a memory layout that vmap does not know."""
+    """Whether F.batch_norm fails: under torch.vmap, cuDNN's needs a memory layout that vmap lacks."""
     return maps.is_cuda and torch._C._functorch.is_batchedtensor(maps)
 
 
-class Spectral(nn.Module):
-    """A layer with a `weight` that can be divided by its largest singular value (Miyato et al. 2018, "Spectral normalization").
+class SpectralNorm(nn.Module):
+    """Spectral normalisation of a `weight` (Miyato et al. 2018), off until `apply_spectral_norm`.
 
-    `limit` switches it on. `direction`, float (outputs,), is then the singular vector found so far: whoever trains the
-    layer calls `power_iteration` after each change of the weight.
+    The weight is divided by its largest singular value. `direction`, float (outputs,), is the current
+    estimate of the left singular vector. Training calls `power_iteration` after each change of the weight.
     """
 
-    def limit(self) -> Spectral:
+    weight: torch.Tensor
+    direction: torch.Tensor
+
+    def apply_spectral_norm(self) -> Self:
         self.register_buffer("direction", torch.ones(len(self.weight)) / len(self.weight) ** 0.5)
         return self
 
     @property
-    def limited(self) -> bool:
+    def has_spectral_norm(self) -> bool:
         return "direction" in self._buffers
 
     def effective_weight(self) -> torch.Tensor:
-        if not self.limited:
+        if not self.has_spectral_norm:
             return self.weight
         rows = self.weight.flatten(1)
         right = F.normalize(rows.detach().t() @ self.direction, dim=0)
@@ -46,25 +51,27 @@ class Spectral(nn.Module):
 
 
 def power_iteration(weight: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
-    """The next `direction`. weight: ([R,] outputs, inputs); direction: ([R,] outputs)."""
+    """The next `direction`, ([R,] outputs). weight: ([R,] outputs, inputs)."""
     right = F.normalize(weight.mT @ direction.unsqueeze(-1), dim=-2)
     return F.normalize(weight @ right, dim=-2).squeeze(-1)
 
 
-class Linear(Spectral, nn.Linear):
+class Linear(SpectralNorm, nn.Linear):
+    """A linear layer that supports spectral normalisation."""
+
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         return F.linear(values, self.effective_weight(), self.bias)
 
 
 class Embedding(nn.Linear):
-    """labels: float (N, K), one-hot or multi-hot -> (N, size): the row of the label, or the sum of the rows of those present."""
+    """Labels, float (N, K) one-hot or multi-hot -> (N, size): the sum of the rows of the labels present."""
 
     def __init__(self, labels: int, size: int):
         super().__init__(labels, size, bias=False)
 
 
-class Convolution(Spectral, nn.Conv2d):
-    """A convolution whose output is input size / stride, rounded up."""
+class Convolution(SpectralNorm, nn.Conv2d):
+    """A convolution whose output size is input size / stride, rounded up."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         weight, kernel, stride = self.effective_weight(), self.kernel_size[0], self.stride[0]
@@ -72,36 +79,41 @@ class Convolution(Spectral, nn.Conv2d):
         pads = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (width, height)]
         same = pads[0] // 2 if pads[0] == pads[1] and pads[0] % 2 == 0 else 0
         if any(pads) and not same:
-            images = F.pad(images, [pads[0] // 2, pads[0] - pads[0] // 2, pads[1] // 2, pads[1] - pads[1] // 2])
+            images = F.pad(
+                images, [pads[0] // 2, pads[0] - pads[0] // 2, pads[1] // 2, pads[1] - pads[1] // 2]
+            )
         if self.in_channels > _FEW_CHANNELS or prefers_library(images):
             return F.conv2d(images, weight, self.bias, stride, same)
         columns = F.unfold(images, kernel, padding=same, stride=stride).transpose(1, 2)
         maps = F.linear(columns, weight.flatten(1), self.bias)
-        return maps.transpose(1, 2).unflatten(2, (-(-height // stride), -(-width // stride)))
+        return torch.unflatten(maps.transpose(1, 2), 2, (-(-height // stride), -(-width // stride)))
 
 
 class TransposedConvolution(nn.ConvTranspose2d):
-    """A transposed convolution whose output is exactly input size x stride."""
+    """A transposed convolution whose output size is exactly input size x stride."""
+
+    padding: tuple[int, ...]
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, bias: bool):
         extra = (kernel - stride) % 2
         super().__init__(inputs, outputs, kernel, stride, (kernel - stride + extra) // 2, extra, bias=bias)
 
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+    # output_size follows from the stride.
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         if self.out_channels > _FEW_CHANNELS or prefers_library(maps):
             return super().forward(maps)
         stride, height, width = self.stride[0], *maps.shape[-2:]
+        size = height * stride, width * stride
         columns = F.linear(maps.flatten(2).transpose(1, 2), self.weight.flatten(1).t()).transpose(1, 2)
-        images = F.fold(
-            columns, (height * stride, width * stride), self.kernel_size, padding=self.padding, stride=stride
-        )
+        images = F.fold(columns, size, self.kernel_size, padding=self.padding, stride=stride)
         return images if self.bias is None else images + self.bias.view(1, -1, 1, 1)
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that keeps no running statistics while it trains.
+    """Batch normalisation that keeps no running statistics during training.
 
-    The statistics that are published belong to averaged weights: `collecting` gathers them, as a plain mean over batches.
+    The published statistics belong to the averaged weights. While `collecting` is set they are gathered, as a
+    plain mean over batches.
     """
 
     collecting = False
@@ -115,14 +127,14 @@ class BatchNorm(nn.BatchNorm2d):
 
     def _written_out(self, maps: torch.Tensor) -> torch.Tensor:
         variance, mean = torch.var_mean(maps, (0, 2, 3), correction=0, keepdim=True)
-        normal = (maps - mean) * torch.rsqrt(variance + self.eps)
+        normalized = (maps - mean) * torch.rsqrt(variance + self.eps)
         if self.weight is None:
-            return normal
-        return torch.addcmul(self.bias.view(-1, 1, 1), normal, self.weight.view(-1, 1, 1))
+            return normalized
+        return torch.addcmul(self.bias.view(-1, 1, 1), normalized, self.weight.view(-1, 1, 1))
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch normalisation whose scale and shift belong to the labels (de Vries et al. 2017): 1 + labels @ scale, labels @ shift."""
+    """Batch norm scaled by 1 + labels @ scale and shifted by labels @ shift (de Vries et al. 2017)."""
 
     def __init__(self, width: int, labels: int):
         super().__init__()
@@ -135,13 +147,16 @@ class ConditionalBatchNorm(nn.Module):
 
 
 def batch_deviation(maps: torch.Tensor) -> torch.Tensor:
-    """(N, C, H, W) -> (N, 1, H, W), or (N, C) -> (N, 1): the mean over places and maps of the standard deviation over the batch (Karras et al. 2018)."""
+    """Minibatch standard deviation (Karras et al. 2018), (N, C, H, W) -> (N, 1, H, W) or (N, C) -> (N, 1).
+
+    The standard deviation over the batch, averaged over positions and maps.
+    """
     deviation = (maps.var(0, correction=0) + 1e-8).sqrt().mean()
     return deviation.expand(len(maps), 1, *maps.shape[2:])
 
 
 class Dropout(nn.Module):
-    """Dropout that draws from `stream`; without one it does nothing."""
+    """Dropout that draws from `stream`. Without a stream it returns its input."""
 
     def __init__(self, probability: float):
         super().__init__()
@@ -155,7 +170,7 @@ class Dropout(nn.Module):
 
 
 class GaussianNoise(nn.Module):
-    """Adds N(0, deviation^2) drawn from `stream`; without one it does nothing."""
+    """Adds N(0, deviation^2) drawn from `stream`. Without a stream it returns its input."""
 
     def __init__(self, deviation: float):
         super().__init__()

@@ -1,8 +1,9 @@
-"""Networks built from data (Radford et al. 2016, with the options of the reports).
+"""Networks built from settings (Radford et al. 2016, with the options of the reports).
 
-A generator maps latents, float (N, z), and the labels that are wished for, float (N, K), to images in [-1, 1], float (N, C, S, S),
-and the labels that these are to have, (N, K). A discriminator maps images and labels to outputs, float (N, heads), of which the first
-tells real from minted. K is 0 where there are no labels. Stochastic layers act only when given a `stream`.
+A generator maps latents, float (N, z), and requested labels, float (N, K), to images in [-1, 1], float (N, C,
+S, S), and the labels of those images, (N, K). A discriminator maps images and labels to outputs, float (N,
+heads), the first of which is the logit of being real. K is 0 without labels. Stochastic layers act only when
+given a `stream`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Shape = tuple[int, int, int]
 
 
 def activation(params: GeneratorNetwork | DiscriminatorNetwork, inplace: bool = False) -> nn.Module:
-    """inplace: only after batch normalisation, which does not need its own output for the gradient, and gives no view."""
+    """inplace: only after batch normalisation, whose gradient does not need its output, which is no view."""
     if params.activation == "leaky_relu":
         return nn.LeakyReLU(params.negative_slope, inplace)
     return nn.ReLU(inplace) if params.activation == "relu" else nn.SELU(inplace)
@@ -44,29 +45,38 @@ def normalization(params: GeneratorNetwork, width: int, labels: int) -> list[nn.
 
 
 def embedding(labels: int, size: int) -> tuple[nn.Module, int]:
-    """(labels -> vector, length of the vector); of size 0 the labels themselves."""
+    """(labels -> vector, length of the vector). Size 0 gives the labels themselves."""
     return (Embedding(labels, size), size) if size else (nn.Identity(), labels)
 
 
 def run(layers: nn.Sequential, values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The output of `layers`, of which conditional batch normalisation receives the labels."""
     for layer in layers:
         values = layer(values, labels) if isinstance(layer, ConditionalBatchNorm) else layer(values)
     return values
 
 
-def hidden_layers(params: GeneratorNetwork, inputs: int) -> tuple[nn.Sequential, int]:
-    """(layers of `units`, size of what leaves them)."""
+def apply_spectral_norm(network: nn.Module) -> None:
+    """Turn spectral normalisation on in every layer that supports it."""
+    for module in network.modules():
+        if isinstance(module, (Convolution, Linear)):
+            module.apply_spectral_norm()
+
+
+def _hidden_layers(params: GeneratorNetwork, inputs: int) -> tuple[nn.Sequential, int]:
+    """(layers of `units`, size of their output)."""
     sizes = [inputs, *params.units]
     pairs = [(nn.Linear(*pair), activation(params)) for pair in zip(sizes, params.units)]
     return nn.Sequential(*(layer for pair in pairs for layer in pair)), sizes[-1]
 
 
 class LatentInput(nn.Module):
-    """What enters a generator: the latent, and by `condition` the labels with it."""
+    """The input of a generator: latents, combined with the labels if `condition` is concat or product."""
 
     def __init__(self, params: GeneratorNetwork, latent_size: int, labels: int):
         super().__init__()
         self.condition, self.size = params.condition, latent_size
+        self.embed: nn.Module
         if self.condition == "product":
             self.embed = Embedding(labels, latent_size)
         elif self.condition == "concat":
@@ -75,7 +85,8 @@ class LatentInput(nn.Module):
 
     def forward(self, latents: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if self.condition == "product":
-            return latents * self.embed(labels)
+            product: torch.Tensor = latents * self.embed(labels)
+            return product
         return torch.cat([latents, self.embed(labels)], 1) if self.condition == "concat" else latents
 
 
@@ -87,14 +98,14 @@ class Generator(nn.Module):
         start, width, bias = params.start_size(shape[1]), params.dense_filters, not params.batch_norm
         self.start = (start, start, width)
         self.entry = LatentInput(params, latent_size, labels)
-        self.before, size = hidden_layers(params, self.entry.size)
+        self.before, size = _hidden_layers(params, self.entry.size)
         self.dense = nn.Linear(size, prod(self.start), bias=params.dense_norm == "none" or bias)
         self.condition = params.condition
         first: list[nn.Module] = []
         if params.batch_norm and params.dense_norm == "maps":
             first += normalization(params, width, labels)
         elif params.batch_norm and params.dense_norm == "units":
-            # The units, maps last, each as a map of its own.
+            # Each unit is normalised as a map of its own.
             first += [nn.Unflatten(1, (-1, 1, 1)), BatchNorm(prod(self.start)), nn.Flatten()]
         self.by_unit = params.dense_norm == "units" and params.batch_norm
         first += [activation(params, bool(first))] if params.dense_activation else []
@@ -105,21 +116,17 @@ class Generator(nn.Module):
             width += 1
         elif self.condition == "branch":
             self.label_dense = nn.Linear(labels, start * start * params.embedding, bias=bias)
-            norm = [BatchNorm(params.embedding)] if params.batch_norm else []
+            norm: list[nn.Module] = [BatchNorm(params.embedding)] if params.batch_norm else []
             self.label_first = nn.Sequential(*norm, activation(params, bool(norm)))
             width += params.embedding
         layers: list[nn.Module] = []
-        for inputs, outputs, kernel, stride in zip(
-            [width, *params.filters], params.filters, params.kernels, params.strides
-        ):
+        sizes = zip([width, *params.filters], params.filters, params.kernels, params.strides)
+        for inputs, outputs, kernel, stride in sizes:
             norm = normalization(params, outputs, labels)
-            layers += [
-                TransposedConvolution(inputs, outputs, kernel, stride, bias),
-                *norm,
-                activation(params, bool(norm)),
-            ]
-        last = [width, *params.filters][-1]
-        layers += [TransposedConvolution(last, shape[0], params.kernels[-1], params.strides[-1], params.final_bias), nn.Tanh()]  # fmt: skip
+            layers += [TransposedConvolution(inputs, outputs, kernel, stride, bias), *norm]
+            layers += [activation(params, bool(norm))]
+        last, kernel, stride = [width, *params.filters][-1], params.kernels[-1], params.strides[-1]
+        layers += [TransposedConvolution(last, shape[0], kernel, stride, params.final_bias), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latents: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -131,7 +138,9 @@ class Generator(nn.Module):
         if not self.by_unit:
             maps = run(self.first, maps, labels)
         if self.condition == "channel":
-            extra = self.label_dense(self.embed(labels)).unflatten(1, (*self.start[:2], 1)).permute(0, 3, 1, 2)
+            extra = (
+                self.label_dense(self.embed(labels)).unflatten(1, (*self.start[:2], 1)).permute(0, 3, 1, 2)
+            )
             maps = torch.cat([maps, extra], 1)
         elif self.condition == "branch":
             extra = self.label_dense(labels).unflatten(1, (*self.start[:2], -1)).permute(0, 3, 1, 2)
@@ -140,12 +149,12 @@ class Generator(nn.Module):
 
 
 class MLPGenerator(nn.Module):
-    """Hidden layers of `units`, then one tanh unit a pixel."""
+    """Hidden layers of `units`, then one tanh unit per pixel."""
 
     def __init__(self, params: GeneratorNetwork, latent_size: int, shape: Shape, labels: int = 0):
         super().__init__()
         self.entry = LatentInput(params, latent_size, labels)
-        hidden, size = hidden_layers(params, self.entry.size)
+        hidden, size = _hidden_layers(params, self.entry.size)
         self.layers = nn.Sequential(*hidden, nn.Linear(size, prod(shape)), nn.Tanh(), nn.Unflatten(1, shape))
 
     def forward(self, latents: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -153,7 +162,7 @@ class MLPGenerator(nn.Module):
 
 
 class Head(nn.Module):
-    """features: (N, F) -> outputs (N, heads), with labels by merge or projection where params say so."""
+    """Features (N, F) -> outputs (N, heads), with the labels if `condition` is merge or projection."""
 
     def __init__(self, params: DiscriminatorNetwork, features: int, labels: int):
         super().__init__()
@@ -162,11 +171,12 @@ class Head(nn.Module):
         if self.condition == "merge":
             self.embed, size = embedding(labels, params.embedding)
             self.before = Linear(features, params.units[0])
+            widths = [params.units[0] + size, *params.units[1:]]
             layers: list[nn.Module] = []
-            for inputs, outputs in zip([params.units[0] + size, *params.units[1:]], params.units[1:]):
+            for inputs, outputs in zip(widths, params.units[1:]):
                 layers += [Linear(inputs, outputs), activation(params)]
             self.after = nn.Sequential(*layers)
-            features = [params.units[0] + size, *params.units[1:]][-1]
+            features = widths[-1]
         elif self.condition == "projection":
             self.projection = Linear(labels, features, bias=False)
         self.output = Linear(features, 1 + (labels if self.condition == "auxiliary" else 0))
@@ -175,7 +185,7 @@ class Head(nn.Module):
         features = self.noise(self.dropout(features, stream), stream)
         if self.condition == "merge":
             features = self.after(torch.cat([self.before(features), self.embed(labels)], 1))
-        outputs = self.output(features)
+        outputs: torch.Tensor = self.output(features)
         if self.condition == "projection":
             outputs = outputs + (self.projection(labels) * features).sum(1, keepdim=True)
         return outputs
@@ -186,17 +196,25 @@ class LabelMaps(nn.Module):
 
     def __init__(self, params: DiscriminatorNetwork, shape: Shape, labels: int):
         super().__init__()
-        self.condition, self.size, self.channels, self.out_size = params.condition, shape[1], shape[0], shape[1]
+        self.condition, self.size, self.channels, self.out_size = (
+            params.condition,
+            shape[1],
+            shape[0],
+            shape[1],
+        )
         if self.condition == "channel":
-            self.embed = nn.Identity()
+            self.embed: nn.Module = nn.Identity()
             if params.embedding:
-                self.embed = nn.Sequential(Embedding(labels, params.embedding), Linear(params.embedding, self.size**2))
+                self.embed = nn.Sequential(
+                    Embedding(labels, params.embedding), Linear(params.embedding, self.size**2)
+                )
             self.channels += 1 if params.embedding else labels
         elif self.condition == "branch":
 
             def branch(inputs: int) -> nn.Sequential:
                 norm = [BatchNorm(params.embedding)] if params.batch_norm else []
-                return nn.Sequential(Convolution(inputs, params.embedding, 2, 2), *norm, activation(params, bool(norm)))
+                convolution = Convolution(inputs, params.embedding, 2, 2)
+                return nn.Sequential(convolution, *norm, activation(params, bool(norm)))
 
             self.of_images, self.of_labels = branch(shape[0]), branch(labels)
             self.channels, self.out_size = 2 * params.embedding, -(-self.size // 2)
@@ -220,31 +238,39 @@ class Discriminator(nn.Module):
         self.entry = LabelMaps(params, shape, labels)
         self.blocks = nn.ModuleList()
         channels, size = self.entry.channels, self.entry.out_size
-        for position, (filters, kernel, stride) in enumerate(zip(params.filters, params.kernels, params.strides)):
+        for position, (filters, kernel, stride) in enumerate(
+            zip(params.filters, params.kernels, params.strides)
+        ):
             norm = params.batch_norm and (position > 0 or params.first_batch_norm)
             layers: list[nn.Module] = [Convolution(channels, filters, kernel, stride, bias=not norm)]
             layers += [BatchNorm(filters)] if norm else []
             self.blocks.append(nn.Sequential(*layers, activation(params, norm)))
             channels, size = filters, -(-size // stride)
-        self.input_noise, self.block_noise = GaussianNoise(params.input_noise), GaussianNoise(params.block_noise)
+        self.input_noise, self.block_noise = (
+            GaussianNoise(params.input_noise),
+            GaussianNoise(params.block_noise),
+        )
         self.block_dropout = Dropout(params.block_dropout)
         self.minibatch_std = params.minibatch_std
         self.head = Head(params, (channels + params.minibatch_std) * size * size, labels)
         if params.spectral_norm:
-            limit(self)
+            apply_spectral_norm(self)
 
-    def forward(self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None) -> torch.Tensor:
+    def forward(
+        self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None
+    ) -> torch.Tensor:
         maps = self.entry(self.input_noise(images, stream), labels)
         for block in self.blocks:
             maps = self.block_noise(self.block_dropout(block(maps), stream), stream)
         if self.minibatch_std:
             maps = torch.cat([maps, batch_deviation(maps)], 1)
-        # Height x width x maps, as they lie in memory: another order would cost a copy, and a slow gradient.
-        return self.head(maps.permute(0, 2, 3, 1).flatten(1), labels, stream)
+        # Height x width x maps, the order in memory: another order would cost a copy and a slow gradient.
+        outputs: torch.Tensor = self.head(maps.permute(0, 2, 3, 1).flatten(1), labels, stream)
+        return outputs
 
 
 class MLPDiscriminator(nn.Module):
-    """Hidden layers of `units` on the flattened image, beside the labels' embedding for condition: concat."""
+    """Hidden layers of `units` on the flattened image, and on the labels for condition: concat."""
 
     def __init__(self, params: DiscriminatorNetwork, shape: Shape, labels: int = 0):
         super().__init__()
@@ -256,13 +282,18 @@ class MLPDiscriminator(nn.Module):
             nn.Sequential(Linear(inputs, outputs), activation(params))
             for inputs, outputs in zip([size, *params.units], params.units)
         )
-        self.input_noise, self.block_noise = GaussianNoise(params.input_noise), GaussianNoise(params.block_noise)
+        self.input_noise, self.block_noise = (
+            GaussianNoise(params.input_noise),
+            GaussianNoise(params.block_noise),
+        )
         self.block_dropout, self.minibatch_std = Dropout(params.block_dropout), params.minibatch_std
         self.head = Head(params, params.units[-1] + params.minibatch_std, labels)
         if params.spectral_norm:
-            limit(self)
+            apply_spectral_norm(self)
 
-    def forward(self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None) -> torch.Tensor:
+    def forward(
+        self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None
+    ) -> torch.Tensor:
         values = self.input_noise(images, stream).flatten(1)
         if self.concat:
             values = torch.cat([values, self.embed(labels)], 1)
@@ -270,11 +301,5 @@ class MLPDiscriminator(nn.Module):
             values = self.block_noise(self.block_dropout(block(values), stream), stream)
         if self.minibatch_std:
             values = torch.cat([values, batch_deviation(values)], 1)
-        return self.head(values, labels, stream)
-
-
-def limit(network: nn.Module) -> None:
-    """Spectral normalisation for every layer that knows it."""
-    for module in network.modules():
-        if isinstance(module, (Convolution, Linear)):
-            module.limit()
+        outputs: torch.Tensor = self.head(values, labels, stream)
+        return outputs

@@ -1,6 +1,6 @@
-"""Objectives: pure functions on what a discriminator says, each a mean over the batch.
+"""Objectives: pure functions of a discriminator's output, each a mean over the batch.
 
-Tensors may have leading dimensions, one place per replica.
+Tensors may have leading dimensions, one entry per replica.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import torch
 from torch.nn import functional as F
 
 
-class Judged(NamedTuple):
-    """What D was shown and what it said.
+class DiscriminatorOutput(NamedTuple):
+    """Outputs of D for a batch, and what they belong to.
 
-    outputs: ([R,] N, heads). labels: ([R,] N, K), those that the images have. wished: the same, those that G was asked for.
+    outputs: ([R,] N, heads). labels: ([R,] N, K), those of the images. requested: the same, those that G was
+    given.
     images: ([R,] N, C, S, S), as D saw them.
     """
 
@@ -25,39 +26,42 @@ class Judged(NamedTuple):
     images: torch.Tensor
 
     @property
-    def source(self) -> torch.Tensor:
-        """([R,] N): large for what looks real."""
+    def logits(self) -> torch.Tensor:
+        """([R,] N): large for images that look real."""
         return self.outputs[..., 0]
 
 
 class Objective:
     """The losses of both players.
 
-    paired: D compares real with minted images, so it needs both at once. saturates: a D that is always right leaves G no gradient.
-    has_target: D's answers on real images have a target, which can be smoothed.
+    paired: D compares real with generated images, so it needs both at once.
+    saturates: a D that is always right leaves G no gradient.
+    has_target: D's logits for real images have a target, which label smoothing can lower.
     """
 
     paired = False
     saturates = False
     has_target = False
 
-    def real(self, judged: Judged) -> torch.Tensor:
+    def real(self, real: DiscriminatorOutput) -> torch.Tensor:
         """D's loss on real images, ([R])."""
         raise NotImplementedError
 
-    def fake(self, judged: Judged) -> torch.Tensor:
-        """D's loss on minted images."""
+    def fake(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        """D's loss on generated images."""
         raise NotImplementedError
 
-    def generator(self, judged: Judged) -> torch.Tensor:
-        """G's loss on minted images."""
+    def generator(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        """G's loss on generated images."""
         raise NotImplementedError
 
-    def discriminator(self, real: Judged, fake: Judged) -> tuple[torch.Tensor, torch.Tensor]:
-        """D's losses on real and on minted images."""
+    def discriminator(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """D's losses on real and on generated images."""
         return self.real(real), self.fake(fake)
 
-    def against(self, fake: Judged, real: Judged) -> torch.Tensor:
+    def against(self, fake: DiscriminatorOutput, real: DiscriminatorOutput) -> torch.Tensor:
         """G's loss where the objective is paired."""
         return self.generator(fake)
 
@@ -73,96 +77,95 @@ class NonSaturating(Objective):
     saturates = True
     has_target = True
 
-    def real(self, judged: Judged) -> torch.Tensor:
-        # softplus(-x) is the loss for target 1; each unit of smoothing moves the target and adds x.
-        return (F.softplus(-judged.source) + self.label_smoothing * judged.source).mean(-1)
+    def real(self, real: DiscriminatorOutput) -> torch.Tensor:
+        # softplus(-x) is the loss for target 1; each unit of smoothing lowers the target and adds x.
+        return (F.softplus(-real.logits) + self.label_smoothing * real.logits).mean(-1)
 
-    def fake(self, judged: Judged) -> torch.Tensor:
-        return F.softplus(judged.source).mean(-1)
+    def fake(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        return F.softplus(fake.logits).mean(-1)
 
-    def generator(self, judged: Judged) -> torch.Tensor:
-        return F.softplus(-judged.source).mean(-1)
+    def generator(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        return F.softplus(-fake.logits).mean(-1)
 
 
 class Hinge(Objective):
     """max(0, 1 - D) on real and max(0, 1 + D) on fake for D; -D on fake for G (Lim and Ye 2017)."""
 
-    def real(self, judged: Judged) -> torch.Tensor:
-        return F.relu(1 - judged.source).mean(-1)
+    def real(self, real: DiscriminatorOutput) -> torch.Tensor:
+        return F.relu(1 - real.logits).mean(-1)
 
-    def fake(self, judged: Judged) -> torch.Tensor:
-        return F.relu(1 + judged.source).mean(-1)
+    def fake(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        return F.relu(1 + fake.logits).mean(-1)
 
-    def generator(self, judged: Judged) -> torch.Tensor:
-        return -judged.source.mean(-1)
+    def generator(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        return -fake.logits.mean(-1)
 
 
 class Wasserstein(Objective):
-    """-D on real and D on fake for D, whose sum is the distance's estimate with its sign changed; -D on fake for G (Arjovsky et al. 2017)."""
+    """-D on real and D on fake for D; -D on fake for G (Arjovsky et al. 2017).
 
-    def real(self, judged: Judged) -> torch.Tensor:
-        return -judged.source.mean(-1)
+    The sum of D's losses is the negated estimate of the Wasserstein distance.
+    """
 
-    def fake(self, judged: Judged) -> torch.Tensor:
-        return judged.source.mean(-1)
+    def real(self, real: DiscriminatorOutput) -> torch.Tensor:
+        return -real.logits.mean(-1)
 
-    def generator(self, judged: Judged) -> torch.Tensor:
-        return -judged.source.mean(-1)
+    def fake(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        return fake.logits.mean(-1)
+
+    def generator(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        return -fake.logits.mean(-1)
 
 
 class Relativistic(Objective):
-    """Each real image against a minted one: softplus(D(fake) - D(real)) for D, the opposite for G (Jolicoeur-Martineau 2019; Huang et al. 2024).
+    """softplus(D(fake) - D(real)) for D, each real image paired with a generated one; the opposite for G.
 
-    D's loss is given half to the real and half to the fake side.
+    Sources: Jolicoeur-Martineau 2019; Huang et al. 2024. D's loss is split evenly between real and fake.
     """
 
     paired = True
 
-    def discriminator(self, real: Judged, fake: Judged) -> tuple[torch.Tensor, torch.Tensor]:
-        half = F.softplus(fake.source - real.source).mean(-1) / 2
+    def discriminator(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        half = F.softplus(fake.logits - real.logits).mean(-1) / 2
         return half, half
 
-    def against(self, fake: Judged, real: Judged) -> torch.Tensor:
-        return F.softplus(real.source - fake.source).mean(-1)
+    def against(self, fake: DiscriminatorOutput, real: DiscriminatorOutput) -> torch.Tensor:
+        return F.softplus(real.logits - fake.logits).mean(-1)
 
 
-@dataclass(frozen=True)
 class Auxiliary(Objective):
-    """Another objective, and D has to tell the labels of all images, G to make images whose labels are told (Odena et al. 2017).
+    """Another objective plus the classification of all images by D, which G supports (Odena et al. 2017).
 
-    Outputs after the first: one per label, logits of a softmax, or of one sigmoid each where labels are multi_hot.
+    Outputs after the first are one logit per label: of a softmax, or of independent sigmoids if `multi_hot`.
+    weight, generator_weight: of the classification loss in D's and in G's objective.
     """
 
-    source: Objective
-    multi_hot: bool = False
-    weight: float = 1.0
-    generator_weight: float = 1.0
+    def __init__(
+        self, base: Objective, multi_hot: bool = False, weight: float = 1.0, generator_weight: float = 1.0
+    ):
+        self.base, self.multi_hot = base, multi_hot
+        self.weight, self.generator_weight = weight, generator_weight
+        self.saturates, self.has_target = base.saturates, base.has_target
 
-    @property
-    def saturates(self) -> bool:
-        return self.source.saturates
-
-    @property
-    def has_target(self) -> bool:
-        return self.source.has_target
-
-    def told(self, judged: Judged) -> torch.Tensor:
-        """Cross-entropy of the labels that D tells."""
-        logits = judged.outputs[..., 1:]
+    def classification(self, output: DiscriminatorOutput) -> torch.Tensor:
+        """Cross-entropy of the labels."""
+        logits = output.outputs[..., 1:]
         if self.multi_hot:
-            return binary_cross_entropy(logits, judged.labels).mean((-2, -1))
-        return -(judged.labels * F.log_softmax(logits, -1)).sum(-1).mean(-1)
+            return binary_cross_entropy(logits, output.labels).mean((-2, -1))
+        return -(output.labels * F.log_softmax(logits, -1)).sum(-1).mean(-1)
 
-    def real(self, judged: Judged) -> torch.Tensor:
-        return self.source.real(judged) + self.weight * self.told(judged)
+    def real(self, real: DiscriminatorOutput) -> torch.Tensor:
+        return self.base.real(real) + self.weight * self.classification(real)
 
-    def fake(self, judged: Judged) -> torch.Tensor:
-        return self.source.fake(judged) + self.weight * self.told(judged)
+    def fake(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        return self.base.fake(fake) + self.weight * self.classification(fake)
 
-    def generator(self, judged: Judged) -> torch.Tensor:
-        return self.source.generator(judged) + self.generator_weight * self.told(judged)
+    def generator(self, fake: DiscriminatorOutput) -> torch.Tensor:
+        return self.base.generator(fake) + self.generator_weight * self.classification(fake)
 
 
 def binary_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Of each logit, for a target of 0 to 1."""
+    """Cross-entropy of each logit. targets: 0 to 1."""
     return F.softplus(logits) - targets * logits

@@ -1,4 +1,4 @@
-"""Residual networks (He et al. 2016; as report A's tables 5 and 6 lay them out)."""
+"""Residual networks (He et al. 2016), laid out as in the fairness GAN (Sattigeri et al. 2018)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from labelmint.gans.layers import Convolution, Dropout, GaussianNoise, batch_deviation
-from labelmint.gans.networks import Head, LabelMaps, LatentInput, Shape, activation, limit, normalization, run
+from labelmint.gans.networks import (
+    Head,
+    LabelMaps,
+    LatentInput,
+    Shape,
+    activation,
+    apply_spectral_norm,
+    normalization,
+    run,
+)
 from labelmint.gans.settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.random_streams import Stream
 
@@ -28,7 +37,9 @@ class UpBlock(nn.Module):
 
     def forward(self, maps: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         maps = F.interpolate(maps, scale_factor=2, mode="nearest")
-        return self.activation(run(self.identity, maps, labels) + run(self.residual, maps, labels))
+        added = run(self.identity, maps, labels) + run(self.residual, maps, labels)
+        activated: torch.Tensor = self.activation(added)
+        return activated
 
 
 class ResidualGenerator(nn.Module):
@@ -49,7 +60,7 @@ class ResidualGenerator(nn.Module):
         return self.images(self.entry(latents, labels), labels), labels
 
     def images(self, entered: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """entered: (N, entry.size), latents as `entry` makes them of the labels."""
+        """entered: (N, entry.size), the output of `entry`."""
         maps = self.activation(self.dense(entered)).unflatten(1, self.start).permute(0, 3, 1, 2)
         for block in self.blocks:
             maps = block(maps, labels)
@@ -63,16 +74,20 @@ class DownBlock(nn.Module):
         super().__init__()
         self.identity = nn.Sequential(Convolution(inputs, outputs, 1), activation(params))
         self.residual = nn.Sequential(
-            Convolution(inputs, outputs, 3), activation(params), Convolution(outputs, outputs, 3), activation(params)
+            Convolution(inputs, outputs, 3),
+            activation(params),
+            Convolution(outputs, outputs, 3),
+            activation(params),
         )
         self.activation = activation(params)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return self.activation(F.avg_pool2d(self.identity(maps) + self.residual(maps), 2))
+        activated: torch.Tensor = self.activation(F.avg_pool2d(self.identity(maps) + self.residual(maps), 2))
+        return activated
 
 
 class ResidualTrunk(nn.Module):
-    """images -> maps: float (N, `channels`, size, size), filters[-1] of them and that of the batch's deviation."""
+    """Images -> maps, float (N, `channels`, size, size): filters[-1] maps, and one more for minibatch_std."""
 
     def __init__(self, params: DiscriminatorNetwork, shape: Shape, labels: int):
         super().__init__()
@@ -80,13 +95,18 @@ class ResidualTrunk(nn.Module):
         widths = [max(1, params.filters[0] // 2), *params.filters]
         self.first = nn.Sequential(Convolution(self.entry.channels, widths[0], 3), activation(params))
         self.blocks = nn.ModuleList(DownBlock(params, *pair) for pair in zip(widths, widths[1:]))
-        self.input_noise, self.block_noise = GaussianNoise(params.input_noise), GaussianNoise(params.block_noise)
+        self.input_noise, self.block_noise = (
+            GaussianNoise(params.input_noise),
+            GaussianNoise(params.block_noise),
+        )
         self.block_dropout, self.minibatch_std = Dropout(params.block_dropout), params.minibatch_std
-        self.channels, self.size = widths[-1] + params.minibatch_std, self.entry.out_size // 2 ** len(params.filters)
+        self.channels, self.size = (
+            widths[-1] + params.minibatch_std,
+            self.entry.out_size // 2 ** len(params.filters),
+        )
         if self.size < 1:
-            raise ValueError(
-                f"discriminator.filters: {len(params.filters)} halvings leave nothing of {shape[1]} pixels"
-            )
+            halvings = f"{len(params.filters)} halvings"
+            raise ValueError(f"discriminator.filters: {halvings} leave nothing of {shape[1]} pixels")
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None) -> torch.Tensor:
         maps = self.first(self.entry(self.input_noise(images, stream), labels))
@@ -103,8 +123,11 @@ class ResidualDiscriminator(nn.Module):
         self.trunk = ResidualTrunk(params, shape, labels)
         self.head = Head(params, self.trunk.channels * self.trunk.size**2, labels)
         if params.spectral_norm:
-            limit(self)
+            apply_spectral_norm(self)
 
-    def forward(self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None) -> torch.Tensor:
+    def forward(
+        self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None
+    ) -> torch.Tensor:
         maps = self.trunk(images, labels, stream)
-        return self.head(maps.permute(0, 2, 3, 1).flatten(1), labels, stream)
+        outputs: torch.Tensor = self.head(maps.permute(0, 2, 3, 1).flatten(1), labels, stream)
+        return outputs

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labelmint.gans.architectures import build_discriminator, build_generator
+from labelmint.gans.registry import build_discriminator, build_generator
 from labelmint.gans.initialization import initialize
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
 

@@ -12,7 +12,7 @@ from labelmint.families import fairness_gan
 from labelmint.families.fairness_gan import FairDiscriminator, FairGenerator
 from labelmint.gans import registry
 from labelmint.gans.initialization import initialize
-from labelmint.gans.objectives import Judged
+from labelmint.gans.objectives import DiscriminatorOutput
 from labelmint.runtime.errors import InputError
 from tests.stages.tiny import FAMILIES, one_thread  # noqa: F401
 
@@ -30,11 +30,11 @@ def entropy(p: float) -> float:
     return -p * math.log(p) - (1 - p) * math.log(1 - p)
 
 
-def judged(outputs: list[list[float]], labels: list[list[float]], requested: list[list[float]] | None = None) -> Judged:
+def judged(outputs: list[list[float]], labels: list[list[float]], requested: list[list[float]] | None = None) -> DiscriminatorOutput:
     """outputs: X real, (X, Y) real, C by X, C by Y. labels: C, Y."""
     given = torch.tensor(labels)
     asked = given if requested is None else torch.tensor(requested)
-    return Judged(torch.tensor(outputs), given, asked, torch.zeros(len(labels), 1, 1, 1))
+    return DiscriminatorOutput(torch.tensor(outputs), given, asked, torch.zeros(len(labels), 1, 1, 1))
 
 
 def pairs(share: float, count: int = 1000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,8 +61,8 @@ class TestLosses:
         protected, outcome = pairs(share)
         best = math.log(share / (1 - share)) if share < 1 else 20.0
         answers = ((2 * outcome - 1) * best).requires_grad_()
-        said = Judged(torch.stack([torch.zeros(1000)] * 3 + [answers], 1), torch.stack([protected, outcome], 1), torch.stack([protected, outcome], 1), answers)  # fmt: skip
-        loss = fairness_gan.objective(PARITY).betrayed(said)
+        said = DiscriminatorOutput(torch.stack([torch.zeros(1000)] * 3 + [answers], 1), torch.stack([protected, outcome], 1), torch.stack([protected, outcome], 1), answers)  # fmt: skip
+        loss = fairness_gan.objective(PARITY).leakage(said)
         assert loss.item() == pytest.approx(entropy(share), rel=1e-5)
         (slope,) = torch.autograd.grad(loss, answers)
         assert abs(slope[outcome == 1].sum().item()) < 1e-6  # no other answer does better
@@ -70,18 +70,18 @@ class TestLosses:
     def test_equality_of_opportunity_counts_those_alone_whose_true_outcome_is_1(self):
         outputs = [[0.0, 0.0, 0.0, 2.0], [0.0, 0.0, 0.0, -1.0], [0.0, 0.0, 0.0, 9.0]]
         said = judged(outputs, [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], requested=[[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
-        among = fairness_gan.objective(OPPORTUNITY).betrayed(said).item()
+        among = fairness_gan.objective(OPPORTUNITY).leakage(said).item()
         assert among == pytest.approx((softplus(-2) + softplus(1)) / 2, rel=1e-6)
-        everyone = fairness_gan.objective(PARITY).betrayed(said).item()
+        everyone = fairness_gan.objective(PARITY).leakage(said).item()
         assert everyone == pytest.approx((softplus(-2) + softplus(1) + softplus(9)) / 3, rel=1e-6)
         nobody = judged(outputs, [[1.0, 1.0]] * 3, requested=[[1.0, 0.0]] * 3)
-        assert fairness_gan.objective(OPPORTUNITY).betrayed(nobody).item() == 0
+        assert fairness_gan.objective(OPPORTUNITY).leakage(nobody).item() == 0
 
     def test_g_wants_the_outcome_not_to_tell(self):
         """Where D reads C = 1 from Y, G's gradient pulls the answer for C = 1 down and that for C = 0 up."""
         outputs = torch.tensor([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, -1.0]], requires_grad=True)
         labels = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
-        (slope,) = torch.autograd.grad(fairness_gan.objective(PARITY).generator(Judged(outputs, labels, labels, outputs)), outputs)  # fmt: skip
+        (slope,) = torch.autograd.grad(fairness_gan.objective(PARITY).generator(DiscriminatorOutput(outputs, labels, labels, outputs)), outputs)  # fmt: skip
         assert slope[0, 3] > 0 > slope[1, 3]
 
 

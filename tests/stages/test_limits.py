@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labelmint.gans.architectures import build_discriminator, build_generator
-from labelmint.gans.initialization import initialize, limited
+from labelmint.gans.registry import build_discriminator, build_generator
+from labelmint.gans.initialization import initialize, spectral_layers
 from labelmint.gans.layers import Convolution, Embedding, Linear, power_iteration
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
 from labelmint.training.stacked import Stacked
@@ -57,7 +57,7 @@ class TestClipping:
         wide, free = single("wgan", 1, clip=0.5), single("wgan", 1, clip=0.0)
         gradients = [torch.ones_like(weight) for weight in wide.weights[D]]
         for players in (wide, free):
-            players.share = 1.0
+            players.learning_rate_factor = 1.0
             players.step(D, gradients)
         assert all(torch.equal(one, other.clamp(-0.5, 0.5)) for one, other in zip(wide.weights[D], free.weights[D]))
         assert sum(not torch.equal(*pair) for pair in zip(wide.weights[D], free.weights[D])) == 1
@@ -100,7 +100,7 @@ class TestSpectralNorm:
     @pytest.mark.parametrize("name", NETWORKS)
     def test_the_largest_singular_value_of_every_layer_becomes_1(self, name, scheme):
         network = discriminator(name, scheme=scheme)
-        layers = limited(network)
+        layers = spectral_layers(network)
         every = [module for module in network.modules() if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear))]
         assert len(layers) == sum(not isinstance(module, Embedding) for module in every) >= 2
         raw = [singular(layer.weight) for layer in layers]
@@ -116,7 +116,7 @@ class TestSpectralNorm:
     def test_without_it_layers_compute_with_their_weights(self, name):
         network = discriminator(name, spectral_norm=False)
         layers = [module for module in network.modules() if isinstance(module, (Convolution, Linear))]
-        assert limited(network) == [] and all(layer.effective_weight() is layer.weight for layer in layers)
+        assert spectral_layers(network) == [] and all(layer.effective_weight() is layer.weight for layer in layers)
         assert not any("direction" in key for key in network.state_dict())
 
     def test_embeddings_and_generators_are_not_limited(self):
@@ -124,19 +124,19 @@ class TestSpectralNorm:
         labels = torch.eye(LABELS)
         assert torch.equal(network.head.embed(labels), network.head.embed.weight.T)
         family = single("fairness_gan").family
-        assert family.discriminator.spectral_norm and limited(build_generator(single("dcgan").family, SHAPE, 0)) == []
-        assert single("fairness_gan").limited[G] == [] and len(single("fairness_gan").limited[D]) > 10
+        assert family.discriminator.spectral_norm and spectral_layers(build_generator(single("dcgan").family, SHAPE, 0)) == []
+        assert single("fairness_gan").spectral_indices[G] == [] and len(single("fairness_gan").spectral_indices[D]) > 10
 
     def test_layers_compute_with_the_limited_weight(self):
         """A dense layer along its first singular vector stretches by 1, whatever its weight."""
-        layer = Linear(7, 5, bias=False).limit()
+        layer = Linear(7, 5, bias=False).apply_spectral_norm()
         with torch.no_grad():
             layer.weight.copy_(torch.randn(5, 7, generator=torch.Generator().manual_seed(0)) * 40)
             left, values, right = torch.linalg.svd(layer.weight, full_matrices=False)
             layer.direction.copy_(left[:, 0])
             assert torch.allclose(layer(right[:1]).abs(), left[:, :1].T.abs(), atol=1e-5)
             assert torch.allclose(layer(right[1:2]).norm(), values[1] / values[0], atol=1e-5)
-        convolution = Convolution(3, 4, 3).limit()
+        convolution = Convolution(3, 4, 3).apply_spectral_norm()
         images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
         expected = torch.nn.functional.conv2d(images, convolution.effective_weight(), convolution.bias, padding=1)
         assert torch.allclose(convolution(images), expected, atol=1e-6)
@@ -145,7 +145,7 @@ class TestSpectralNorm:
     def test_is_torchs_own_in_value_and_gradient(self):
         """torch keeps both singular vectors; from the same left one it divides by the same number, with the same slope."""
         rng = torch.Generator().manual_seed(2)
-        ours, theirs = Linear(7, 5).limit(), torch.nn.Linear(7, 5)
+        ours, theirs = Linear(7, 5).apply_spectral_norm(), torch.nn.Linear(7, 5)
         with torch.no_grad():
             ours.load_state_dict(theirs.state_dict(), strict=False)
         theirs = torch.nn.utils.parametrizations.spectral_norm(theirs)
@@ -169,7 +169,7 @@ class TestSpectralNormInTraining:
         first = [direction.clone() for direction in players.directions[D]]
         for number in range(25):
             players.train_step(number, batch(players.family, 8, number), 1.0, 0.5)
-        layers = limited(players.networks[D])
+        layers = spectral_layers(players.networks[D])
         values = [singular(layer.effective_weight()) for layer in layers]
         for layer, direction in zip(layers, first, strict=True):
             layer.direction.copy_(direction)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from labelmint.gans import registry
-from labelmint.gans.objectives import Auxiliary, Hinge, Judged, NonSaturating, Objective, Relativistic, Wasserstein
+from labelmint.gans.objectives import Auxiliary, Hinge, DiscriminatorOutput, NonSaturating, Objective, Relativistic, Wasserstein
 from labelmint.gans.settings import Family
 from labelmint.training import health
 from labelmint.training.health import Monitor
@@ -26,11 +26,11 @@ def softplus(x: float) -> float:
     return math.log1p(math.exp(x))
 
 
-def judged(outputs: list, labels: list | None = None) -> Judged:
+def judged(outputs: list, labels: list | None = None) -> DiscriminatorOutput:
     """outputs: (N, heads); labels: (N, K)."""
     said = torch.tensor(outputs)
     told = torch.zeros(len(said), 0) if labels is None else torch.tensor(labels)
-    return Judged(said, told, told, torch.zeros(len(said), 1, 1, 1))
+    return DiscriminatorOutput(said, told, told, torch.zeros(len(said), 1, 1, 1))
 
 
 class TestValues:
@@ -60,10 +60,10 @@ class TestValues:
         rng = torch.Generator().manual_seed(0)
         outputs = torch.randn(2, 3, 5, 4, generator=rng)  # real and fake, of three replicas
         labels = torch.eye(3)[torch.randint(0, 3, (3, 5), generator=rng)]
-        real, fake = (Judged(each, labels, labels, outputs[0]) for each in outputs)
+        real, fake = (DiscriminatorOutput(each, labels, labels, outputs[0]) for each in outputs)
         together = [*objective.discriminator(real, fake), objective.against(fake, real)]
         for place in range(3):
-            one, other = (Judged(*(part[place] for part in each)) for each in (real, fake))
+            one, other = (DiscriminatorOutput(*(part[place] for part in each)) for each in (real, fake))
             alone = [*objective.discriminator(one, other), objective.against(other, one)]
             assert [loss[place].item() for loss in together] == pytest.approx([loss.item() for loss in alone], rel=1e-5)
 
@@ -83,14 +83,14 @@ class TestAuxiliary:
         """A mean over attributes: their number does not weigh them against the source."""
         said = judged([[0.0, math.log(3), 0.0]], [[1.0, 0.0]])  # chances 3/4 and 1/2
         told = (math.log(4 / 3) + math.log(2)) / 2
-        assert Auxiliary(Wasserstein(), True).told(said).item() == pytest.approx(told, rel=1e-6)
+        assert Auxiliary(Wasserstein(), True).classification(said).item() == pytest.approx(told, rel=1e-6)
         assert Auxiliary(Wasserstein(), True, generator_weight=4).generator(said).item() == pytest.approx(4 * told)
 
     def test_g_and_d_want_the_labels_told_alike(self):
         """G does not play against the classifier: its gradient points the way of D's."""
         outputs = torch.zeros(1, 3, requires_grad=True)
         labels = torch.tensor([[1.0, 0.0]])
-        said = Judged(outputs, labels, labels, outputs)
+        said = DiscriminatorOutput(outputs, labels, labels, outputs)
         objective = Auxiliary(NonSaturating())
         gradients = [torch.autograd.grad(loss, outputs)[0] for loss in (objective.fake(said), objective.generator(said))]  # fmt: skip
         assert gradients[0].tolist() == [[0.5, -0.5, 0.5]] and gradients[1].tolist() == [[-0.5, -0.5, 0.5]]
@@ -169,12 +169,12 @@ class TestAlwaysRight:
     )
     def test_is_an_ailment_only_where_it_leaves_g_no_gradient(self, name, verdict):
         monitor = Monitor(1.0, registry.load(name).objective(FAMILIES[name]).saturates)
-        assert [monitor.look(self.row, self.images, progress)[1] for progress in (0.5, 0.6, 0.7)] == [verdict] * 3
+        assert [monitor.evaluate(self.row, self.images, progress)[1] for progress in (0.5, 0.6, 0.7)] == [verdict] * 3
         assert monitor.failed == (verdict != health.OK)
 
     def test_a_wasserstein_critic_is_still_watched_for_all_else(self):
         monitor = Monitor(1.0, Wasserstein().saturates)
-        assert monitor.look(self.row, self.images, 0.5)[1] == health.OK
-        assert monitor.look(self.row | {"g_gradient": 1e-4}, self.images, 0.5)[1] == health.VANISHING
-        assert monitor.look(self.row, self.images[:1].expand(64, -1, -1, -1), 0.5)[1] == health.COLLAPSED
-        assert monitor.look(self.row | {"penalty": math.inf}, self.images, 0.5)[1] == health.NOT_FINITE
+        assert monitor.evaluate(self.row, self.images, 0.5)[1] == health.OK
+        assert monitor.evaluate(self.row | {"g_gradient": 1e-4}, self.images, 0.5)[1] == health.VANISHING
+        assert monitor.evaluate(self.row, self.images[:1].expand(64, -1, -1, -1), 0.5)[1] == health.COLLAPSED
+        assert monitor.evaluate(self.row | {"penalty": math.inf}, self.images, 0.5)[1] == health.NOT_FINITE

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from labelmint.gans import penalties
-from labelmint.gans.objectives import Judged, Wasserstein
+from labelmint.gans.objectives import DiscriminatorOutput, Wasserstein
 from labelmint.gans.settings import Family
 from labelmint.training.stacked import Stacked
 from labelmint.training.updates import TRACKED, UPDATES, D, G, Real
@@ -21,11 +21,11 @@ SHAPE = (1, 2, 2)
 W = [3.0, 0.0, -4.0, 12.0]  # of length 13
 
 
-def linear(weights: torch.Tensor, images: torch.Tensor, bias: float = 0.7) -> Judged:
+def linear(weights: torch.Tensor, images: torch.Tensor, bias: float = 0.7) -> DiscriminatorOutput:
     """What D(x) = w.x + b says. weights: ([R,] C H W); images: ([R,] N, C, H, W), made to require their gradient."""
     images = images.clone().requires_grad_()
     outputs = images.flatten(-3) @ weights.unsqueeze(-1) + bias
-    return Judged(outputs, outputs[..., :0], outputs[..., :0], images)
+    return DiscriminatorOutput(outputs, outputs[..., :0], outputs[..., :0], images)
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -59,7 +59,7 @@ class TestOnALinearCritic:
         images[0, 0, 0, 0], images[1, 0, 1, 1] = 1.0, 3.0
         images.requires_grad_()
         outputs = images.flatten(1).square().sum(1, keepdim=True) / 2
-        said = Judged(outputs, outputs[:, :0], outputs[:, :0], images)
+        said = DiscriminatorOutput(outputs, outputs[:, :0], outputs[:, :0], images)
         assert penalties.input_gradient(said).tolist() == pytest.approx([1, 9])
         assert penalties.one_centred(said, 1.0).item() == pytest.approx((0 + 4) / 2)
         assert penalties.zero_centred(said, 1.0).item() == pytest.approx((1 + 9) / 4)
@@ -144,12 +144,12 @@ class TestLeCam:
 
     def test_pays_for_saying_more_of_real_than_of_minted_before_and_the_reverse(self):
         anchors = torch.tensor([3.0, 1.0])  # of real, of minted
-        assert self.said.source.tolist() == pytest.approx([2, 0, 4])
+        assert self.said.logits.tolist() == pytest.approx([2, 0, 4])
         assert penalties.lecam_real(self.said, anchors, 0.5).item() == pytest.approx(0.5 * (1 + 0 + 9) / 3)
         assert penalties.lecam_fake(self.said, anchors, 0.5).item() == pytest.approx(0.5 * (1 + 9 + 0) / 3)
 
     def test_replicas_side_by_side_have_anchors_of_their_own(self):
-        said = Judged(*(torch.stack([part, part]) for part in self.said))
+        said = DiscriminatorOutput(*(torch.stack([part, part]) for part in self.said))
         anchors = torch.tensor([[3.0, 1.0], [-1.0, 4.0]])
         assert penalties.lecam_real(said, anchors, 3.0).tolist() == pytest.approx([10, 0], abs=1e-6)
         assert penalties.lecam_fake(said, anchors, 3.0).tolist() == pytest.approx([10, 0], abs=1e-6)
@@ -209,7 +209,7 @@ class TestOfRealNetworks:
         network, nothing = single("wgan_gp").networks[D], torch.zeros(3, 0)
         images = noise(3, *TINY, seed=3).requires_grad_()
         outputs = network(images, nothing)
-        said = Judged(outputs, nothing, nothing, images)
+        said = DiscriminatorOutput(outputs, nothing, nothing, images)
         (gradient,) = torch.autograd.grad(outputs.sum(), images, retain_graph=True)
         paid = penalties.one_centred(said, 10.0)
         direction = (gradient / gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)).double()

@@ -12,7 +12,7 @@ import torch
 
 from labelmint.data.storage.tensors import load_set
 from labelmint.gans import archive
-from labelmint.gans.architectures import build_discriminator
+from labelmint.gans.registry import build_discriminator
 from labelmint.gans.settings import DiscriminatorNetwork, Family
 from labelmint.metrics import representation, svm
 from labelmint.metrics.settings import Representation

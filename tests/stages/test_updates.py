@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from labelmint.gans.objectives import Auxiliary, Hinge, Judged, NonSaturating, Relativistic, Wasserstein
+from labelmint.gans.objectives import Auxiliary, Hinge, DiscriminatorOutput, NonSaturating, Relativistic, Wasserstein
 from labelmint.gans.settings import Family
 from labelmint.training.updates import D, G, Real, sequential, simultaneous
 
@@ -51,10 +51,10 @@ def real(x: float) -> Real:
     return Real(torch.full((1, 1, 1, 1), x), torch.zeros(1, 0))
 
 
-def judged(logits: torch.Tensor, labels: torch.Tensor | None = None) -> Judged:
+def judged(logits: torch.Tensor, labels: torch.Tensor | None = None) -> DiscriminatorOutput:
     """Of outputs (N,) or (N, heads)."""
     labels = torch.zeros(len(logits), 0) if labels is None else labels
-    return Judged(logits if logits.dim() > 1 else logits[:, None], labels, labels, torch.zeros(len(logits), 1, 1, 1))
+    return DiscriminatorOutput(logits if logits.dim() > 1 else logits[:, None], labels, labels, torch.zeros(len(logits), 1, 1, 1))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
