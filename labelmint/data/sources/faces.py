@@ -2,8 +2,8 @@
 
 A face follows from (seed, index). Its attributes and landmarks are drawn in bulk, which is cheap for all
 faces. The rest (skin, background, light, hair length, tilt, noise) comes from the face's own generator.
-Sizes, landmarks and attribute names are those of aligned and cropped CelebA (Liu et al. 2015). The frequencies and
-dependencies of the attributes are close to CelebA's, as a study of fairness needs.
+Sizes, landmarks and attribute names are those of aligned and cropped CelebA (Liu et al. 2015). Frequencies
+and dependencies of the attributes are close to CelebA's, as a study of fairness needs.
 """
 
 from __future__ import annotations

@@ -144,7 +144,8 @@ def _find_shards(path: Path) -> tuple[list[Shard], Any]:
     different = [file.name for file, schema in zip(files, schemas) if schema.names != schemas[0].names]
     if different:
         raise InputError(
-            f"{path}: {shortened(different)} has other columns than {files[0].name}; keep one data set per folder"
+            f"{path}: {shortened(different)} has other columns than {files[0].name}; "
+            "keep one data set per folder"
         )
     order = sorted(range(len(shards)), key=lambda number: (shards[number].split or 0, number))
     return [shards[number] for number in order], schemas[0]

@@ -147,7 +147,8 @@ def arrange(names: list[str], folders: list[str], where: Path) -> tuple[list[Ent
     loose = [str(paths[index]) for index in chosen if len(parts[index]) < depth + 2]
     if loose:
         raise InputError(
-            f"{where}: {shortened(loose)} outside of a class folder; put each image into the folder of its class"
+            f"{where}: {shortened(loose)} outside of a class folder; "
+            "put each image into the folder of its class"
         )
     below = [
         SPLIT_NAMES.get(part[depth].lower()) if len(part) >= depth + 3 else None for part in parts.values()
@@ -167,7 +168,9 @@ def arrange(names: list[str], folders: list[str], where: Path) -> tuple[list[Ent
         if len(path.parts) == class_depth + 1 and not _is_clutter(path) and path.parts not in with_images
     ]
     if empty:
-        raise InputError(f"{where}: no images in class folder {shortened(empty)}; add images or remove the folder")
+        raise InputError(
+            f"{where}: no images in class folder {shortened(empty)}; add images or remove the folder"
+        )
     return entries, len(tidy) - len(chosen)
 
 
@@ -184,7 +187,6 @@ def class_names(entries: list[Entry], where: Path) -> list[str]:
     if missing := [name for name in names if name not in trained]:
         raise InputError(f"{where}: class {shortened(missing)} has no training images; add some or remove it")
     return names
-
 
 
 def _is_clutter(path: PurePosixPath) -> bool:
