@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.e2e.clone import Clone
 from tests.e2e.documents import DOCUMENTS, blocks, commands, experiments_of
-from tests.stages.test_imagefolder import encoded
+from tests.image_trees import encoded
 
 pytestmark = pytest.mark.slow
 

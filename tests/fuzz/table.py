@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.security.payload import Payload
-from tests.stages.test_imagefolder import png_of
-from tests.stages.trees import encoded, good_tree, in_folder, in_tar, in_zip
+from tests.image_trees import png_of
+from tests.image_trees import encoded, good_tree, in_folder, in_tar, in_zip
 
 FIRST, LAST = "<!-- written by `python -m tests.fuzz.table` -->", "<!-- end -->"
 _MINE = {"name": "mine", "format": "imagefolder", "image_size": 8, "channels": 3}

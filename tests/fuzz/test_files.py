@@ -26,12 +26,12 @@ from labelmint.export.orders import Order
 from labelmint.gans import published
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.errors import InputError
-from labelmint.training.checkpoints import Checkpoints, IdentityChanged
+from labelmint.training.checkpoints import Checkpoints, IdentityChangedError
 from stages.paths import Arm
 from tests.fuzz.conftest import bounded
 from tests.fuzz.mutations import spoiled_bytes, spoiled_tree
 from tests.fuzz.test_settings import one_line
-from tests.stages.trees import encoded, in_tar, in_zip
+from tests.image_trees import encoded, in_tar, in_zip
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_checkpoints(folder, data):
     path.write_bytes(spoiled := data.draw(spoiled_bytes(good)))
     try:
         state = kept.load()
-    except IdentityChanged:
+    except IdentityChangedError:
         raise AssertionError("a spoiled checkpoint was taken for another run's") from None
     assert state is not None and state["step"] == (2 if spoiled == good else 1)
 

@@ -20,7 +20,7 @@ from labelmint.runtime.settings import flat
 from pipeline.settings import experiments
 from pipeline.settings import schema as settings
 from tests.conftest import ROOT, SHARED
-from tests.stages.test_imagefolder import encoded, good_tree, in_folder, in_zip
+from tests.image_trees import encoded, good_tree, in_folder, in_zip
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from pipeline.settings import schema as settings
 from tests.conftest import ROOT
 from tests.e2e.clone import Clone
 from tests.stages.test_sample import generators
-from tests.stages.trees import good_tree, in_zip
+from tests.image_trees import good_tree, in_zip
 
 COMMANDS = ("$(touch sprung)", "; touch sprung", "`touch sprung`", "a\ntouch sprung", "' && touch sprung #")
 MARKUP = "<img src=x onerror=alert(1)>"

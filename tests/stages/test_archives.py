@@ -16,7 +16,7 @@ import pytest
 
 from pipeline import stage
 from tests.conftest import ROOT
-from tests.stages.trees import MINE, PACKERS, encoded, good_tree, in_tar, in_zip
+from tests.image_trees import MINE, PACKERS, encoded, good_tree, in_tar, in_zip
 
 
 def member(name: str, **changes) -> tarfile.TarInfo:

@@ -12,7 +12,7 @@ from labelmint.data import duplicates
 from labelmint.data.duplicates import near_pairs, perceptual_hashes
 from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.atomic_files import load_json
-from tests.stages.test_imagefolder import MINE, in_folder
+from tests.image_trees import MINE, in_folder
 
 
 def pictures(count: int, size: int = 32, seed: int = 0) -> np.ndarray:

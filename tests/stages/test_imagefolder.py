@@ -18,7 +18,7 @@ from labelmint.data.storage.tensors import load_set
 from labelmint.data.stored_images import FolderImages
 from labelmint.runtime.atomic_files import load_json
 from tests.conftest import SHARED
-from tests.stages.trees import MINE, PACKERS, encoded, good_tree, in_folder, in_tar, in_zip
+from tests.image_trees import MINE, PACKERS, encoded, good_tree, in_folder, in_tar, in_zip
 
 
 class TestGoodTrees:

@@ -1,0 +1,86 @@
+"""Small image trees and archives of them, as a user may bring them."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+MINE = {"name": "mine", "format": "imagefolder", "image_size": 8, "channels": 3}
+"""Settings of `dataset` for a tree; `path` is missing."""
+
+Tree = dict[str, bytes]
+"""Contents by relative file name."""
+
+TarMode = Literal["w", "w:gz", "w:bz2", "w:xz"]
+
+
+def encoded(
+    seed: int = 0, kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (12, 10), **options: Any
+) -> bytes:
+    """An image file of noise. size: width and height in pixels."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that declares a size but has almost no content."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+
+
+def good_tree(classes: tuple[str, ...] = ("cat", "dog"), count: int = 6, above: str = "") -> Tree:
+    """`count` different images for each class. above: outer folders, ending in /."""
+    return {
+        f"{above}{name}/{number}.png": encoded(100 * index + number + 10_000 * len(above))
+        for index, name in enumerate(classes)
+        for number in range(count)
+    }
+
+
+def in_folder(root: Path, tree: Tree) -> Path:
+    for name, content in tree.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def in_zip(path: Path, tree: Tree) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in tree.items():
+            archive.writestr(name, content)
+    return path
+
+
+def in_tar(path: Path, tree: Tree, mode: TarMode = "w") -> Path:
+    with tarfile.open(path, mode) as archive:
+        for name, content in tree.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+PACKERS: dict[str, Callable[[Path, Tree], Path]] = {
+    "folder": lambda folder, tree: in_folder(folder / "tree", tree),
+    "zip": lambda folder, tree: in_zip(folder / "tree.zip", tree),
+    "tar": lambda folder, tree: in_tar(folder / "tree.tar", tree),
+    "tar.gz": lambda folder, tree: in_tar(folder / "tree.tar.gz", tree, "w:gz"),
+    "tar.xz": lambda folder, tree: in_tar(folder / "tree.tar.xz", tree, "w:xz"),
+}
+"""Each writes a tree into a folder and returns the path to read."""
