@@ -1,168 +1,182 @@
-"""Params of classifiers."""
+"""Settings of classifiers and of the feature network."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field, replace
-from typing import Literal, Optional
+from typing import Annotated, Literal
 
-from labelmint.runtime.settings import within
+from annotated_types import Ge, Gt, Interval
+from typing_extensions import Doc
+
+from labelmint.runtime.validation import Settings
+from labelmint.runtime.words import did_you_mean
+
+_Fraction = Annotated[float, Interval(ge=0, le=1)]
+_Change = Annotated[float, Interval(ge=0, le=0.9)]
+_Steps = Annotated[int, Interval(ge=1, le=10_000_000)]
+_BatchSize = Annotated[int, Interval(ge=2, le=65_536)]
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """Random changes to training images, the same in every arm. 0 switches one off.
+class Augmentation(Settings):
+    """Random changes to training images, the same for every source. 0 switches one off.
 
-    They also hide each generator's fingerprint, by which a classifier could tell the classes instead of by their shape.
-    rotation: degrees each way. shift, scale, shear: shares of the image, each way.
-    blur: largest standard deviation of a Gaussian blur, pixels. contrast: share each way. noise: largest standard
-    deviation, on a scale where black is -1 and white 1.
+    They also hide the fingerprint of a generator, by which a classifier could recognise classes instead of by
+    their shape.
     """
 
-    rotation: float = 10.0
-    shift: float = 0.1
-    scale: float = 0.1
-    shear: float = 0.1
-    blur: float = 0.5
-    contrast: float = 0.2
-    noise: float = 0.1
-
-    def __post_init__(self) -> None:
-        within("classifier.augmentation", 0, 180, rotation=self.rotation)
-        within(
-            "classifier.augmentation",
-            0,
-            0.9,
-            shift=self.shift,
-            scale=self.scale,
-            shear=self.shear,
-            contrast=self.contrast,
-        )
-        within("classifier.augmentation", 0, 5, blur=self.blur, noise=self.noise)
+    rotation: Annotated[float, Interval(ge=0, le=180), Doc("Largest rotation, degrees.")] = 10.0
+    shift: Annotated[_Change, Doc("Largest shift, as a fraction of the image size.")] = 0.1
+    scale: Annotated[_Change, Doc("Largest relative change of size.")] = 0.1
+    shear: Annotated[_Change, Doc("Largest shear, as a fraction of the image size.")] = 0.1
+    blur: Annotated[
+        float, Interval(ge=0, le=5), Doc("Largest standard deviation of a Gaussian blur, pixels.")
+    ] = 0.5
+    contrast: Annotated[_Change, Doc("Largest relative change of contrast.")] = 0.2
+    noise: Annotated[
+        float, Interval(ge=0, le=5), Doc("Largest standard deviation of noise; black is -1, white 1.")
+    ] = 0.1
 
 
 VIEWS = ("residual", "background", "blurred", "noised", "requantized")
 NO_AUGMENTATION = Augmentation(rotation=0, shift=0, scale=0, shear=0, blur=0, contrast=0, noise=0)
-# In place of the recipe's.
 AUGMENTATIONS = {
     "real_augmented": replace(NO_AUGMENTATION, rotation=30.0, shift=0.1),
     "real_rotated": replace(NO_AUGMENTATION, rotation=30.0),
     "real_unaugmented": NO_AUGMENTATION,
     "synthetic_unaugmented": NO_AUGMENTATION,
 }
+"""Augmentations of sources that do not use `classifier.augmentation`."""
 REAL_SOURCES = (
     *("real", "real_augmented", "real_rotated", "real_unaugmented", "real_shuffled", "real_bootstrap"),
     *(f"real_{view}" for view in VIEWS),
 )
 SYNTHETIC_SOURCES = (
-    *("synthetic", "mixed", "synthetic_equal", "synthetic_fresh", "synthetic_unaugmented", "synthetic_shuffled"),
+    *(
+        "synthetic",
+        "mixed",
+        "synthetic_equal",
+        "synthetic_fresh",
+        "synthetic_unaugmented",
+        "synthetic_shuffled",
+    ),
     *("untrained", *(f"synthetic_{view}" for view in VIEWS)),
 )
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """`classifier` in params.yaml: one recipe for every arm, with the same number of optimizer steps.
+class Classifier(Settings):
+    """One recipe for every source of training images.
 
-    sources: what classifiers are trained on, each on its own.
-        real: the images the generator had. synthetic: minted ones. mixed: both.
-        real_augmented: real ones under classical augmentation (30 degrees each way, shifts of a tenth) in place of the recipe's.
-        real_rotated: under 30 degrees each way alone.
-        real_bootstrap: as many real ones drawn with replacement: what a perfect generator of copies would give.
-        synthetic_equal: as many minted ones as there are real. synthetic_fresh: new minted ones in every epoch.
-        real_unaugmented, synthetic_unaugmented: without augmentation, so that fingerprints are not hidden; real ones have none.
-        Controls: real_shuffled, synthetic_shuffled: labels in another order, which must give chance; untrained: minted by
-        generators with their initial weights.
-        real_VIEW, synthetic_VIEW: seen as `views` has it, in training and in testing: residual, background, blurred, noised, requantized.
-    sweep: numbers of minted images per class, each a further source synthetic_<number>.
-    simple_classifiers: of every source, how a weak classifier does on it: linear (on pixels, same steps), nearest_neighbour (on pixels).
-    epochs: in place of `steps`, passes over each source's own images, as reports do, which lets larger sets train longer. Each pass
-    takes every image once, whatever real_fraction says; with `steps`, batches are drawn with replacement.
-    weights: none, imagenet (fetched by name, checked by hash), or the path of a state dict.
-    stem_stride: 1 keeps small images from shrinking away before the first block; 2 is the original and 3 times quicker.
-    head_dropout, head_units: the report's top, dropout -> units -> ReLU -> classes; 0 units is one linear layer.
-    learning_rate_schedule: one_cycle (Smith 2018), or constant.
-    holdout_percent: share of an arm's own training images that are not trained on, but looked at `checks` times;
-    holdout_max_images: never more images than these, of a class its part.
-    moment: which weights are kept: those best on the held-out images, or the last.
-    real_fraction: share of real images in each batch of the mixed arm.
+    Every source takes the same number of optimizer steps.
     """
 
-    sources: list[str] = field(default_factory=lambda: ["real", "synthetic", "mixed"])
-    sweep: list[int] = field(default_factory=list)
-    simple_classifiers: list[Literal["linear", "nearest_neighbour"]] = field(default_factory=list)
-    network: Literal["efficientnet-b0", "small_cnn", "linear"] = "efficientnet-b0"
-    weights: str = "none"
-    stem_stride: Literal[1, 2] = 2
-    head_dropout: float = 0.3
-    head_units: int = 512
-    steps: int = 200
-    epochs: Optional[int] = None
-    batch_size: int = 64
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = 2e-3
-    learning_rate_schedule: Literal["one_cycle", "constant"] = "one_cycle"
-    momentum: float = 0.9
-    weight_decay: float = 0.01
-    holdout_percent: int = 10
-    holdout_max_images: int = 1000
-    evaluations: int = 4
-    checkpoint: Literal["best", "last"] = "best"
-    real_fraction: float = 0.5
+    sources: Annotated[
+        list[str],
+        Doc(
+            "Sources of training images, one classifier each. `real`: the images the generator had. "
+            "`synthetic`: synthetic ones. `mixed`: both. `real_augmented`: real ones with rotations of 30 "
+            "degrees and shifts of a tenth. `real_rotated`: with rotations of 30 degrees. "
+            "`real_unaugmented`, `synthetic_unaugmented`: without augmentation. `real_bootstrap`: as many "
+            "real ones drawn with replacement, like a generator of perfect copies. `synthetic_equal`: as "
+            "many synthetic images as real ones. `synthetic_fresh`: new synthetic images in every epoch. "
+            "`real_shuffled`, `synthetic_shuffled`: controls with shuffled labels, which must give chance. "
+            "`untrained`: a control from generators with their initial weights. `real_VIEW`, "
+            f"`synthetic_VIEW`: one view of the images in training and testing, of {', '.join(VIEWS)}."
+        ),
+    ] = field(default_factory=lambda: ["real", "synthetic", "mixed"])
+    sweep: Annotated[
+        list[Annotated[int, Ge(2)]],
+        Doc(
+            "Numbers of synthetic images per class to try, e.g. [10, 100]. Each is a source "
+            "synthetic_<number>."
+        ),
+    ] = field(default_factory=list)
+    simple_classifiers: Annotated[
+        list[Literal["linear", "nearest_neighbour"]],
+        Doc(
+            "Simple classifiers of pixels for comparison. Each is trained on every source; `linear` takes the "
+            "same steps."
+        ),
+    ] = field(default_factory=list)
+    network: Annotated[Literal["efficientnet-b0", "small_cnn", "linear"], Doc("Network.")] = "efficientnet-b0"
+    weights: Annotated[
+        str,
+        Doc("Initial weights: none, imagenet (downloaded, checked by hash), or the path of a state dict."),
+    ] = "none"
+    stem_stride: Annotated[
+        Literal[1, 2],
+        Doc("Stride of EfficientNet's first layer. 2 is the original; 1 keeps the size of small images."),
+    ] = 2
+    head_dropout: Annotated[float, Interval(ge=0, le=0.95), Doc("Dropout before the head.")] = 0.3
+    head_units: Annotated[
+        int, Interval(ge=0, le=65_536), Doc("Hidden units of the head. 0 makes it one linear layer.")
+    ] = 512
+    steps: Annotated[
+        _Steps, Doc("Optimizer steps, the same for every source. Batches are drawn with replacement.")
+    ] = 200
+    epochs: Annotated[
+        _Steps | None,
+        Doc(
+            "Passes over the images of each source, in place of `steps`. Larger sources then train longer. "
+            "Each pass takes every image once and ignores real_fraction."
+        ),
+    ] = None
+    batch_size: Annotated[_BatchSize, Doc("Images per step.")] = 64
+    optimizer: Annotated[Literal["adamw", "sgd"], Doc("Optimizer.")] = "adamw"
+    learning_rate: Annotated[float, Gt(0), Doc("Learning rate, the largest of one_cycle.")] = 2e-3
+    learning_rate_schedule: Annotated[
+        Literal["one_cycle", "constant"],
+        Doc("Schedule of the learning rate. `one_cycle` is that of Smith 2018."),
+    ] = "one_cycle"
+    momentum: Annotated[_Fraction, Doc("Momentum of sgd.")] = 0.9
+    weight_decay: Annotated[_Fraction, Doc("Weight decay.")] = 0.01
+    holdout_percent: Annotated[
+        int,
+        Interval(ge=1, le=90),
+        Doc("Percentage of the training images held out to choose the best checkpoint."),
+    ] = 10
+    holdout_max_images: Annotated[
+        int, Interval(ge=10, le=10_000_000), Doc("Most images held out, stratified by class.")
+    ] = 1000
+    evaluations: Annotated[
+        int, Ge(1), Doc("Evaluations on held-out images during training, at most one per step.")
+    ] = 4
+    checkpoint: Annotated[
+        Literal["best", "last"], Doc("Weights to keep. `best` has the best accuracy on held-out images.")
+    ] = "best"
+    real_fraction: Annotated[_Fraction, Doc("Fraction of real images in each batch of the source mixed.")] = (
+        0.5
+    )
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         known = (*REAL_SOURCES, *SYNTHETIC_SOURCES)
         for source in self.sources:
             if source not in known:
-                near = difflib.get_close_matches(source, known, n=1)
                 raise ValueError(
-                    f"sources: no '{source}'{f'; did you mean {near[0]!r}?' if near else ''} There are {', '.join(known)}"
+                    f"sources: no '{source}'{did_you_mean(source, known)}; known are {', '.join(known)}"
                 )
         if "real" not in self.sources:
-            raise ValueError("sources must name real: it is what all others are compared with")
-        for name, values in (
-            ("sources", self.sources),
-            ("sweep", self.sweep),
-            ("simple_classifiers", self.simple_classifiers),
-        ):
+            raise ValueError("sources must name real, which all others are compared with")
+        for name in ("sources", "sweep", "simple_classifiers"):
+            values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: {values} names one twice")
-        if self.sweep and min(self.sweep) < 2:
-            raise ValueError(f"sweep: {min(self.sweep)} images per class are too few; at least 2")
-        within("classifier", 1, 10_000_000, steps=self.steps, epochs=self.epochs or 1)
-        within("classifier", 2, 65536, batch_size=self.batch_size)
-        within("classifier", 1, 90, holdout_percent=self.holdout_percent)
-        within("classifier", 10, 10_000_000, holdout_max_images=self.holdout_max_images)
-        within("classifier", 0, 0.95, head_dropout=self.head_dropout)
-        within("classifier", 0, 65536, head_units=self.head_units)
-        within(
-            "classifier", 0, 1, weight_decay=self.weight_decay, momentum=self.momentum, real_fraction=self.real_fraction
-        )
-        if self.epochs is not None and self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1 or null, got {self.epochs}")
-        if not 1 <= self.evaluations <= self.steps:
-            raise ValueError(f"checks must be 1 to steps ({self.steps}), got {self.evaluations}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if self.evaluations > self.steps:
+            raise ValueError(f"evaluations must be 1 to steps ({self.steps}), got {self.evaluations}")
 
 
 @dataclass(frozen=True)
-class FeatureNetwork:
-    """`feature_network` in params.yaml: a small CNN trained once on the whole real training set, then frozen.
+class FeatureNetwork(Settings):
+    """A small CNN trained once on all real training images, then frozen.
 
-    features: length of the vector that Fréchet distance and its kin are measured in. seed: its own, no replicate's.
+    Distances are measured in its features.
     """
 
-    features: int = 64
-    steps: int = 400
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        within("feature_network", 2, 4096, features=self.features)
-        within("feature_network", 1, 10_000_000, steps=self.steps)
-        within("feature_network", 2, 65536, batch_size=self.batch_size)
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+    features: Annotated[int, Interval(ge=2, le=4096), Doc("Length of the feature vector.")] = 64
+    steps: Annotated[_Steps, Doc("Optimizer steps.")] = 400
+    batch_size: Annotated[_BatchSize, Doc("Images per step.")] = 64
+    learning_rate: Annotated[float, Gt(0), Doc("Largest learning rate of one_cycle.")] = 2e-3
+    seed: Annotated[int, Doc("Seed, independent of the replicates.")] = 0

@@ -14,7 +14,14 @@ from labelmint.runtime.words import did_you_mean
 
 IDX_SETS = (
     *("mnist", "fashion_mnist", "kmnist"),
-    *("emnist_balanced", "emnist_byclass", "emnist_bymerge", "emnist_digits", "emnist_letters", "emnist_mnist"),
+    *(
+        "emnist_balanced",
+        "emnist_byclass",
+        "emnist_bymerge",
+        "emnist_digits",
+        "emnist_letters",
+        "emnist_mnist",
+    ),
 )
 PUBLISHED = ("digits", *IDX_SETS, "cifar10", "cifar100", "celeba", "faces", "lsun", "imagenet32")
 FORMATS = ("imagefolder", "huggingface")
@@ -31,8 +38,8 @@ class Dataset(Settings):
     name: Annotated[
         str,
         Doc(
-            f"A published data set, or the name of an imported one. Published: {', '.join(PUBLISHED)}. Import your own "
-            "images with `labelmint import`."
+            f"A published data set, or the name of an imported one. Published: {', '.join(PUBLISHED)}. "
+            "Import your own images with `labelmint import`."
         ),
     ] = "digits"
     format: Annotated[
@@ -41,8 +48,8 @@ class Dataset(Settings):
     path: Annotated[
         str | None,
         Doc(
-            "Folder or archive of your own images. For celeba, lsun and imagenet32, their folder if it is not "
-            "data/raw/<name>."
+            "Folder or archive of your own images. For celeba, lsun and imagenet32, their folder if it is "
+            "not data/raw/<name>."
         ),
     ] = None
     sha256: Annotated[str | None, Doc("SHA-256 of the archive, as `labelmint import` writes it.")] = None
@@ -50,21 +57,25 @@ class Dataset(Settings):
     attributes: Annotated[
         list[str], Doc("Attributes of celeba or faces. One makes two classes, several make multi-hot labels.")
     ] = field(default_factory=list)
-    image_size: Annotated[int, Interval(ge=4, le=1024), Doc("Width and height of converted images, pixels.")] = 16
-    channels: Annotated[Literal[1, 3], Doc("Channels: 1 grey, 3 RGB.")] = 1
+    image_size: Annotated[
+        int, Interval(ge=4, le=1024), Doc("Width and height of converted images, pixels.")
+    ] = 16
+    channels: Annotated[Literal[1, 3], Doc("Colour channels. 1 is grey, 3 is RGB.")] = 1
     crop: Annotated[
         Literal["none", "center", "landmarks", "bounding_box"],
         Doc(
-            "Crop before resizing. `center` keeps crop_percent of each side; `landmarks` and `bounding_box` follow the "
-            "annotation files of celeba or faces."
+            "Crop before resizing. `center` keeps crop_percent of each side; `landmarks` and `bounding_box` "
+            "follow the annotation files of celeba or faces."
         ),
     ] = "none"
-    crop_percent: Annotated[int, Interval(ge=1, le=100), Doc("Percentage of each side kept by crop: center.")] = 70
+    crop_percent: Annotated[
+        int, Interval(ge=1, le=100), Doc("Percentage of each side kept by crop: center.")
+    ] = 70
     fit: Annotated[
         Fit,
         Doc(
-            "How images become square. `resize` stretches, `cover` fills the square and cuts the rest, `contain` pads "
-            "after scaling, `pad` never scales (the image must not be larger)."
+            "How images become square. `resize` stretches, `cover` fills the square and cuts the rest, "
+            "`contain` pads after scaling, `pad` never scales (the image must not be larger)."
         ),
     ] = "resize"
     background: Annotated[
@@ -76,7 +87,9 @@ class Dataset(Settings):
     ] = "bicubic"
     mirror: Annotated[
         Literal["none", "all"] | list[str],
-        Doc("Classes whose mirror images are valid. Training may flip images of these classes and no others."),
+        Doc(
+            "Classes whose mirror images are valid. Training may flip images of these classes and no others."
+        ),
     ] = "none"
     test_percent: Annotated[
         int, Interval(ge=1, le=90), Doc("Percentage held out for testing, if the source has no test set.")
@@ -87,7 +100,10 @@ class Dataset(Settings):
     split_seed: Annotated[int, Doc("Seed of these splits.")] = 0
     duplicates: Annotated[
         Literal["drop", "refuse"],
-        Doc("Training images that are also test or validation images. They are compared byte for byte after resizing."),
+        Doc(
+            "Training images that are also test or validation images. They are compared byte for byte after "
+            "resizing."
+        ),
     ] = "drop"
     near_duplicates: Annotated[
         Literal["count", "drop", "refuse"],
@@ -97,7 +113,9 @@ class Dataset(Settings):
         ),
     ] = "count"
     near_duplicate_bits: Annotated[
-        int, Interval(ge=0, le=8), Doc("Largest difference of perceptual hashes of near duplicates, bits of 64.")
+        int,
+        Interval(ge=0, le=8),
+        Doc("Largest difference of perceptual hashes of near duplicates, bits of 64."),
     ] = 4
     near_duplicate_rms: Annotated[
         float,
@@ -129,16 +147,22 @@ class Dataset(Settings):
 
     def _check_name(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
-            raise ValueError(f"name must be lower-case letters, digits and _, starting with a letter, got '{self.name}'")
+            raise ValueError(
+                f"name must be lower-case letters, digits and _, starting with a letter, got '{self.name}'"
+            )
         if self.layout is None and self.name not in PUBLISHED:
             raise ValueError(
-                f"name: no data set '{self.name}'{did_you_mean(self.name, (*PUBLISHED, *FORMATS))}; known are "
-                f"{', '.join(PUBLISHED)}; for your own images see `labelmint import --help`"
+                f"name: no data set '{self.name}'{did_you_mean(self.name, (*PUBLISHED, *FORMATS))}; known "
+                f"are {', '.join(PUBLISHED)}; for your own images see `labelmint import --help`"
             )
         if self.layout is not None and self.name in PUBLISHED:
-            raise ValueError(f"name: '{self.name}' is a published data set and takes no format; choose another name")
+            raise ValueError(
+                f"name: '{self.name}' is a published data set and takes no format; choose another name"
+            )
         if self.layout is not None and not self.path:
-            raise ValueError(f"path must say where the images of '{self.name}' are, or use `labelmint import`")
+            raise ValueError(
+                f"path must say where the images of '{self.name}' are, or use `labelmint import`"
+            )
 
     @property
     def layout(self) -> str | None:

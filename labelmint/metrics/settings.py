@@ -1,69 +1,82 @@
-"""Params of metrics."""
+"""Settings of the metrics."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from labelmint.runtime.settings import within
+from annotated_types import Ge, Gt, Interval, MinLen
+from typing_extensions import Doc
 
-
-@dataclass(frozen=True)
-class Representation:
-    """`metrics.representation`: how well a linear SVM tells classes by the discriminator's features.
-
-    measured: whether at all. pooling, pool_size: maps are max-pooled to a grid of pool_size x pool_size, or in windows of that
-    size. labels_per_class: besides all labels, numbers of them, in `draws` draws each. c: values of C tried on validation_percent
-    of the training images. iterations: of L-BFGS at most.
-    """
-
-    measured: bool = False
-    pooling: Literal["grid", "window"] = "grid"
-    pool_size: int = 4
-    labels_per_class: list[int] = field(default_factory=lambda: [400])
-    draws: int = 3
-    c: list[float] = field(default_factory=lambda: [0.1, 1.0, 10.0])
-    validation_percent: int = 10
-    iterations: int = 1000
-
-    def __post_init__(self) -> None:
-        within("representation", 1, 64, pool_size=self.pool_size)
-        within("representation", 1, 1000, draws=self.draws)
-        within("representation", 1, 90, validation_percent=self.validation_percent)
-        within("representation", 1, 100_000, iterations=self.iterations)
-        if not self.c or min(self.c) <= 0:
-            raise ValueError(f"representation.c must name at least one value above 0, got {self.c}")
-        if self.labels_per_class and min(self.labels_per_class) < 1:
-            raise ValueError(f"representation.labels_per_class must be 1 or more, got {self.labels_per_class}")
+from labelmint.runtime.validation import Settings
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """`metrics` in params.yaml.
+class Representation(Settings):
+    """Accuracy of a linear SVM on the features of the discriminator (Radford et al. 2016, section 5.1)."""
 
-    split: the real images that all is judged by: test, or validation (dataset.validation_percent) while settings are being chosen.
-    points: most images a side where all pairs are compared (KID, precision and its kin, nearest neighbours).
-    neighbours: k of precision, recall, density and coverage.
-    inception: weights of the network that FID, KID and IS are commonly measured in: none, fetch (checked by hash), or a path.
-    inception_images: most images a side for them. On a CPU 10,000 take some ten minutes.
-    bootstrap: resamples behind the intervals of fairness gaps.
-    protected, outcome: attributes between which fairness gaps are measured; empty: none are.
-    """
+    measured: Annotated[bool, Doc("Whether to measure it.")] = False
+    pooling: Annotated[
+        Literal["grid", "window"],
+        Doc("Max-pool maps to a grid of pool_size x pool_size, or in windows of that size."),
+    ] = "grid"
+    pool_size: Annotated[int, Interval(ge=1, le=64), Doc("Side of the grid or the window.")] = 4
+    labels_per_class: Annotated[
+        list[Annotated[int, Ge(1)]], Doc("Numbers of labels per class to train on, besides all labels.")
+    ] = field(default_factory=lambda: [400])
+    draws: Annotated[int, Interval(ge=1, le=1000), Doc("Random draws of each number of labels.")] = 3
+    c: Annotated[
+        list[Annotated[float, Gt(0)]],
+        MinLen(1),
+        Doc("Values of C to choose from, on held-out training images."),
+    ] = field(default_factory=lambda: [0.1, 1.0, 10.0])
+    validation_percent: Annotated[
+        int, Interval(ge=1, le=90), Doc("Percentage of the training images that C is chosen on.")
+    ] = 10
+    iterations: Annotated[int, Interval(ge=1, le=100_000), Doc("Most iterations of L-BFGS.")] = 1000
 
-    split: Literal["test", "validation"] = "test"
-    points: int = 5000
-    neighbours: int = 5
-    inception: str = "none"
-    inception_images: int = 10_000
-    bootstrap: int = 1000
-    protected: str = ""
-    outcome: str = ""
+
+@dataclass(frozen=True)
+class Metrics(Settings):
+    """What is measured, and on how many images."""
+
+    split: Annotated[
+        Literal["test", "validation"],
+        Doc(
+            "Real images that everything is evaluated on. Use `validation` (and dataset.validation_percent) "
+            "while choosing settings."
+        ),
+    ] = "test"
+    points: Annotated[
+        int,
+        Interval(ge=10, le=50_000),
+        Doc(
+            "Most images per side of metrics that compare all pairs: KID, precision, recall, nearest "
+            "neighbours."
+        ),
+    ] = 5000
+    neighbours: Annotated[
+        int, Interval(ge=1, le=100), Doc("k of precision, recall, density and coverage.")
+    ] = 5
+    inception: Annotated[
+        str,
+        Doc("Weights for FID, KID and IS: none, fetch (downloaded, checked by hash), or the path of a file."),
+    ] = "none"
+    inception_images: Annotated[
+        int,
+        Interval(ge=10, le=1_000_000),
+        Doc("Most images per side of Inception metrics. On a CPU 10,000 images take about ten minutes."),
+    ] = 10_000
+    bootstrap: Annotated[
+        int, Interval(ge=10, le=1_000_000), Doc("Resamples behind the intervals of fairness gaps.")
+    ] = 1000
+    protected: Annotated[
+        str, Doc("Attribute between whose values fairness gaps are measured. Empty measures none.")
+    ] = ""
+    outcome: Annotated[str, Doc("Attribute whose prediction is compared in fairness gaps.")] = ""
     representation: Representation = field(default_factory=Representation)
 
     def __post_init__(self) -> None:
-        within("metrics", 10, 50_000, points=self.points)
-        within("metrics", 1, 100, neighbours=self.neighbours)
-        within("metrics", 10, 1_000_000, inception_images=self.inception_images)
-        within("metrics", 10, 1_000_000, bootstrap=self.bootstrap)
+        super().__post_init__()
         if bool(self.protected) != bool(self.outcome) or (self.protected and self.protected == self.outcome):
-            raise ValueError("metrics.protected and metrics.outcome name two of dataset.attributes, or neither")
+            raise ValueError("protected and outcome must name two of dataset.attributes, or both be empty")

@@ -1,0 +1,1 @@
+"""params.yaml: its schema, its reference, and the experiments that are applied to it."""

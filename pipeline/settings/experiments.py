@@ -1,40 +1,36 @@
-"""Experiments: files of changes to params.yaml, what they are about, and what came of them last.
+"""Experiments: files of changes to experiments/default.yaml, and how they become params.yaml.
 
-experiments/<name>.yaml holds the settings of a full run. Two of its keys are not settings: `about`, and `quick`, changes that make
-of it a run of a few minutes on two CPU cores, laid over it together with experiments/sizes/quick.yaml.
+experiments/<name>.yaml holds the settings of a full run. Two of its keys are not settings: `about`, and
+`quick`, further changes that, with experiments/sizes/quick.yaml, make it a run of minutes on two CPU cores.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelmint.runtime.atomic_files import load_json, parsing, save_bytes, save_json
+from labelmint.runtime.atomic_files import save_bytes
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import flat
-from pipeline.settings import schema as settings
-from stages.paths import Paths
+from labelmint.runtime.words import did_you_mean
+from pipeline.project import PARAMS_FILE
+from pipeline.settings import schema
 
-_WRITTEN_BY_USE = "# Experiment: "
-_QUICKLY = ", quick"
-_SHOWN_ARMS = 3
-_OF_DEFAULT = {
-    "source": "what `make repro` runs",
-    "cost": "about six minutes on two CPU cores",
-}  # its file is params.yaml itself
+_MARK = "# Experiment: "  # starts the first line of a params.yaml that `use` wrote
+_QUICK = ", quick"
+_ABOUT_DEFAULT = {"source": "what `make repro` runs", "cost": "about six minutes on two CPU cores"}
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """title: its first line. source: where it comes from, such as "A, table 3" for report A. cost: what a full run takes.
+    """An experiment as its file describes it.
 
-    changes: to experiments/default.yaml. quick: further ones, for a quick run.
+    title: its first line. source: its origin, e.g. "report A, table 3". cost: of a full run, in words.
+    changes: to experiments/default.yaml. quick: further changes for a quick run.
     """
 
     name: str
@@ -47,68 +43,70 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Choice:
-    """Experiments laid one over the other, as params.yaml says in its first line."""
+    """Names of experiments that are applied in turn; none is the default."""
 
     names: tuple[str, ...]
     quick: bool = False
 
     @property
     def label(self) -> str:
-        return " + ".join(self.names or ("default",)) + (_QUICKLY if self.quick else "")
+        """For messages and the first line of params.yaml."""
+        return " + ".join(self.names or ("default",)) + (_QUICK if self.quick else "")
 
     @property
     def key(self) -> str:
-        """For a file's name."""
+        """For the name of a file."""
         return "+".join(self.names or ("default",)) + (".quick" if self.quick else "")
 
     @classmethod
     def named(cls, names: Iterable[str], quick: bool = False) -> Choice:
-        """`default`, which is what all others are laid over, is no layer of its own."""
+        """Choice of these names, less `default`, which all others are applied to."""
         return cls(tuple(name for name in names if name != "default"), quick)
 
     @classmethod
     def of(cls, text: str) -> Choice:
-        """text: of params.yaml."""
+        """Choice that wrote this text of params.yaml."""
         first = text.split("\n", 1)[0]
-        if not first.startswith(_WRITTEN_BY_USE):
+        if not first.startswith(_MARK):
             return cls(())
-        label = first.removeprefix(_WRITTEN_BY_USE)
-        return cls.named(label.removesuffix(_QUICKLY).split(" + "), label.endswith(_QUICKLY))
+        label = first.removeprefix(_MARK)
+        return cls.named(label.removesuffix(_QUICK).split(" + "), label.endswith(_QUICK))
 
 
 def in_use(root: Path) -> Choice:
-    """What `use` wrote into params.yaml last."""
-    return Choice.of((root / settings.PARAMS_FILE).read_text())
+    """Choice that `use` last wrote into params.yaml."""
+    return Choice.of((root / PARAMS_FILE).read_text())
 
 
 def names(root: Path) -> list[str]:
+    """Names of all experiments, sorted."""
     return sorted(path.stem for path in (root / "experiments").glob("*.yaml"))
 
 
 def load(root: Path, name: str) -> Experiment:
-    """Raises: InputError when there is no such experiment, or its file is no YAML or says more about it than is known."""
+    """Read an experiment. Raises InputError if there is none of that name, or its file is malformed."""
     known = names(root)
     if name not in known:
-        raise InputError(f"no experiment '{name}'{settings.nearest(name, known)}; there are {', '.join(known)}")
+        raise InputError(f"no experiment '{name}'{did_you_mean(name, known)}; there are {', '.join(known)}")
     path = root / "experiments" / f"{name}.yaml"
-    changes = settings.read(path)
-    about, quick = changes.pop("about", _OF_DEFAULT if name == "default" else {}), changes.pop("quick", {})
+    changes = schema.read(path)
+    about, quick = changes.pop("about", _ABOUT_DEFAULT if name == "default" else {}), changes.pop("quick", {})
     if not isinstance(about, dict) or not isinstance(quick, dict):
         raise InputError(f"{path}: `about` and `quick` must be mappings")
-    if odd := set(about) - {"source", "cost"}:
-        raise InputError(f"{path}: about.{min(odd)} is not known; an experiment says its source and its cost")
+    if unknown := set(about) - {"source", "cost"}:
+        raise InputError(f"{path}: unknown key about.{min(unknown)}; `about` takes source and cost")
     title = path.read_text().split("\n", 1)[0].lstrip("# ")
     return Experiment(name, title, about.get("source", ""), about.get("cost", ""), changes, quick)
 
 
 def overlays(root: Path, choice: Choice) -> list[dict[str, Any]]:
-    """What is laid over experiments/default.yaml, in turn. What a data set of one's own says comes last."""
+    """Changes to experiments/default.yaml, in the order they are applied."""
     layers: list[dict[str, Any]] = []
     for position, name in enumerate(choice.names or ("default",)):
         experiment = load(root, name)
         layers += [experiment.changes] if name != "default" else []
         if choice.quick:
-            layers += [settings.read(root / "experiments" / "sizes" / "quick.yaml")] if position == 0 else []
+            layers += [schema.read(root / "experiments" / "sizes" / "quick.yaml")] if position == 0 else []
             layers += [experiment.quick]
     return layers
 
@@ -116,14 +114,14 @@ def overlays(root: Path, choice: Choice) -> list[dict[str, Any]]:
 def use(root: Path, choice: Choice) -> Path | None:
     """Write params.yaml with its comments.
 
-    Returns: where settings that belong to no experiment were kept, if params.yaml held any.
-    Raises: InputError when there is no such experiment or the result would not pass the schema; then nothing is written.
+    Returns the file that keeps settings which no experiment would restore, if params.yaml held any. Raises
+    InputError, and writes nothing, if an experiment does not exist or the result would not pass the schema.
     """
     text = rendered(root, choice)
-    where = " + ".join(str(root / "experiments" / f"{name}.yaml") for name in choice.names or ("default",))
-    settings.check(settings.parse(text), where)
-    target, kept = root / settings.PARAMS_FILE, None
-    if target.exists() and _has_own_settings(root, target.read_text()):
+    files = " + ".join(str(root / "experiments" / f"{name}.yaml") for name in choice.names or ("default",))
+    schema.check(schema.parse(text), files)
+    target, kept = root / PARAMS_FILE, None
+    if target.exists() and has_own_settings(root, target.read_text()):
         kept = target.with_suffix(".yaml.kept")
         save_bytes(kept, target.read_bytes())
     save_bytes(target, text.encode())
@@ -131,124 +129,45 @@ def use(root: Path, choice: Choice) -> Path | None:
 
 
 def changes(root: Path, choice: Choice) -> list[str]:
-    """What `use` would change in params.yaml, a line for each setting. Raises: InputError as `use` does."""
+    """What `use` would change in params.yaml, a line per setting. Raises InputError as `use` does."""
     text = rendered(root, choice)
-    settings.check(settings.parse(text), f"experiments {choice.label}")
-    before, after = flat(settings.read(root / settings.PARAMS_FILE)), flat(settings.parse(text))
-    names = [*after, *(name for name in before if name not in after)]
+    schema.check(schema.parse(text), f"experiments {choice.label}")
+    before, after = flat(schema.read(root / PARAMS_FILE)), flat(schema.parse(text))
     return [
         f"{name}: {json.dumps(before.get(name))} -> {json.dumps(after.get(name))}"
-        for name in names
+        for name in [*after, *(name for name in before if name not in after)]
         if before.get(name) != after.get(name)
     ]
 
 
-def rendered(root: Path, choice: Choice) -> str:
-    """The text of params.yaml."""
+def edited(text: str, change: Callable[[Any], None]) -> str:
+    """YAML text after `change` to its content in place; comments are kept."""
     from ruamel.yaml import YAML
 
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 200
+    content = yaml.load(text)
+    change(content)
+    buffer = io.StringIO()
+    yaml.dump(content, buffer)
+    return buffer.getvalue()
+
+
+def rendered(root: Path, choice: Choice) -> str:
+    """The text of params.yaml for a choice."""
     base = (root / "experiments" / "default.yaml").read_text()
     layers = overlays(root, choice)
     if not layers:
         return base
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 200
-    content = yaml.load(base)
-    for layer in layers:
-        settings.overlay(content, layer)
-    buffer = io.StringIO()
-    yaml.dump(content, buffer)
-    return f"{_WRITTEN_BY_USE}{choice.label}\n" + buffer.getvalue().split("\n", 1)[1]
+
+    def apply(content: dict[str, Any]) -> None:
+        for layer in layers:
+            schema.overlay(content, layer)
+
+    return f"{_MARK}{choice.label}\n" + edited(base, apply).split("\n", 1)[1]
 
 
-def _has_own_settings(root: Path, text: str) -> bool:
-    """Whether params.yaml holds what no experiment would bring back."""
+def has_own_settings(root: Path, text: str) -> bool:
+    """Whether this text of params.yaml holds settings that no experiment would restore."""
     choice = Choice.of(text)
     return not set(choice.names) <= set(names(root)) or text != rendered(root, choice)
-
-
-def record(root: Path) -> None:
-    """Keep the results that reports/ holds as the last ones of the experiment that params.yaml is of."""
-    text = (root / settings.PARAMS_FILE).read_text()
-    if not names(root) or _has_own_settings(root, text):
-        return
-    choice = Choice.of(text)
-    summary = load_json(Paths(root).reports / "summary.json")
-    save_json(_results(root) / f"{choice.key}.json", {"date": time.strftime("%Y-%m-%d"), "arms": summary})
-
-
-def last_rows(root: Path) -> list[dict[str, Any]]:
-    """reports/results.csv, its numbers as numbers and None where it has no value."""
-    path = Paths(root).reports / "results.csv"
-    with parsing(path), path.open(newline="") as file:
-        return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
-
-
-def _value(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text or None
-
-
-def last_result(root: Path, choice: Choice) -> str:
-    """In a few words; empty where there is none."""
-    path = _results(root) / f"{choice.key}.json"
-    if not path.exists():
-        return ""
-    content = load_json(path)
-    with parsing(path):
-        told = [f"{arm}: {_numbers(values)}" for arm, values in content["arms"].items()]
-        more = f" and {len(told) - _SHOWN_ARMS} more arms" if len(told) > _SHOWN_ARMS else ""
-        return f"{content['date']}: {'; '.join(told[:_SHOWN_ARMS])}{more}"
-
-
-def _numbers(values: dict[str, Any]) -> str:
-    accuracies = {name: values.get(f"accuracy_{name}") for name in ("synthetic", "real")}
-    shown = [f"{name} {100 * value:.1f} %" for name, value in accuracies.items() if value is not None]
-    if values.get("frechet_synthetic") is not None:
-        shown.append(f"Fréchet {values['frechet_synthetic']:.2f}")
-    return ", ".join(shown)
-
-
-def _results(root: Path) -> Path:
-    return root / ".results"
-
-
-def lines(root: Path) -> list[str]:
-    """All experiments, for a person: two or three lines each."""
-    told = []
-    for name in names(root):
-        experiment = load(root, name)
-        origin = "; ".join(part for part in (experiment.source, experiment.cost) if part)
-        told.append(f"{name:28} {experiment.title}")
-        told += [f"{'':28} {origin}"] if origin else []
-        told += [
-            f"{'':28} last {size}: {last}"
-            for size, choice in sizes(name).items()
-            if (last := last_result(root, choice))
-        ]
-    return told
-
-
-def as_json(root: Path) -> str:
-    """All experiments, for a program."""
-    rows = []
-    for name in names(root):
-        experiment = load(root, name)
-        rows.append(
-            {
-                "name": name,
-                "title": experiment.title,
-                "source": experiment.source,
-                "cost": experiment.cost,
-                "last_result": {size: last_result(root, choice) or None for size, choice in sizes(name).items()},
-            }
-        )
-    return json.dumps(rows, ensure_ascii=False, indent=1)
-
-
-def sizes(name: str) -> dict[str, Choice]:
-    return {"full run": Choice.named([name]), "quick run": Choice.named([name], True)}

@@ -1,158 +1,168 @@
-"""What every setting of params.yaml means, from the schema itself: its types, its docstrings, its defaults."""
+"""The reference of all settings, from the schema itself: types, ranges, defaults and meanings."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import re
+import textwrap
 from collections.abc import Iterator
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from pathlib import Path
-from typing import Any, get_type_hints
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
+from typing import Any
+
+from typing_extensions import Doc
 
 from labelmint.gans.settings import Family
 from labelmint.runtime.errors import InputError
-from pipeline.settings import schema as settings
+from labelmint.runtime.validation import hints, type_name, unwrap
+from labelmint.runtime.words import did_you_mean
+from pipeline.settings.schema import Params, new_name
 
 _ANY_FAMILY = "families.<generator>"
-_CONTINUED = 12  # columns
+_COMMENT_COLUMN, _LINE_LENGTH = 28, 110
 _HEAD = """# Settings
 
-Written by `labelmint params --markdown` from the schema that checks `params.yaml`; a test holds it to that. “Default” is what
-`experiments/default.yaml` says, which every experiment is laid over; of families it is what is left out. A setting that is unknown,
-of another type or impossible is refused before any stage starts, with the nearest name.
+`labelmint params --markdown` writes this page from the schema that checks `params.yaml`.
+The default is the value of a setting that `params.yaml` leaves out; `experiments/default.yaml` sets its own.
+An unknown setting, a wrong type or an impossible value is refused before any stage starts.
 """
 
 
 @dataclass(frozen=True)
 class Setting:
-    """name: with dots, such as training.epochs. type: in words. default: as YAML has it."""
+    """A setting. name: with dots, e.g. training.epochs. type: with its range. default: None if required."""
 
     name: str
     type: str
     default: Any
+    required: bool
     meaning: str
 
 
-def collect(root: Path) -> list[Setting]:
-    """All settings, in the order of the schema. root: of the project."""
-    return [setting for _, _, group in _groups(root) for setting in group]
+def collect() -> list[Setting]:
+    """All settings, in the order of the schema."""
+    return [setting for _, _, group in _groups() for setting in group]
 
 
-def find(root: Path, name: str) -> list[Setting]:
-    """The setting of that name, or all of that group. Raises: InputError when there is none."""
-    known = collect(root)
+def find(name: str) -> list[Setting]:
+    """The setting of that name, or all settings of that group. Raises InputError if there is none."""
+    known = collect()
     wanted = re.sub(r"^families\.[a-z0-9_]+", _ANY_FAMILY, name)
     found = [each for each in known if each.name == wanted or each.name.startswith(f"{wanted}.")]
     if not found:
-        raise InputError(
-            f"no setting '{name}'{settings.nearest(wanted, [each.name for each in known])}; `labelmint params` lists them"
-        )
+        if renamed := new_name(name):
+            raise InputError(f"{name} is now {renamed}")
+        hint = did_you_mean(wanted, [each.name for each in known])
+        raise InputError(f"no setting '{name}'{hint}; `labelmint params` lists all")
     return found
 
 
 def to_text(found: list[Setting]) -> str:
-    """For a person at a terminal: two lines each."""
-    return "\n".join(f"{each.name}: {_yaml(each.default)}  ({each.type})\n    {each.meaning}" for each in found)
+    """Two lines per setting, for a terminal."""
+    return "\n".join(f"{each.name}: {_default(each)}  ({each.type})\n    {each.meaning}" for each in found)
 
 
 def to_json(found: list[Setting]) -> str:
     return json.dumps([asdict(each) for each in found], ensure_ascii=False, indent=1)
 
 
-def to_markdown(root: Path) -> str:
-    """docs/params.md."""
+def to_markdown() -> str:
+    """Content of docs/params.md."""
     parts = [_HEAD]
-    for name, about, group in _groups(root):
-        parts.append(f"## {name.replace('<', '&lt;').replace('>', '&gt;')}\n")
-        parts += [f"{about}\n"] if about else []
+    for name, about, group in _groups():
+        parts += [f"## {_escaped(name or 'arms')}\n", f"{_escaped(about)}\n"]
         lines = ["| setting | type | default | meaning |", "|---|---|---|---|"]
         for each in group:
-            own = each.name.removeprefix(f"{name}.")
-            cells = [f"`{own}`", each.type, f"`{_yaml(each.default)}`", each.meaning]
-            lines.append("| " + " | ".join(cell.replace("|", r"\|").replace("<", "&lt;") for cell in cells) + " |")
+            cells = [
+                f"`{each.name.removeprefix(f'{name}.')}`",
+                each.type,
+                f"`{_default(each)}`",
+                each.meaning,
+            ]
+            lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
-def _groups(root: Path) -> Iterator[tuple[str, str, list[Setting]]]:
-    """(name, what it is, its settings) of every mapping in params.yaml."""
-    from pydantic import TypeAdapter
-    from ruamel.yaml import YAML
+def with_comments(text: str) -> str:
+    """A settings file in block style with the comment of every setting and group written from the schema.
 
-    schema = TypeAdapter(settings.Params).json_schema()
-    values = YAML().load((root / "experiments" / "default.yaml").read_text())
-    waiting: list[tuple[str, type, Any]] = [("", settings.Params, values)]
+    Comments on lines of their own, which say more about what follows, are kept.
+    """
+    comments = _comments()
+    lines: list[str] = []
+    path: list[str] = []
+    for line in text.splitlines():
+        if re.match(rf" {{{_COMMENT_COLUMN - 1},}}#", line):  # continues a comment that is written anew
+            continue
+        setting = re.match(r"((?:  )*)([a-z0-9_]+):", line)
+        if not setting:
+            lines.append(line)
+            continue
+        path = [*path[: len(setting[1]) // 2], setting[2]]
+        name = re.sub(r"^families\.[a-z0-9_]+", _ANY_FAMILY, ".".join(path))
+        # Popped: only the first family has comments.
+        lines += _commented(re.split(r"\s+#\s", line)[0].rstrip(), comments.pop(name, ""))
+    return "\n".join(lines) + "\n"
+
+
+def _commented(code: str, comment: str) -> list[str]:
+    """A line of YAML with a comment beside it, which continues on lines below."""
+    if not comment:
+        return [code]
+    column = max(_COMMENT_COLUMN, len(code) + 1)
+    first, *others = textwrap.wrap(comment, _LINE_LENGTH - column - 2)
+    return [f"{code:{column}}# {first}", *(f"{'':{column}}# {line}" for line in others)]
+
+
+def _comments() -> dict[str, str]:
+    """The first sentence about every setting, with the values it takes, and about every group, by name."""
+    result = {name: _first_sentence(about) for name, about, _ in _groups() if name not in ("", _ANY_FAMILY)}
+    for each in collect():
+        choices = (
+            f": {each.type.removeprefix('list of ')}"
+            if "|" in each.type and each.type != "true | false"
+            else ""
+        )
+        result[each.name] = _first_sentence(each.meaning) + choices
+    return result
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<!e\.g)(?<!et al)\.(?: |$)", text)[0]
+
+
+def _groups() -> Iterator[tuple[str, str, list[Setting]]]:
+    """Name, description and settings of every group; the name of the top level is empty."""
+    waiting: list[tuple[str, Any]] = [("", Params)]
     while waiting:
-        prefix, kind, given = waiting.pop(0)
-        hints, meanings = get_type_hints(kind), _items(kind)
-        properties = schema["$defs"][kind.__name__]["properties"] if prefix else schema["properties"]
-        own, below = [], []
+        prefix, kind = waiting.pop(0)
+        own: list[Setting] = []
+        below: list[tuple[str, Any]] = []
         for field in fields(kind):
-            name = f"{prefix}.{field.name}" if prefix else field.name
+            annotation, metadata = unwrap(hints(kind)[field.name])
+            name = f"{prefix}.{field.name}".lstrip(".")
             if field.name == "families":
-                below.append((_ANY_FAMILY, Family, values["families"]["dcgan"]))
-            elif is_dataclass(hints[field.name]):
-                below.append((name, hints[field.name], given[field.name]))
+                below.append((_ANY_FAMILY, Family))
+            elif is_dataclass(annotation):
+                below.append((name, annotation))
             else:
-                default = _default(field) if prefix.startswith("families") else given[field.name]
-                meaning = max(meanings.get(field.name, ""), _comment(given, field.name), key=len)
-                own.append(Setting(name, _type(properties[field.name]), _plain(default), meaning))
+                own.append(_setting(name, field, hints(kind)[field.name], metadata))
         waiting = below + waiting
         if own:
-            yield prefix or "arms", _about(kind), own
+            yield prefix, " ".join((inspect.getdoc(kind) or "").split()), own
 
 
-def _about(kind: type) -> str:
-    """The docstring's first sentence, less what stands in the table or in the title anyway."""
-    first = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
-    about = re.sub(r"^`[\w.<>]+`( in params.yaml)?[.:] ?", "", re.sub(r"(^| )\w+(, \w+)*: .*", "", first))
-    return about[:1].upper() + about[1:]
+def _setting(name: str, field: Field[Any], annotation: Any, metadata: list[Any]) -> Setting:
+    (meaning,) = [each.documentation for each in metadata if isinstance(each, Doc)]
+    factory = field.default_factory
+    default = field.default if field.default is not MISSING else factory() if factory is not MISSING else None
+    required = field.default is MISSING and factory is MISSING
+    return Setting(name, type_name(annotation), default, required, meaning)
 
 
-def _items(kind: type) -> dict[str, str]:
-    """name -> meaning, from "name: meaning." in the docstring, where an item begins a line or a sentence."""
-    text, names = inspect.getdoc(kind) or "", [field.name for field in fields(kind)]
-    one = "|".join(sorted(names, key=len, reverse=True))
-    found = list(re.finditer(rf"(?:^|(?<=\n)|(?<=\. ))((?:{one})(?:, (?:{one}))*): ", text))
-    items: dict[str, str] = {}
-    for place, match in enumerate(found):
-        end = found[place + 1].start() if place + 1 < len(found) else len(text)
-        meaning = " ".join(text[match.end() : end].split("\n\n")[0].split()).rstrip(";")
-        items |= dict.fromkeys(match[1].split(", "), meaning)
-    return items
-
-
-def _comment(given: Any, name: str) -> str:
-    """What params.yaml says beside it; empty where it says nothing."""
-    token = given.ca.items.get(name)
-    lines = token[2].value.split("\n") if token and len(token) > 2 and token[2] else [""]
-    # A comment goes on below itself, far to the right; what stands further left is about what follows.
-    own = lines[:1] + [line for line in lines[1:] if line.startswith(" " * _CONTINUED)]
-    return " ".join(line.strip().lstrip("# ") for line in own if line.strip())
-
-
-def _default(field: Any) -> Any:
-    return field.default if field.default is not MISSING else field.default_factory()
-
-
-def _plain(value: Any) -> Any:
-    """Without ruamel's own kinds of lists and numbers."""
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return float(value) if isinstance(value, float) else value
-
-
-def _type(schema: dict[str, Any]) -> str:
-    if "enum" in schema:
-        return " | ".join(f"`{value}`" for value in schema["enum"])
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if "anyOf" in schema:
-        return " or ".join(_type(part) for part in schema["anyOf"])
-    if schema["type"] == "array":
-        return f"list of {_type(schema['items'])}"
-    return {"integer": "whole number", "number": "number", "boolean": "`true` | `false`", "string": "text", "null": "`null`"}[schema["type"]]  # fmt: skip
+def _default(setting: Setting) -> str:
+    return "required" if setting.required else _yaml(setting.default)
 
 
 def _yaml(value: Any) -> str:
@@ -161,3 +171,8 @@ def _yaml(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value) if value != "" else '""'
+
+
+def _escaped(text: str) -> str:
+    """Text for a Markdown table."""
+    return text.replace("|", r"\|").replace("<", "&lt;").replace(">", "&gt;")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Interval, MinLen
+from typing_extensions import Doc
 
 from labelmint.classifiers.settings import Classifier, FeatureNetwork
 from labelmint.data.settings import Dataset
@@ -15,23 +18,41 @@ from labelmint.gans.settings import Family, Synthesis
 from labelmint.metrics.settings import Metrics
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
+from labelmint.runtime.validation import Settings, explain, hints
+from labelmint.runtime.words import did_you_mean
 from labelmint.training.settings import Training
 
-PARAMS_FILE = "params.yaml"
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_MAX_BYTES = 1_000_000  # of a settings file
+RENAMED = {
+    "classifier.weak_checks": "classifier.simple_classifiers",
+    "classifier.checks": "classifier.evaluations",
+    "classifier.holdout_most": "classifier.holdout_max_images",
+    "classifier.moment": "classifier.checkpoint",
+    "classifier.real_share": "classifier.real_fraction",
+    "families.*.critic_steps": "families.*.n_critic",
+}
+"""Settings of earlier versions and their names now; * stands for the name of a family."""
 
 
 @dataclass(frozen=True)
-class Params:
-    """An arm is one generator x one share of the real training data x one replicate.
-
-    generators: each of `families`, which has a group of settings for it. percents: shares of the real training data, whole numbers.
-    seeds: replicates, each of which draws the share, the generators and the classifiers anew.
-    """
+class Params(Settings):
+    """An arm is one generator x one fraction of the real training data x one replicate."""
 
     dataset: Dataset
-    generators: list[str]
-    percents: list[int]
-    seeds: list[int]
+    generators: Annotated[list[str], Doc("Generators to train, each one of `families`.")]
+    percents: Annotated[
+        list[Annotated[int, Interval(ge=1, le=100)]],
+        MinLen(1),
+        Doc("Percentages of the real training data. Smaller ones are subsets of larger ones."),
+    ]
+    seeds: Annotated[
+        list[Annotated[int, Ge(0)]],
+        MinLen(1),
+        Doc("Seeds of the replicates. Each has its own subsets, generators and classifiers."),
+    ]
     families: dict[str, Family]
     training: Training
     synthesis: Synthesis
@@ -41,78 +62,86 @@ class Params:
     compute: Compute
 
     def __post_init__(self) -> None:
-        for name, values in (("generators", self.generators), ("percents", self.percents), ("seeds", self.seeds)):
+        super().__post_init__()
+        for name in ("generators", "percents", "seeds"):
+            values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: {values} names one twice")
-        if not self.percents or not self.seeds:
-            raise ValueError("percents and seeds must each name at least one")
-        for percent in self.percents:
-            if not 1 <= percent <= 100:
-                raise ValueError(
-                    f"percents: {percent} is not a share of the real data; use whole numbers from 1 to 100"
-                )
-        if min(self.seeds) < 0:
-            raise ValueError(f"seeds: {min(self.seeds)} is below 0")
         for name in self.families:
             if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-                raise ValueError(f"families: '{name}' must be small letters, digits and _, beginning with a letter")
+                raise ValueError(
+                    f"families: '{name}' must be lower-case letters, digits and _, starting with a letter"
+                )
         for name in self.generators:
             if name not in self.families:
-                raise ValueError(f"generators: '{name}' is not in families{nearest(name, list(self.families))}")
+                raise ValueError(
+                    f"generators: '{name}' is not in families{did_you_mean(name, self.families)}"
+                )
             self.families[name].generator.start_size(self.dataset.image_size)
             if self.dataset.multi_hot and self.families[name].labels == "per_class":
                 raise ValueError(
-                    f"generators: '{name}' makes one generator per class, but {len(self.dataset.attributes)} dataset.attributes make "
-                    "multi-hot labels, not classes; name one attribute"
+                    f"generators: '{name}' trains one generator per class, but the "
+                    f"{len(self.dataset.attributes)} dataset.attributes make multi-hot labels, not classes; "
+                    "name one attribute"
                 )
 
 
 def load(path: Path) -> Params:
-    """Raises: InputError in one line: the file, the setting, what is wrong with it."""
+    """Read and check params.yaml. Raises InputError in one line: file, setting, what is wrong with it."""
     return check(read(path), str(path))
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The file as nested dicts, unchecked. Raises: InputError when it is missing or no YAML mapping."""
+    """Unchecked content of a file of settings. Raises InputError if it is missing or no YAML mapping."""
     from ruamel.yaml.error import YAMLError
 
     try:
-        content = parse(path.read_text())
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            raise InputError(f"{path}: larger than {_MAX_BYTES:,} bytes")
+        content = parse(text.decode())
     except FileNotFoundError as error:
-        raise InputError(f"{path} is missing; run in the project's folder") from error
+        raise InputError(f"{path} is missing; run in the folder of the project") from error
     except RecursionError as error:
         raise InputError(f"{path}: nested too deeply") from error
-    except (YAMLError, ValueError) as error:  # such as a date in the 13th month, and what is not UTF-8
+    except (YAMLError, ValueError) as error:  # ValueError: e.g. a date in the 13th month, or not UTF-8
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected settings, one 'name: value' a line")
+        raise InputError(f"{path}: expected settings, one 'name: value' per line")
     return content
 
 
 def parse(text: str) -> Any:
-    """YAML as nested dicts and lists. Raises: YAMLError, ValueError, RecursionError."""
-    from pipeline.settings import bounded_yaml
+    """YAML as nested dicts and lists. Raises YAMLError, ValueError, RecursionError."""
+    from ruamel.yaml import YAML
 
-    return bounded_yaml.load(text)
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def check(content: dict[str, Any], where: str) -> Params:
-    """content: nested dicts as YAML gives them. where: named in errors."""
-    from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+    """Settings from nested dicts. Raises InputError that starts with `where`."""
+    from pydantic import ValidationError
 
-    adapter = TypeAdapter(with_config(ConfigDict(strict=True, extra="forbid"))(Params))
     try:
         _refuse_unknown(content, Params, where, "")
-        # As JSON, since strict validation of Python values would take no mapping for a dataclass.
-        return adapter.validate_json(json.dumps(content, default=str))
+        # As JSON, since strict validation of Python values takes no mapping for a dataclass.
+        return _adapter().validate_json(json.dumps(content, default=str))
     except ValidationError as error:
-        raise InputError(f"{where}: " + "; ".join(_sentence(each) for each in error.errors()[:3])) from error
-    except (TypeError, ValueError, RecursionError) as error:  # a date as a name; mappings within themselves
+        raise InputError(f"{where}: {explain(error, Params, content)}") from error
+    except (TypeError, ValueError, RecursionError) as error:  # e.g. a date as a name, or a cycle of aliases
         raise InputError(f"{where}: cannot be read as settings: {' '.join(str(error).split())}") from error
 
 
+@lru_cache
+def _adapter() -> TypeAdapter[Params]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Params)
+
+
 def overlay(base: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Lay `changes` over `base`, in place: mappings merge, all else replaces."""
+    """Apply `changes` to `base` in place: mappings merge, everything else replaces."""
     for name, value in changes.items():
         if isinstance(value, dict) and isinstance(base.get(name), dict):
             overlay(base[name], value)
@@ -120,42 +149,30 @@ def overlay(base: dict[str, Any], changes: dict[str, Any]) -> None:
             base[name] = value
 
 
+def new_name(name: str) -> str | None:
+    """Name that a setting of earlier versions has now, or None if it was not renamed."""
+    family = re.match(r"families\.([^.]+)\.", name)
+    pattern = name.replace(f".{family[1]}.", ".*.", 1) if family else name
+    if pattern not in RENAMED:
+        return None
+    return RENAMED[pattern].replace("*", family[1]) if family else RENAMED[pattern]
+
+
 def _refuse_unknown(content: Any, kind: Any, where: str, path: str) -> None:
-    """pydantic would refuse too, but without naming the setting that was meant."""
+    """Refuse unknown and missing settings by name; pydantic would not suggest the one that was meant."""
     if not is_dataclass(kind) or not isinstance(content, dict):
         return
-    hints = get_type_hints(kind)
+    known = hints(kind)  # type: ignore[arg-type]  # a class here, never an instance
     for name, value in content.items():
-        if name not in hints:
-            raise InputError(f"{where}: unknown setting '{path}{name}'{nearest(str(name), list(hints))}")
+        if renamed := new_name(f"{path}{name}"):
+            raise InputError(f"{where}: {path}{name} is now {renamed}")
+        if name not in known:
+            raise InputError(f"{where}: unknown setting '{path}{name}'{did_you_mean(str(name), known)}")
         if name == "families" and isinstance(value, dict):
             for family, settings in value.items():
                 _refuse_unknown(settings, Family, where, f"{path}families.{family}.")
         else:
-            _refuse_unknown(value, hints[name], where, f"{path}{name}.")
-    missing = [field.name for field in fields(kind) if field.name not in content] if kind is Params else []
-    if missing:
+            _refuse_unknown(value, known[name], where, f"{path}{name}.")
+    required = [field.name for field in fields(kind) if field.default is field.default_factory is MISSING]
+    if missing := [name for name in required if name not in content]:
         raise InputError(f"{where}: missing {', '.join(missing)}")
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """What to add to a message about a name that is not among those known."""
-    found = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{found[0]}'?" if found else ""
-
-
-def _sentence(error: Any) -> str:
-    # Strict mode would name the branch of a union; a person knows only the setting.
-    place = ".".join(
-        str(part)
-        for part in error["loc"]
-        if not str(part).startswith(("literal[", "constrained-")) and part not in ("int", "float", "str")
-    )
-    message = error["msg"].removeprefix("Value error, ")
-    given = error.get("input")
-    shown = (
-        ""
-        if isinstance(given, (dict, list)) or error["type"] in ("value_error", "json_invalid") or is_dataclass(given)
-        else f", got {given!r}"
-    )
-    return f"{place}: {message}{shown}" if place else f"{message}{shown}"

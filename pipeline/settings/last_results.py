@@ -1,0 +1,94 @@
+"""The last results of every experiment, kept in .results/, and the list of experiments that shows them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from labelmint.runtime.atomic_files import load_json, parsing, save_json
+from pipeline.project import PARAMS_FILE
+from pipeline.settings import experiments
+from pipeline.settings.experiments import Choice
+from stages.paths import Paths
+
+_MAX_ARMS = 3  # in one line
+
+
+def record(root: Path) -> None:
+    """Keep the results in reports/ as the last ones of the experiment that params.yaml comes from, if any."""
+    text = (root / PARAMS_FILE).read_text()
+    if not experiments.names(root) or experiments.has_own_settings(root, text):
+        return
+    summary = load_json(Paths(root).reports / "summary.json")
+    save_json(_path(root, Choice.of(text)), {"date": time.strftime("%Y-%m-%d"), "arms": summary})
+
+
+def last_rows(root: Path) -> list[dict[str, Any]]:
+    """Rows of reports/results.csv, with numbers as numbers and missing values as None."""
+    path = Paths(root).reports / "results.csv"
+    with parsing(path), path.open(newline="") as file:
+        return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None
+
+
+def last_result(root: Path, choice: Choice) -> str:
+    """The last result in one line, or an empty string."""
+    path = _path(root, choice)
+    if not path.exists():
+        return ""
+    content = load_json(path)
+    with parsing(path):
+        arms = [f"{arm}: {_numbers(values)}" for arm, values in content["arms"].items()]
+        more = f" and {len(arms) - _MAX_ARMS} more arms" if len(arms) > _MAX_ARMS else ""
+        return f"{content['date']}: {'; '.join(arms[:_MAX_ARMS])}{more}"
+
+
+def _numbers(values: dict[str, Any]) -> str:
+    accuracies = {name: values.get(f"accuracy_{name}") for name in ("synthetic", "real")}
+    shown = [f"{name} {100 * value:.1f} %" for name, value in accuracies.items() if value is not None]
+    if values.get("frechet_synthetic") is not None:
+        shown.append(f"Fréchet {values['frechet_synthetic']:.2f}")
+    return ", ".join(shown)
+
+
+def _path(root: Path, choice: Choice) -> Path:
+    return root / ".results" / f"{choice.key}.json"
+
+
+def to_text(root: Path) -> str:
+    """All experiments, with source, cost and last results: two or more lines each."""
+    lines = []
+    for name in experiments.names(root):
+        experiment = experiments.load(root, name)
+        lines.append(f"{name:28} {experiment.title}")
+        details = ["; ".join(part for part in (experiment.source, experiment.cost) if part)]
+        details += [f"last {size}: {found}" for size, found in _last_by_size(root, name).items() if found]
+        lines += [f"{'':28} {detail}" for detail in details if detail]
+    return "\n".join(lines)
+
+
+def to_json(root: Path) -> str:
+    """All experiments, for programs."""
+    rows = []
+    for name in experiments.names(root):
+        experiment = experiments.load(root, name)
+        about = {"title": experiment.title, "source": experiment.source, "cost": experiment.cost}
+        found = {size: text or None for size, text in _last_by_size(root, name).items()}
+        rows.append({"name": name, **about, "last_result": found})
+    return json.dumps(rows, ensure_ascii=False, indent=1)
+
+
+def _last_by_size(root: Path, name: str) -> dict[str, str]:
+    sizes = {"full run": Choice.named([name]), "quick run": Choice.named([name], quick=True)}
+    return {size: last_result(root, choice) for size, choice in sizes.items()}
