@@ -22,7 +22,7 @@ def collect(root: Path, dataset: str) -> list[Row]:
     Of the last pipeline run, with what it reused from earlier ones; where runs of plain `dvc repro` are newer, the newest of
     each arm. Raises: InputError when MLflow knows no results; ConnectionError in one line when MLflow cannot be read.
     """
-    from pipeline.tracking.spool import experiment_name, own_store, public_uri, tracking_uri, without_credentials
+    from pipeline.tracking.address import experiment_name, own_store, public_uri, tracking_uri, without_credentials
 
     uri, name = public_uri(root), experiment_name(dataset)
     absent = InputError(f"no results of {dataset} in MLflow at {uri}, experiment {name}; `labelmint run` or `dvc repro` makes some, `labelmint sync` ships what waits")  # fmt: skip

@@ -290,7 +290,7 @@ def sample(
 @app.command(epilog="Example: labelmint doctor --json")
 def doctor(as_json: AsJson = False) -> None:
     """Check machine, versions, GPU, disk, data, weights, servers and DVC's state, and say what to do. 1 when something is amiss."""
-    from pipeline import doctor as checks
+    from pipeline.doctor import examination as checks
 
     found = checks.examine(project_root())
     if as_json:

@@ -1,0 +1,1 @@
+"""DVC: its graph, its commands and the lock of the workspace."""

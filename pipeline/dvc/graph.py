@@ -1,6 +1,6 @@
-"""The DAG as DVC itself reads it, anew at every call. Nothing here or elsewhere lists the stages.
+"""The DAG as DVC reads it from dvc.yaml, at every call.
 
-`Repo.index` is no public interface of DVC; all that relies on it is in this file.
+`Repo.index` is no public interface of DVC; all code that relies on it is in this file.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from labelmint.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class Stage:
-    """name: DVC's address, such as train_generators@dcgan-40-0. needs: addresses of the stages it reads from.
-    gpu: whether dvc.yaml says `meta: {gpu: true}`.
+    """A stage of dvc.yaml.
+
+    name: DVC's address, e.g. train_generators@dcgan-40-0. needs: addresses of the stages whose outputs it
+    reads. gpu: whether dvc.yaml says `meta: {gpu: true}`.
     """
 
     name: str
@@ -28,9 +30,9 @@ class Stage:
 
 
 def read(root: Path, targets: Sequence[str] = ()) -> list[Stage]:
-    """The stages that `dvc repro TARGETS` would consider, in its order: what is needed comes first.
+    """Stages that `dvc repro TARGETS` would consider, in its order: each after those that it needs.
 
-    targets: stages or groups, such as evaluate; none means all. Raises: InputError in one line.
+    targets: stages or groups such as evaluate; empty: all. Raises: InputError.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -39,13 +41,13 @@ def read(root: Path, targets: Sequence[str] = ()) -> list[Stage]:
     try:
         with Repo(str(root)) as repo:
             graph = get_active_graph(repo.index.graph)
-            wanted = [stage for target in targets for stage in _named(graph, target, root)]
-            order = [stage for stage in plan_repro(graph, wanted or None) if getattr(stage, "cmd", None)]
-            known = {_address(stage, root) for stage in order}
+            selected = [stage for target in targets for stage in _matching(graph, target, root)]
+            order = [stage for stage in plan_repro(graph, selected or None) if getattr(stage, "cmd", None)]
+            names = {_address(stage, root) for stage in order}
             return [
                 Stage(
                     _address(stage, root),
-                    tuple(sorted({_address(need, root) for need in graph.successors(stage)} & known)),
+                    tuple(sorted({_address(need, root) for need in graph.successors(stage)} & names)),
                     bool((getattr(stage, "meta", None) or {}).get("gpu")),
                 )
                 for stage in order
@@ -54,8 +56,8 @@ def read(root: Path, targets: Sequence[str] = ()) -> list[Stage]:
         raise InputError(f"{root / 'dvc.yaml'}: {' '.join(str(error).split())}") from error
 
 
-def _named(graph: Any, target: str, root: Path) -> list[Any]:
-    """One stage, or all of a group."""
+def _matching(graph: Any, target: str, root: Path) -> list[Any]:
+    """The stage called `target`, or all stages of the group."""
     found = [stage for stage in graph if target in (name := _address(stage, root), name.split("@")[0])]
     if not found:
         raise InputError(f"no stage '{target}' in dvc.yaml; `dvc stage list` shows them")
@@ -63,21 +65,23 @@ def _named(graph: Any, target: str, root: Path) -> list[Any]:
 
 
 def _address(stage: Any, root: Path) -> str:
-    """What DVC calls the stage in the project's folder; `stage.addressing` is for the current folder."""
+    """DVC's address of the stage in the project; `stage.addressing` is relative to the current folder."""
     file = os.path.relpath(stage.path, root)
     name = getattr(stage, "name", None)
-    return file if name is None else name if file == "dvc.yaml" else f"{file}:{name}"
+    if name is None:
+        return file
+    return str(name) if file == "dvc.yaml" else f"{file}:{name}"
 
 
 def fingerprints(root: Path) -> dict[str, str]:
-    """{stage: hash of its entry in dvc.lock}, which names its command, inputs, settings and outputs by content."""
+    """{stage: hash of its entry in dvc.lock}: its command and the contents of inputs, settings, outputs."""
     import yaml
 
     try:
         text = (root / "dvc.lock").read_text()
     except FileNotFoundError:
         return {}
-    # In C where PyYAML was built with it; plain data only, either way.
+    # The fast loader in C, if PyYAML has it; both load plain data only.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     content = yaml.load(text, loader)  # nosec B506
     return {

@@ -1,9 +1,9 @@
-"""DVC commands, each in a process group of its own that cannot outlive the process that asked for it.
+"""DVC commands, each in its own process group, which ends with the process that requested the command.
 
-`Dvc` keeps one process that has DVC imported and forks it for every command: a stage then costs 0.4 s instead of the 2 s of a
-new interpreter, which the many stages of a run would pay each. (DVC's locks know a process by its id, so that commands must
-not share one.) Each command has a guardian. It stops the whole group, the stage's own workers included, when it is told to,
-and also when the asking process is gone, however it went.
+`Dvc` keeps one process that has imported DVC and forks it for every command: a stage then costs 0.4 s instead
+of the 2 s of a new interpreter. (DVC's locks identify a process by its id, so commands must not share one.)
+Each command has a guardian process. It stops the whole group, including the stage's own workers, on request
+and also when the requesting process has died.
 
 Run as `python -m pipeline.dvc.process FD`, where FD is the control socket.
 """
@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 GRACE = "LABELMINT_GRACE"
-_GRACE_SECONDS = 60.0  # a stage that is asked to stop finishes its training step and saves
+_GRACE_SECONDS = 60.0  # a stopped stage finishes its training step and saves
 _POLL_SECONDS = 0.05
 
 
 class Dvc:
-    """Runs DVC commands for one process. `close` stops what still runs."""
+    """Runs DVC commands for one process. `close` stops the commands that still run."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -47,12 +47,17 @@ class Dvc:
             env=environment,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C reaches it by way of the asking process alone
+            start_new_session=True,  # Ctrl-C reaches it through the requesting process only
         )
         theirs.close()
 
-    def run(self, arguments: Sequence[str], environment: dict[str, str], on_line: Callable[[str], None]) -> int:
-        """Returns: the exit code, or minus the signal. on_line is called with each line as it is printed."""
+    def run(
+        self, arguments: Sequence[str], environment: dict[str, str], on_line: Callable[[str], None]
+    ) -> int:
+        """Run `dvc ARGUMENTS`, calling `on_line` with each line of output as it is printed.
+
+        Returns: the exit code, or minus the number of the signal that ended DVC.
+        """
         ours, theirs = socket.socketpair()
         out, their_out = os.pipe()
         try:
@@ -73,7 +78,7 @@ class Dvc:
             ours.close()
 
     def stop(self) -> None:
-        """Ask all that runs to end: SIGINT, then, if it takes too long, SIGTERM and SIGKILL. `run` returns when it has."""
+        """Stop all commands: SIGINT, then after the grace period SIGTERM and SIGKILL. `run` then returns."""
         with self._lock:
             for each in self._running:
                 each.sendall(b"stop\n")
@@ -88,7 +93,7 @@ def _python_path() -> list[str]:
 
 
 def _listen(answer: socket.socket, out: int, on_line: Callable[[str], None]) -> int:
-    """Pass lines on until the guardian tells the exit code."""
+    """Pass lines on until the guardian sends the exit code."""
     open_files: list[socket.socket | int] = [answer, out]
     buffer, code = b"", None
     while code is None:
@@ -100,9 +105,9 @@ def _listen(answer: socket.socket, out: int, on_line: Callable[[str], None]) -> 
         elif answer in ready:
             content = answer.recv(64)
             if not content:
-                raise RuntimeError("the process that watches over DVC was killed")
+                raise RuntimeError("the guardian process of a DVC command was killed")
             code = int(content)
-    while buffer or out in open_files:  # what was printed last; a stray process may keep the pipe open
+    while buffer or out in open_files:  # the last lines; a stray process may keep the pipe open
         if out not in open_files or not select.select([out], [], [], 0.2)[0]:
             break
         buffer, more = _drain(out, buffer, on_line)
@@ -122,12 +127,12 @@ def _drain(out: int, buffer: bytes, on_line: Callable[[str], None]) -> tuple[byt
 
 
 def _serve(control: socket.socket) -> None:
-    """Fork a guardian for every pair of descriptors that comes; end when the asking process is gone."""
+    """Fork a guardian for every received pair of descriptors; end when the requesting process has died."""
     import dvc.repo.reproduce  # noqa: F401
     from dvc.cli import parser
 
     parser.get_main_parser()  # imports all commands
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guardians are reaped by the system
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps the guardians
     while True:
         content, descriptors, _, _ = socket.recv_fds(control, 1, 2)
         if not content:
@@ -139,16 +144,16 @@ def _serve(control: socket.socket) -> None:
             os.close(each)
 
 
-def _guard(asking: socket.socket, out: int) -> NoReturn:
-    """Run one command in a group of its own, and see that the group ends."""
+def _guard(client: socket.socket, out: int) -> NoReturn:
+    """Run one command in its own process group, and make sure that the group ends."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with asking.makefile("rb", buffering=0) as file:  # a stop may follow at once, and is not to be read here
+    with client.makefile("rb", buffering=0) as file:  # unbuffered: a stop request may follow
         request = json.loads(file.readline())
     group = os.fork()
     if group == 0:
         os.setpgid(0, 0)
-        asking.close()
+        client.close()
         _command(request, out)
     os.close(out)
     grace = float(request["environment"].get(GRACE, _GRACE_SECONDS))
@@ -158,7 +163,9 @@ def _guard(asking: socket.socket, out: int) -> NoReturn:
         if ended:
             break
         if stopping is None:
-            if select.select([asking], [], [], _POLL_SECONDS)[0]:  # told to stop, or nobody asks any more
+            if select.select([client], [], [], _POLL_SECONDS)[
+                0
+            ]:  # a stop request, or the requesting process has died
                 stopping = time.monotonic()
                 _signal(group, signal.SIGINT)
         else:
@@ -167,9 +174,9 @@ def _guard(asking: socket.socket, out: int) -> NoReturn:
                 _signal(group, signal.SIGKILL)
             elif time.monotonic() - stopping > grace:
                 _signal(group, signal.SIGTERM)
-    _signal(group, signal.SIGKILL)  # whatever the command left behind
-    with suppress(OSError):  # where nobody asks any more
-        asking.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+    _signal(group, signal.SIGKILL)  # processes that the command left behind
+    with suppress(OSError):  # the requesting process may have died
+        client.sendall(str(os.waitstatus_to_exitcode(status)).encode())
     os._exit(0)
 
 
@@ -181,7 +188,7 @@ def _signal(group: int, number: int) -> None:
 def _command(request: dict[str, Any], out: int) -> NoReturn:
     code = 255
     try:
-        # A background job of a shell ignores SIGINT, and would hand that down.
+        # Background jobs of a shell ignore SIGINT, and their children inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.dup2(out, 1)

@@ -1,11 +1,10 @@
-"""What a flow run shows in Prefect's UI: how far it is, the results, the report, links to MLflow."""
+"""Artifacts of a flow run in Prefect's UI: progress, results, the report, links to MLflow."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -15,12 +14,14 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.schemas.objects import State
 
 from labelmint.data.download import anonymous
 from pipeline.flow import prefect_environment
+from pipeline.tracking.address import tracking_uri
 from pipeline.tracking.pipeline_run import NAME, TrackedRun, results
 
-_SHOWN = (
+_COLUMNS = (
     "generator",
     "percent",
     "seed",
@@ -34,10 +35,11 @@ _SHOWN = (
 
 
 class Progress:
-    """Share of the stages that are done. An artifact that cannot be written is no reason to stop."""
+    """Percentage of finished stages. Errors are ignored: an artifact is no reason to stop a run."""
 
     def __init__(self, total: int):
-        self.total, self._artifact = max(total, 1), None
+        self.total = max(total, 1)
+        self._artifact: object = None
         with suppress(Exception):
             self._artifact = create_progress_artifact(0.0, key="progress", description=f"{total} stages")
 
@@ -47,26 +49,33 @@ class Progress:
                 update_progress_artifact(self._artifact, progress=100.0 * done / self.total)
 
 
-def publish_results(root: Path, tracked: TrackedRun, outcome: Mapping[str, Any]) -> None:
-    """Report and results, where this run has made sure of them, and where in MLflow its stages are."""
-    dataset = tracked.settings.dataset.name.replace("_", "-")  # keys: small letters, digits and dashes
+def publish_results(root: Path, tracked: TrackedRun, outcome: Mapping[str, State]) -> None:
+    """Publish the report and the results, if this run has updated them, and links to its runs in MLflow."""
+    dataset = tracked.settings.dataset.name.replace("_", "-")  # keys: lower-case letters, digits and dashes
     with suppress(Exception):
         if "report" in outcome and outcome["report"].is_completed():
-            create_markdown_artifact((root / "reports" / "results.md").read_text(), key=f"report-{dataset}", description=f"The page: {root / 'reports' / 'index.html'}")  # fmt: skip
-            rows = [{name: row[name] for name in _SHOWN} for row in results(root)]
+            create_markdown_artifact(
+                (root / "reports" / "results.md").read_text(),
+                key=f"report-{dataset}",
+                description=f"The page: {root / 'reports' / 'index.html'}",
+            )
+            rows = [{name: row[name] for name in _COLUMNS} for row in results(root)]
             create_table_artifact(rows, key=f"results-{dataset}", description="One row per classifier")
         if links := tracked.links(mlflow_address(root)):
-            create_link_artifact(links[NAME], link_text="this run in MLflow", key="mlflow", description="Its stages are below it")  # fmt: skip
+            create_link_artifact(
+                links[NAME],
+                link_text="this run in MLflow",
+                key="mlflow",
+                description="The parent of its stages' runs",
+            )
             lines = [f"- [{name}]({address})" for name, address in sorted(links.items()) if name != NAME]
             create_markdown_artifact("\n".join(["# Runs in MLflow", "", *lines]), key="mlflow-stages")
 
 
 def mlflow_address(root: Path) -> str:
-    """Where MLflow's pages are: its server, or the one that `make ui` starts."""
-    from pipeline.tracking.spool import tracking_uri
-
+    """URL of MLflow's UI: the tracking server, or the one that `make ui` starts."""
     uri = tracking_uri(root)
     if uri.startswith("http"):
-        return anonymous(uri).rstrip("/")  # a link is for all who see the page: no credentials in it
-    found = prefect_environment.running(root)
+        return anonymous(uri).rstrip("/")  # everybody who opens the page sees the link: no credentials in it
+    found = prefect_environment.running_servers(root)
     return found.mlflow if found else "http://127.0.0.1:5000"

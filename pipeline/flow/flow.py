@@ -1,14 +1,16 @@
-"""The DAG as a Prefect flow: one task a stage, named as DVC names it.
+"""The DAG as a Prefect flow: one task per stage, with the stage's name in DVC.
 
-Import this after `pipeline.flow.prefect_environment.prepare`, since Prefect reads its settings when it is imported.
+Import this after `pipeline.flow.prefect_environment.prepare`, since Prefect reads its settings when it is
+imported.
 """
 
-# No `annotations` of __future__: Prefect makes a model of the flow's parameters, also where the flow came pickled, and
-# must not have to look their types up by name.
+# No `from __future__ import annotations`: Prefect builds a pydantic model of the flow's parameters, also from
+# a pickled flow, and could not look the types up by name.
 
 import os
 import signal
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +22,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field
 
+from labelmint.runtime.devices import nvidia_gpus
 from labelmint.runtime.errors import InputError
 from pipeline.dvc import graph
 from pipeline.dvc.graph import Stage
@@ -30,7 +33,9 @@ from pipeline.flow.scheduler import Scheduler
 from pipeline.flow.stage_task import GPU_LIMIT, Job, close_dvc, dvc_of
 from pipeline.project import project_root
 from pipeline.settings import experiments
+from pipeline.settings import schema as settings
 from pipeline.settings.override import overridden
+from pipeline.terminal import messages_on_stderr
 from pipeline.tracking.pipeline_run import TrackedRun
 from pipeline.tracking.spool import PARENT_RUN
 
@@ -42,7 +47,7 @@ def _run_name() -> str:
 
 
 @flow(name=NAME, flow_run_name=_run_name, persist_result=False)
-def pipeline(
+def pipeline(  # noqa: PLR0917
     experiment: str = "",
     targets: list[str] = [],  # noqa: B006
     percents: list[int] = [],  # noqa: B006
@@ -51,92 +56,110 @@ def pipeline(
     workers: Annotated[int, Field(ge=1, le=256)] = 1,
     dry: bool = False,
 ) -> State:
-    """From raw data to the report, each stage by DVC: what has not changed is not run again.
+    """Run every stage from raw data to report through DVC, which skips stages that have not changed.
 
     Args:
-        experiment: Experiments, one laid over the other, such as 'mnist_quick' or 'default photos'. Empty: params.yaml as it is.
-        targets: Stages or groups, such as evaluate or train_generators@dcgan-40-0, with what they need. Empty: all.
-        percents: Shares of the real data, in place of those in params.yaml. Empty: as it is.
+        experiment: Experiments, a later one overrides, e.g. 'mnist_quick' or 'default photos'. Empty:
+            params.yaml as it is.
+        targets: Stages or groups, e.g. evaluate or train_generators@dcgan-40-0, with what they need. Empty:
+            all.
+        percents: Percentages of the real training data, in place of those in params.yaml. Empty: as it is.
         force: Run every stage, changed or not.
-        keep_going: When a stage fails, run all that does not need it.
-        workers: Stages at once; one of them at most on the GPU.
+        keep_going: If a stage fails, run all stages that do not need it.
+        workers: Number of stages that run at once; at most one of them on the GPU.
         dry: Only say what would run.
     """
-    # Prefect reads the descriptions of its form from here, and from nowhere else.
+    # Prefect's form for the parameters shows the descriptions of this docstring.
     root = project_root()
     try:
-        with locked_workspace(root), overridden(root, experiment.split(), percents, restore=dry) as settings:
-            stages = graph.read(root, targets)
-            gate, how = _takes_turns(settings.compute.device), dict(force=force, dry=dry)
-            return _run(root, stages, settings, workers, keep_going, how, gate)
+        with (
+            messages_on_stderr(),
+            locked_workspace(root),
+            overridden(root, experiment.split(), percents, restore=dry) as params,
+        ):
+            job = Job(str(root), {}, str(_heartbeat(root)), force=force, dry=dry)
+            return _run(graph.read(root, targets), job, params, workers, keep_going)
     except InputError as error:
         get_run_logger().error("%s", error)
         return Failed(message=str(error))
 
 
-def _run(root: Path, stages: list[Stage], settings: Any, workers: int, keep_going: bool, how: dict[str, bool], gate: bool) -> State:  # fmt: skip
-    """Reproduce all stages, tell MLflow and the artifacts, and say how it ended."""
-    tracked = TrackedRun(root, settings, flow_run.id or "", dry=how["dry"])
+def _heartbeat(root: Path) -> Path:
+    return root / ".dvc" / "tmp" / f"{flow_run.id}.heartbeat"
+
+
+def _run(stages: list[Stage], job: Job, params: settings.Params, workers: int, keep_going: bool) -> State:
+    """Run all stages, record the run in MLflow and in artifacts, and return the final state.
+
+    job: the settings that all stages share.
+    """
+    root, heartbeat = Path(job.root), Path(job.heartbeat)
+    exclusive_gpu = _limit_gpu(params.compute.device)
+    tracked = TrackedRun(root, params, flow_run.id or "", dry=job.dry)
     environment = prefect_environment.for_stages(root, **({PARENT_RUN: tracked.key} if tracked.key else {}))
-    status, lease = "KILLED", root / ".dvc" / "tmp" / f"{flow_run.id}.lease"
-    lease.touch()
+    status = "KILLED"
+    heartbeat.touch()
     dvc_of(root)  # imports DVC meanwhile
     jobs = {
-        stage.name: Job(str(root), environment, str(lease), force=how["force"], dry=how["dry"], gate=gate and stage.gpu)
+        stage.name: replace(job, environment=environment, on_gpu=exclusive_gpu and stage.gpu)
         for stage in stages
     }
-    scheduler = Scheduler(stages, jobs, workers, keep_going, lease)
+    scheduler = Scheduler(stages, jobs, workers, keep_going, heartbeat)
     try:
         with ExitStack() as stack:
             pool = stack.enter_context(_runner(workers))
-            # Before the pool ends, and whatever happens: it waits for its tasks, which wait for their stages.
-            stack.callback(_stop, root, lease)
+            # Before the pool is closed, also after an error: it waits for its tasks, which wait for their
+            # stages.
+            stack.callback(_stop, root, heartbeat)
             outcome = scheduler.run(pool)
         status = "FINISHED" if all(state.is_completed() for state in outcome.values()) else "FAILED"
     finally:
-        _stop(root, lease)
+        _stop(root, heartbeat)
         close_dvc(root)
         tracked.close(status, scheduler.states)
-    if not how["dry"]:
+    if not job.dry:
         publish_results(root, tracked, outcome)
-    return _ended(outcome)
+    return _final_state(outcome)
 
 
-def _ended(outcome: dict[str, State]) -> State:
-    kinds = [state.name or state.type.value for state in outcome.values()]
-    counted = ", ".join(f"{kinds.count(kind)} {kind.lower()}" for kind in dict.fromkeys(kinds))
+def _final_state(outcome: dict[str, State]) -> State:
+    names = [state.name or state.type.value for state in outcome.values()]
+    counts = ", ".join(f"{names.count(name)} {name.lower()}" for name in dict.fromkeys(names))
     failed = [(name, state) for name, state in outcome.items() if state.is_failed()]
     if failed:
-        return Failed(message=f"{counted}. " + "; ".join(f"{name}: {state.message}" for name, state in failed))
+        return Failed(message=f"{counts}. " + "; ".join(f"{name}: {state.message}" for name, state in failed))
     if any(state.is_cancelled() for state in outcome.values()):
-        return Cancelled(message=counted)
-    return Completed(message=counted)
+        return Cancelled(message=counts)
+    return Completed(message=counts)
 
 
-def _stop(root: Path, lease: Path) -> None:
-    """All that still runs is asked to end; what has ended is not disturbed."""
-    lease.unlink(missing_ok=True)
+def _stop(root: Path, heartbeat: Path) -> None:
+    """Ask the stages that still run to end."""
+    heartbeat.unlink(missing_ok=True)
     dvc_of(root).stop()
 
 
 def _runner(workers: int) -> Any:
-    """As `surroundings.choose_runner` said."""
+    """The task runner that `prefect_environment.choose_runner` has set."""
     if os.environ.get(prefect_environment.RUNNER, "threads") == "threads":
         from prefect.task_runners import ThreadPoolTaskRunner
 
-        return ThreadPoolTaskRunner(max_workers=workers + 1)  # one more, for tasks that only say why they do not run
+        return ThreadPoolTaskRunner(max_workers=workers + 1)  # one more, for tasks that are only skipped
     from prefect_dask.task_runners import DaskTaskRunner
 
     if address := os.environ.get(prefect_environment.DASK_ADDRESS):
         return DaskTaskRunner(address=address)
     cluster = {"n_workers": workers, "threads_per_worker": 2, "dashboard_address": None, "host": "127.0.0.1"}
-    cluster["security"] = True  # certificates of its own, or any user of this machine could send it code
+    cluster["security"] = True  # its own certificates, or any user of this machine could send it code
     return DaskTaskRunner(cluster_kwargs=cluster)
 
 
-def _takes_turns(device: str) -> bool:
-    """Whether there is a GPU. Then its limit is made at the server, where a person may raise it for several runs at once."""
-    if not _has_gpu(device):
+def _limit_gpu(device: str) -> bool:
+    """Create the concurrency limit of the GPU on the server if there is a GPU. The user can raise it there.
+
+    Returns: whether stages on the GPU must wait for each other.
+    """
+    if not (nvidia_gpus() if device == "auto" else device != "cpu"):
         return False
     with get_client(sync_client=True) as client:
         try:
@@ -146,18 +169,6 @@ def _takes_turns(device: str) -> bool:
     return True
 
 
-def _has_gpu(device: str) -> bool:
-    if device != "auto":
-        return device != "cpu"
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        return bool(pynvml.nvmlDeviceGetCount() > 0)
-    except Exception:  # no library, no driver or no card: all the same here
-        return False
-
-
 def terminate_like_ctrl_c() -> None:
-    """SIGTERM stops stages and tells Prefect, as Ctrl-C does."""
+    """Make SIGTERM stop the stages and report to Prefect, as Ctrl-C does."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

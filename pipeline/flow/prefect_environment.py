@@ -1,32 +1,37 @@
-"""What Prefect reads from the environment, set before it is imported, and where the servers of `make ui` are."""
+"""Environment variables that Prefect reads when it is imported, and addresses of the servers of `make ui`."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-STATE = ".servers"  # git ignores it
+from pipeline.probes import answers
+
+STATE = ".servers"
+"""Folder of the servers' databases and logs, relative to the project's. Git ignores it."""
 RUNNER, DASK_ADDRESS = "LABELMINT_RUNNER", "LABELMINT_DASK_ADDRESS"
-_ADDRESSES = "addresses.json"
+_ADDRESSES_FILE = "addresses.json"
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Of running servers, such as http://127.0.0.1:4200."""
+    """URLs of running servers, e.g. http://127.0.0.1:4200."""
 
     prefect: str
     mlflow: str
 
 
 def prepare(root: Path, server: bool = True) -> None:
-    """Prefect keeps its state in the project and phones nobody. With `server`, that of `make ui` is used where it runs.
+    """Set Prefect's variables: its state is kept in the project, and telemetry is off.
 
-    A person's own settings come first, $PREFECT_API_URL above all.
+    Variables that the user has set are kept.
+
+    Args:
+        root: The project's folder.
+        server: Whether to use the server of `make ui` if it runs and $PREFECT_API_URL is not set.
     """
     if "PREFECT_HOME" not in os.environ:
         home = root / STATE / "prefect"
@@ -39,32 +44,36 @@ def prepare(root: Path, server: bool = True) -> None:
         ("PREFECT_LOGGING_TO_API_MAX_LOG_SIZE", "20000"),
     ):
         os.environ.setdefault(name, value)
-    if server and "PREFECT_API_URL" not in os.environ and (found := running(root)):
+    if server and "PREFECT_API_URL" not in os.environ and (found := running_servers(root)):
         os.environ["PREFECT_API_URL"] = f"{found.prefect}/api"
 
 
 def choose_runner(kind: str, dask_address: str) -> None:
-    """For flows of this process and of those it starts. No parameter of the flow, which whoever reaches Prefect's API may set: a
-    Dask scheduler gets the stages' environment, and may send any code."""
+    """Set the task runner of flows in this process and in those that it starts.
+
+    This is no parameter of the flow, since everybody who reaches Prefect's API can set parameters: a Dask
+    scheduler receives the environment of the stages and can run any code.
+    """
     os.environ[RUNNER], os.environ[DASK_ADDRESS] = kind, dask_address
 
 
 def has_server() -> bool:
-    """Whether there is a Prefect server to tell runs to."""
+    """Whether $PREFECT_API_URL names a server."""
     return bool(os.environ.get("PREFECT_API_URL"))
 
 
-def running(root: Path) -> Addresses | None:
-    """The servers of `make ui`, where they answer."""
+def running_servers(root: Path) -> Addresses | None:
+    """Addresses of the servers of `make ui` in this project, or None if they do not answer."""
     try:
-        found = Addresses(**json.loads((root / STATE / _ADDRESSES).read_text()))
+        found = Addresses(**json.loads((root / STATE / _ADDRESSES_FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return None
     return found if answers(f"{found.prefect}/api/health") else None
 
 
-def remember(root: Path, addresses: Addresses | None) -> None:
-    path = root / STATE / _ADDRESSES
+def record_addresses(root: Path, addresses: Addresses | None) -> None:
+    """Write the addresses for `running_servers`; None removes them."""
+    path = root / STATE / _ADDRESSES_FILE
     path.parent.mkdir(exist_ok=True)
     if addresses is None:
         path.unlink(missing_ok=True)
@@ -72,23 +81,17 @@ def remember(root: Path, addresses: Addresses | None) -> None:
         path.write_text(json.dumps(asdict(addresses)))
 
 
-def answers(url: str, seconds: float = 2.0) -> bool:
-    if not url.startswith(("http://", "https://")):
-        return False  # urlopen would read files, too
-    try:
-        with urllib.request.urlopen(url, timeout=seconds) as response:  # nosec B310
-            return bool(response.status == 200)
-    except (OSError, urllib.error.URLError, ValueError):
-        return False
-
-
 def for_stages(root: Path, **more: str) -> dict[str, str]:
-    """The environment of stages: `python` is this one, wherever the flow was started from."""
+    """Environment of a stage's process, in which `python` is this interpreter, with `more` added."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    # Stages import what DVC hashes: the project's own code.
-    python_path = os.pathsep.join([str(root), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(os.pathsep)
+    # Stages import the project's own code, whose hashes are in dvc.lock.
+    python_path = os.pathsep.join([str(root), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(
+        os.pathsep
+    )
     own = {"PATH": path, "PYTHONPATH": python_path, "DVC_NO_ANALYTICS": "1", "TQDM_DISABLE": "1"}
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_") and name != "MLFLOW_RUN_ID"
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PREFECT_") and name != "MLFLOW_RUN_ID"
     }
-    return {**kept, **own, **more}
+    return {**inherited, **own, **more}

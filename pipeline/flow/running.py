@@ -1,31 +1,38 @@
-"""`labelmint run` and `labelmint serve`."""
+"""The commands `labelmint run` and `labelmint serve`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from labelmint.data.download import anonymous, public
 from labelmint.runtime.errors import InputError
-from pipeline.flow import prefect_environment, servers
+from pipeline.flow import prefect_environment
+from pipeline.flow.temporary_server import TemporaryServer
+from pipeline.probes import answers
 from pipeline.project import PARAMS_FILE
 
 
 def run_once(root: Path, parameters: dict[str, Any]) -> str:
-    """Returns: how it ended, in a sentence. Raises: InputError; RuntimeError when a stage failed; KeyboardInterrupt."""
+    """Run the flow once.
+
+    Returns: a sentence that says how the run ended.
+    Raises: InputError; RuntimeError if a stage failed or the run was cancelled; KeyboardInterrupt.
+    """
     check(root, parameters)
     prefect_environment.prepare(root)
-    server = None if prefect_environment.has_server() else servers.Temporary(root)
+    server = None if prefect_environment.has_server() else TemporaryServer(root)
     if server is None:
-        _reachable()
-    import dvc.repo  # noqa: F401  # the flow needs it; here, the server comes up meanwhile
+        _require_server()
+    import dvc.repo  # noqa: F401  # the flow needs it; imported here while the server starts
 
     from pipeline.flow.flow import pipeline, terminate_like_ctrl_c
     from pipeline.flow.stage_task import dvc_of
 
     terminate_like_ctrl_c()
-    dvc_of(root)  # begins to import DVC in a process of its own
+    dvc_of(root)  # starts to import DVC in its own process
     if server:
         server.wait()
     state = pipeline(**parameters, return_state=True)
@@ -33,18 +40,29 @@ def run_once(root: Path, parameters: dict[str, Any]) -> str:
         return state.message or ""
     if state.is_cancelled():
         raise RuntimeError(f"cancelled: {state.message}")
-    raise RuntimeError(f"{state.message}. Run again to go on; what is done is not done again")
+    raise RuntimeError(f"{state.message}. Run again to continue; finished stages are not repeated")
 
 
 def serve(root: Path, name: str, cron: str | None, timezone: str, parameters: dict[str, Any]) -> None:
-    """Offer the flow to Prefect's server, scheduled or for its button, until Ctrl-C. Raises: InputError."""
+    """Register the flow as a deployment of Prefect's server and run it when it is due, until Ctrl-C.
+
+    Args:
+        root: The project's folder.
+        name: Name of the deployment.
+        cron: Schedule; None: only runs that are started in Prefect's UI.
+        timezone: Time zone of the schedule, e.g. Europe/Vienna.
+        parameters: Parameters of the flow.
+
+    Raises: InputError if the schedule is invalid or no server is set; ConnectionError if it does not answer.
+    """
     check(root, parameters)
     prefect_environment.prepare(root)
     if not prefect_environment.has_server():
         raise InputError(
-            "no Prefect server: start one with `make ui`, or set PREFECT_API_URL; a schedule needs one that stays"
+            "no Prefect server: start one with `make ui`, or set PREFECT_API_URL; "
+            "a schedule needs a server that stays"
         )
-    _reachable()
+    _require_server()
     from prefect.schedules import Cron
 
     from pipeline.flow.flow import pipeline
@@ -53,12 +71,12 @@ def serve(root: Path, name: str, cron: str | None, timezone: str, parameters: di
         schedule = Cron(cron, timezone=timezone) if cron else None
     except ValueError as error:
         raise InputError(
-            f"--cron '{cron}': {' '.join(str(error).split())}; such as '0 2 * * *', each night at two"
+            f"--cron '{cron}': {' '.join(str(error).split())}; e.g. '0 2 * * *' for every night at two"
         ) from error
     pipeline.serve(
         name=name,
         schedule=schedule,
-        limit=1,  # one workspace, one run
+        limit=1,  # one run per workspace
         parameters=parameters,
         pause_on_shutdown=False,  # a restart must not switch the schedule off
         print_starting_message=True,
@@ -66,7 +84,7 @@ def serve(root: Path, name: str, cron: str | None, timezone: str, parameters: di
 
 
 def check(root: Path, parameters: dict[str, Any]) -> None:
-    """What a person may have mistyped, before Prefect is imported. Raises: InputError."""
+    """Validate the experiment names and params.yaml before the slow import of Prefect. Raises: InputError."""
     from pipeline.settings import experiments
     from pipeline.settings import schema as settings
 
@@ -76,15 +94,17 @@ def check(root: Path, parameters: dict[str, Any]) -> None:
 
 
 def parse_percents(text: str) -> Sequence[int]:
+    """Numbers of a list such as "40,60". Raises: InputError."""
     try:
         return [int(part) for part in text.replace(",", " ").split()]
     except ValueError as error:
         raise InputError(f"--percents '{text}': expected whole numbers such as 40,60") from error
 
 
-def _reachable() -> None:
-    import os
-
+def _require_server() -> None:
+    """Raises: ConnectionError if the server of $PREFECT_API_URL does not answer."""
     address = os.environ["PREFECT_API_URL"]
-    if not prefect_environment.answers(f"{anonymous(address).rstrip('/')}/health", seconds=5):
-        raise ConnectionError(f"no Prefect server answers at {public(address)}; start it, or unset PREFECT_API_URL")
+    if not answers(f"{anonymous(address).rstrip('/')}/health", seconds=5):
+        raise ConnectionError(
+            f"no Prefect server answers at {public(address)}; start it, or unset PREFECT_API_URL"
+        )

@@ -1,11 +1,12 @@
-"""Which stage is started when."""
+"""The order in which stages are started."""
 
 from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -27,88 +28,102 @@ _CANCEL_POLL_SECONDS = 3.0
 
 
 class Scheduler:
-    """Submits each stage once all that it needs is done, `workers` at a time, those on the GPU one at a time."""
+    """Submits each stage when all stages that it needs are done.
 
-    def __init__(self, stages: list[Stage], jobs: dict[str, Job], workers: int, keep_going: bool, lease: Path):  # fmt: skip
-        self.stages, self.jobs, self.workers = stages, jobs, workers
-        self.keep_going, self.lease = keep_going, lease
-        self.futures: dict[str, PrefectFuture[Any]] = {}
+    At most `workers` stages run at once, and at most one of them on the GPU. states: the final states so far.
+    """
+
+    def __init__(
+        self, stages: list[Stage], jobs: dict[str, Job], workers: int, keep_going: bool, heartbeat: Path
+    ) -> None:
+        self.stages = {stage.name: stage for stage in stages}
+        self.jobs, self.workers, self.keep_going, self.heartbeat = jobs, workers, keep_going, heartbeat
         self.states: dict[str, State] = {}
+        self._futures: dict[str, PrefectFuture[Any]] = {}
         self._finished: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._asked = time.monotonic()
+        self._last_cancel_poll = time.monotonic()
 
     def run(self, pool: Any) -> dict[str, State]:
-        """pool: a Prefect task runner, started. Returns: the final state of every stage. A stop from Prefect's UI ends with the rest cancelled."""
+        """Run all stages. If the run is cancelled in Prefect's UI, the remaining stages are cancelled.
+
+        pool: a started Prefect task runner. Returns: the final state of every stage.
+        """
         progress = Progress(len(self.stages))
-        while len(self.states) < len(self.stages):
-            for stage in self._ready():
-                self._submit(stage, pool)
+        order = TopologicalSorter({name: stage.needs for name, stage in self.stages.items()})
+        order.prepare()
+        waiting: set[str] = set()
+        while order.is_active():
+            waiting.update(order.get_ready())
+            for name in [name for name in self.stages if name in waiting]:
+                if self._may_start(name):
+                    self._submit(name, pool)
+                    waiting.remove(name)
             try:
                 name = self._finished.get(timeout=_TICK_SECONDS)
             except queue.Empty:
                 self._tick()
                 continue
-            self.futures[name].wait()
-            self.states[name] = self.futures[name].state
+            self._futures[name].wait()
+            self.states[name] = self._futures[name].state
+            order.done(name)
             progress.set(len(self.states))
-            get_run_logger().info("%s: %s", name, told(self.states[name]))
+            get_run_logger().info("%s: %s", name, status_message(self.states[name]))
         return self.states
 
-    def _ready(self) -> Iterator[Stage]:
-        for stage in self.stages:
-            under_way = [name for name in self.futures if name not in self.states]
-            if stage.name in self.futures or not set(stage.needs) <= self.states.keys():
-                continue
-            if self._hindrance(stage):
-                yield stage  # takes no worker
-            elif len(under_way) < self.workers and not (
-                self.jobs[stage.name].gate and any(self.jobs[name].gate for name in under_way)
-            ):
-                yield stage
+    def _may_start(self, name: str) -> bool:
+        if self._skip_reason(name):
+            return True  # takes no worker
+        running = [other for other in self._futures if other not in self.states]
+        gpu_in_use = any(self.jobs[other].on_gpu for other in running)
+        return len(running) < self.workers and not (self.jobs[name].on_gpu and gpu_in_use)
 
-    def _hindrance(self, stage: Stage) -> str:
-        bad = [name for name in stage.needs if not self.states[name].is_completed()]
-        if bad:
-            return f"{bad[0]} did not succeed"
-        failed = [name for name, state in self.states.items() if not state.is_completed()]
+    def _skip_reason(self, name: str) -> str:
+        for need in self.stages[name].needs:
+            if not self.states[need].is_completed():
+                return f"{need} did not succeed"
+        failed = [other for other, state in self.states.items() if not state.is_completed()]
         return f"{failed[0]} did not succeed, and keep_going is off" if failed and not self.keep_going else ""
 
-    def _submit(self, stage: Stage, pool: Any) -> None:
-        job = self.jobs[stage.name]
-        if why := self._hindrance(stage):
-            job = Job(job.root, {}, job.lease, skip_because=why)
-        elif not self.lease.exists():
-            job = Job(job.root, {}, job.lease, skip_because="the run was stopped")
-        elif changed := [name for name in stage.needs if self.states[name].name == WOULD_RUN]:
-            job = Job(job.root, {}, job.lease, assume_changed=changed[0])
-        needs = [self.futures[name] for name in stage.needs]
-        # Prefect takes what failed as done only where it is told so, on Dask not even then, and what was cancelled never.
+    def _submit(self, name: str, pool: Any) -> None:
+        job, needs = self.jobs[name], self.stages[name].needs
+        if reason := self._skip_reason(name):
+            job = replace(job, environment={}, skip_reason=reason)
+        elif not self.heartbeat.exists():
+            job = replace(job, environment={}, skip_reason="the run was stopped")
+        elif changed := [need for need in needs if self.states[need].name == WOULD_RUN]:
+            job = replace(job, environment={}, changed_need=changed[0])
+        # Prefect accepts a failed dependency only if it is marked, on Dask not even then, and a cancelled one
+        # never.
         wait_for = [
-            each if self.states[name].is_completed() else allow_failure(each)
-            for name, each in zip(stage.needs, needs)
-            if self.states[name].is_completed()
-            or (self.states[name].is_failed() and isinstance(pool, ThreadPoolTaskRunner))
+            self._futures[need] if self.states[need].is_completed() else allow_failure(self._futures[need])
+            for need in needs
+            if self.states[need].is_completed()
+            or (self.states[need].is_failed() and isinstance(pool, ThreadPoolTaskRunner))
         ]
-        future = pool.submit(reproduce, {"stage": stage.name, "job": job}, wait_for=wait_for)
-        self.futures[stage.name] = future
-        future.add_done_callback(lambda _, name=stage.name: self._finished.put(name))
+        future = pool.submit(reproduce, {"stage": name, "job": job}, wait_for=wait_for)
+        self._futures[name] = future
+        future.add_done_callback(lambda _: self._finished.put(name))
 
     def _tick(self) -> None:
-        """A sign of life for stages elsewhere; and is this run still wanted?"""
+        """Touch the heartbeat file, and stop the stages if the run was cancelled in Prefect's UI."""
         with suppress(FileNotFoundError):
-            if self.lease.exists():
-                self.lease.touch()
-        if not prefect_environment.has_server() or time.monotonic() - self._asked < _CANCEL_POLL_SECONDS:
+            if self.heartbeat.exists():
+                self.heartbeat.touch()
+        if (
+            not prefect_environment.has_server()
+            or time.monotonic() - self._last_cancel_poll < _CANCEL_POLL_SECONDS
+        ):
             return
-        self._asked = time.monotonic()
+        self._last_cancel_poll = time.monotonic()
         with suppress(Exception):  # a server that does not answer has cancelled nothing
             with get_client(sync_client=True) as client:
                 state = client.read_flow_run(flow_run.id).state
             if state and (state.is_cancelling() or state.is_cancelled()):
                 get_run_logger().info("cancelled: stopping the stages")
-                self.lease.unlink(missing_ok=True)
+                self.heartbeat.unlink(missing_ok=True)
 
 
-def told(state: State) -> str:
+def status_message(state: State) -> str:
+    """Name and message of a state, e.g. "ran (ran for 3 s)"."""
     name = (state.name or state.type.value).lower()
     return f"{name} ({state.message})" if state.message else name

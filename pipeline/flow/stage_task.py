@@ -21,49 +21,60 @@ from pipeline.stage import UNREACHABLE
 
 RETRY_SECONDS: list[float] = [10, 60]
 GPU_LIMIT = "gpu"
-_GATE_SECONDS = 5.0
+_GPU_TIMEOUT_SECONDS = 5.0
 RAN, RESTORED, UNCHANGED, WOULD_RUN, SKIPPED = "Ran", "Restored", "Unchanged", "WouldRun", "Skipped"
 
-# What DVC prints, and what it means.
-_MARKS = {"didn't change, skipping": UNCHANGED, "is cached - skipping run, checking out outputs": RESTORED}
-_BUSY = ("Unable to acquire lock", "is busy, it is being blocked by", "Failed to acquire lock", "rwlock")
-_CHATTER = (
-    *(
-        "Updating lock file",
-        "Generating lock file",
-        "To track the changes with git",
-        "\tgit add",
-        "To enable auto staging",
-    ),
-    *("\tdvc config core.autostage", "Use `dvc push`", "Data and pipelines are up to date"),
+# Parts of DVC's output.
+_STATE_OF_TEXT = {
+    "didn't change, skipping": UNCHANGED,
+    "is cached - skipping run, checking out outputs": RESTORED,
+}
+_LOCK_TEXTS = (
+    "Unable to acquire lock",
+    "is busy, it is being blocked by",
+    "Failed to acquire lock",
+    "rwlock",
+)
+_ROUTINE_PREFIXES = (
+    "Updating lock file",
+    "Generating lock file",
+    "To track the changes with git",
+    "\tgit add",
+    "To enable auto staging",
+    "\tdvc config core.autostage",
+    "Use `dvc push`",
+    "Data and pipelines are up to date",
 )
 
 
-class Transient(Exception):
-    """Trying again may help: a lock, or something elsewhere that did not answer."""
+class TransientError(Exception):
+    """A retry may succeed: DVC's lock was held, or a remote service did not answer."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """How a stage is to be run. All of it is data, so that any process can do it.
+    """How to run a stage. It is plain data, so that any process can run it.
 
-    skip_because: it is not run at all. assume_changed: in a dry run, a stage that it needs and that would run.
+    root: the project's folder. environment: environment variables of the stage. heartbeat: the heartbeat file
+    of the flow run. force: run it, changed or not. dry: only say whether it would run. on_gpu: whether it
+    waits for the GPU. skip_reason: not empty for a stage that is not run. changed_need: in a dry run, a stage
+    that it needs and that would run.
     """
 
     root: str
     environment: dict[str, str]
-    lease: str
+    heartbeat: str
     force: bool = False
     dry: bool = False
-    gate: bool = False
-    skip_because: str = ""
-    assume_changed: str = ""
+    on_gpu: bool = False
+    skip_reason: str = ""
+    changed_need: str = ""
 
 
 def _is_transient(_task: Any, _run: Any, state: State) -> bool:
     try:
         state.result()
-    except Transient:
+    except TransientError:
         return True
     except BaseException:
         return False
@@ -76,76 +87,91 @@ def _is_transient(_task: Any, _run: Any, state: State) -> bool:
     retries=len(RETRY_SECONDS),
     retry_delay_seconds=RETRY_SECONDS,
     retry_condition_fn=_is_transient,
-    cache_policy=NO_CACHE,  # DVC is the cache; a second one would disagree with it
+    cache_policy=NO_CACHE,  # DVC is the cache; a second one could contradict it
     persist_result=False,
 )
 def reproduce(stage: str, job: Job) -> State:
-    """Reproduce one stage, whose needs are met. The state's name says whether it ran, was restored or had not changed."""
-    if job.skip_because:
-        return Cancelled(name=SKIPPED, message=job.skip_because)
-    if job.assume_changed:
-        return Completed(name=WOULD_RUN, message=f"unless {job.assume_changed} gives the same again")
-    logger, lease = get_run_logger(), Path(job.lease)
+    """Reproduce one stage whose dependencies are up to date.
+
+    Returns: a state whose name says whether the stage ran, was restored from the cache or had not changed.
+    Raises: TransientError, upon which Prefect retries the task.
+    """
+    if job.skip_reason:
+        return Cancelled(name=SKIPPED, message=job.skip_reason)
+    if job.changed_need:
+        return Completed(name=WOULD_RUN, message=f"unless {job.changed_need} gives the same again")
+    logger, heartbeat = get_run_logger(), Path(job.heartbeat)
     dvc = dvc_of(Path(job.root))
-    found, errors = RAN, []
+    result, errors = RAN, []
 
     def on_line(line: str) -> None:
-        nonlocal found
+        nonlocal result
         if not line.strip():
             return
-        found = next((name for mark, name in _MARKS.items() if mark in line), found)
-        if wrong := line.startswith(("error:", "ERROR:")):
+        result = next((name for text, name in _STATE_OF_TEXT.items() if text in line), result)
+        if is_error := line.startswith(("error:", "ERROR:")):
             errors.append(line)
-        quiet = line.startswith(_CHATTER)
-        logger.log(logging.ERROR if wrong else logging.DEBUG if quiet else logging.INFO, "%s", line)
+        routine = line.startswith(_ROUTINE_PREFIXES)
+        logger.log(logging.ERROR if is_error else logging.DEBUG if routine else logging.INFO, "%s", line)
 
-    command = ["--wait-for-lock", "repro", "--single-item", *(["--force"] if job.force else []), *(["--dry"] if job.dry else []), stage]  # fmt: skip
+    options = [option for option, is_set in (("--force", job.force), ("--dry", job.dry)) if is_set]
     started = time.monotonic()
-    with _gate(lease) if job.gate else nullcontext():
-        if not lease.exists():
+    with _gpu_slot(heartbeat) if job.on_gpu else nullcontext():
+        if not heartbeat.exists():
             return Cancelled(message="the run was stopped")
-        with watched(lease, dvc.stop):
-            code = dvc.run(command, job.environment, on_line)
+        with watched(heartbeat, dvc.stop):
+            arguments = ["--wait-for-lock", "repro", "--single-item", *options, stage]
+            code = dvc.run(arguments, job.environment, on_line)
     if code == 0:
-        if job.dry and found == RAN:
+        if job.dry and result == RAN:
             return Completed(name=WOULD_RUN, message="its code, settings or inputs have changed")
-        return Completed(name=found, message=_told(found, time.monotonic() - started))
-    if not lease.exists():
-        return Cancelled(message="stopped; run again to go on")
-    said = " | ".join(errors) or f"DVC ended with {code}"
-    if any(mark in said for mark in _BUSY) or f"exited with {UNREACHABLE}" in said:
-        raise Transient(said)
-    return Failed(message=(errors[0] if errors else said).removeprefix("error: "))
+        return Completed(name=result, message=_message(result, time.monotonic() - started))
+    if not heartbeat.exists():
+        return Cancelled(message="stopped; run again to continue")
+    output = " | ".join(errors) or f"DVC ended with {code}"
+    if any(text in output for text in _LOCK_TEXTS) or f"exited with {UNREACHABLE}" in output:
+        raise TransientError(output)
+    return Failed(message=(errors[0] if errors else output).removeprefix("error: "))
 
 
-def _told(found: str, seconds: float) -> str:
-    return {RAN: f"ran for {seconds:.0f} s", RESTORED: "results of an earlier run came back from DVC's cache", UNCHANGED: "nothing it depends on has changed"}[found]  # fmt: skip
+def _message(result: str, seconds: float) -> str:
+    return {
+        RAN: f"ran for {seconds:.0f} s",
+        RESTORED: "results of an earlier run were restored from DVC's cache",
+        UNCHANGED: "none of its dependencies has changed",
+    }[result]
 
 
-def _gate(lease: Path) -> ExitStack:
-    """One stage at a time on the GPU, over all flow runs of one Prefect server. Waits in short turns, to notice a stop."""
+def _gpu_slot(heartbeat: Path) -> ExitStack:
+    """Wait until no other stage of any flow run on this server uses the GPU, or until the run is stopped."""
     stack = ExitStack()
-    while lease.exists():
+    while heartbeat.exists():
         try:
-            # A lease that could not be renewed must not end a stage that has trained for hours.
-            turn = concurrency(GPU_LIMIT, timeout_seconds=_GATE_SECONDS, raise_on_lease_renewal_failure=False)
-            stack.enter_context(turn)
+            # Prefect renews the slot; a failed renewal must not end a stage that has trained for hours.
+            slot = concurrency(
+                GPU_LIMIT, timeout_seconds=_GPU_TIMEOUT_SECONDS, raise_on_lease_renewal_failure=False
+            )
+            stack.enter_context(slot)
             break
         except TimeoutError:
             continue
     return stack
 
 
-_running: dict[Path, Dvc] = {}
+_instances: dict[Path, Dvc] = {}
 
 
 def dvc_of(root: Path) -> Dvc:
-    """This process's DVC, started at first need. On a Dask worker it lives as long as the worker."""
-    if root not in _running:
-        _running[root] = Dvc(root)
-    return _running[root]
+    """This process's DVC for the project, created at first use.
+
+    On a Dask worker it lives as long as the worker.
+    """
+    if root not in _instances:
+        _instances[root] = Dvc(root)
+    return _instances[root]
 
 
 def close_dvc(root: Path) -> None:
-    if root in _running:
-        _running.pop(root).close()
+    """Stop this process's DVC for the project."""
+    if root in _instances:
+        _instances.pop(root).close()

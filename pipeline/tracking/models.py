@@ -1,8 +1,9 @@
-"""The classifier of a pipeline run in MLflow's registry, and which version bears the alias `best`.
+"""The classifiers of pipeline runs in MLflow's registry, and the version with the alias `best`.
 
-The rule: of all classifiers of one data set, real, synthetic and mixed alike, the one whose accuracy on the test images has the
-highest lower end of its 95 % interval; among equals, the one that saw fewer real images. It is thereby chosen on the test set:
-quote the accuracy of `best` from images that had no part in the choice.
+The rule: of all classifiers of a data set, whatever their training images, `best` is the one whose accuracy
+on the test images has the highest lower end of its 95 % interval; of equal ones, the one with fewer real
+training images. It is therefore selected on the test set: measure the accuracy that you report on images that
+took no part in the selection.
 """
 
 from __future__ import annotations
@@ -22,85 +23,101 @@ if TYPE_CHECKING:
 ALIAS = "best"
 
 
-def offer(layout: Paths, arms: list[Arm], tracker: SpoolTracker) -> dict[str, Any] | None:
-    """Put the best classifier of these arms into the spool. Returns: what is known of it, or None when there is none."""
+def offer(paths: Paths, arms: list[Arm], tracker: SpoolTracker) -> dict[str, Any] | None:
+    """Put the best classifier of these arms into the spool.
+
+    Returns: the facts about it, or None if there is no classifier.
+    """
     rows = [
-        (row, layout.baseline(arm) if row["source"] == "real" else layout.classifiers(arm))
+        (row, paths.baseline(arm) if row["source"] == "real" else paths.classifiers(arm))
         for arm in arms
-        if layout.metrics(arm).exists()
-        for row in load_json(layout.metrics(arm))["rows"]
+        if paths.metrics(arm).exists()
+        for row in load_json(paths.metrics(arm))["rows"]
     ]
     if not rows or tracker.folder is None:
         return None
     row, folder = max(rows, key=lambda each: rank(each[0]))
     source = row["source"]
     facts = load_json(folder / "classifiers.json")[source]
-    chosen = {
-        name: row[name] for name in ("dataset", "generator", "percent", "seed", "source", "n_real", "n_synthetic")
-    }
-    chosen |= {name: row[name] for name in ("accuracy", "accuracy_low", "accuracy_high")}
-    chosen |= {"classifier": folder.name, "weights_sha256": facts["weights_sha256"], "shape": facts["shape"]}
-    kept = tracker.folder / "files" / "model"
-    kept.mkdir(exist_ok=True)
+    names = ("dataset", "generator", "percent", "seed", "source", "n_real", "n_synthetic")
+    best = {name: row[name] for name in (*names, "accuracy", "accuracy_low", "accuracy_high")}
+    best |= {"classifier": folder.name, "weights_sha256": facts["weights_sha256"], "shape": facts["shape"]}
+    target = tracker.folder / "files" / "model"
+    target.mkdir(exist_ok=True)
     for name in ("classifiers.json", f"{source}.safetensors"):
-        shutil.copyfile(folder / name, kept / name)
-    tracker.write({"model": chosen, "file": kept.name})
-    return chosen
+        shutil.copyfile(folder / name, target / name)
+    tracker.write({"model": best, "file": target.name})
+    return best
 
 
 def rank(row: dict[str, Any]) -> tuple[float, int]:
+    """Sort key of a row of results; the best classifier has the highest."""
     return float(row["accuracy_low"]), -int(row["n_real"])
 
 
-def register(store: Store, run_id: str, folder: Path, chosen: dict[str, Any]) -> None:
-    """Log the classifier with its signature to the run, register it as labelmint-<dataset>, and move `best` if it is due.
+def register(store: Store, run_id: str, folder: Path, facts: dict[str, Any]) -> None:
+    """Log the classifier with its signature, register it as labelmint-<dataset>, and update the alias `best`.
 
-    Weights that are registered already are not registered again. The file is a torch.export program: it needs none of this
-    project's code, and nothing in it is unpickled.
+    Weights that are registered already are not registered again. The logged file is a torch.export program:
+    it needs none of this project's code, and loading it unpickles nothing.
+
+    Args:
+        store: The MLflow to use.
+        run_id: Id of the run that trained or evaluated it.
+        folder: Folder with the classifier's weights.
+        facts: What `offer` returned.
     """
-    import mlflow.pytorch
-    import numpy as np
-    import torch
     from mlflow.exceptions import MlflowException
-    from mlflow.models import Model, infer_signature
 
-    from labelmint.classifiers import archive
-
-    client, name = store.client, f"labelmint-{chosen['dataset']}"
+    client, name = store.client, f"labelmint-{facts['dataset']}"
     try:
         client.get_registered_model(name)
     except MlflowException:
         client.create_registered_model(name, description=(__doc__ or "").split("\n\n", 1)[1])
     versions = client.search_model_versions(f"name = '{name}'")
-    version = next((each for each in versions if each.tags.get("weights_sha256") == chosen["weights_sha256"]), None)
+    tags = {key: str(value) for key, value in facts.items()}
+    version = next(
+        (each for each in versions if each.tags.get("weights_sha256") == facts["weights_sha256"]), None
+    )
     if version is None:
-        network = archive.network(folder, chosen["source"])
-        images = np.zeros((2, *chosen["shape"]), np.float32)
-        with torch.no_grad():
-            logits = network(torch.from_numpy(images)).numpy()
-        mlflow.set_tracking_uri(store.uri)
-        mlflow.set_registry_uri(store.uri)
-        logged = Model.log(
-            None,
-            mlflow.pytorch,
-            name="classifier",
-            run_id=run_id,
-            pytorch_model=network,
-            input_example=images,  # torch.export needs one
-            signature=infer_signature(images, logits),
-            serialization_format="pt2",
-            pip_requirements=[
-                f"torch=={torch.__version__.split('+')[0]}",
-                "numpy",
-            ],  # inferring them takes half a minute
-        )
-        version = client.create_model_version(
-            name, logged.model_uri, run_id, {key: str(value) for key, value in chosen.items()}, model_id=logged.model_id
-        )
+        logged = _log_model(store, run_id, folder, facts)
+        version = client.create_model_version(name, logged.model_uri, run_id, tags, model_id=logged.model_id)
         versions.append(version)
-    told = {each.version: each.tags for each in versions}
-    told[version.version] = {key: str(value) for key, value in chosen.items()}
-    # By the highest rank of all versions, so that sending this twice, or late, ends the same.
-    best = max((number for number in told if "accuracy_low" in told[number]), key=lambda number: rank(told[number]))
+    tags_of = {each.version: each.tags for each in versions} | {version.version: tags}
+    # The maximum over all versions, so that registering twice or in another order has the same result.
+    best = max(
+        (number for number in tags_of if "accuracy_low" in tags_of[number]), key=lambda n: rank(tags_of[n])
+    )
     client.set_registered_model_alias(name, ALIAS, best)
-    client.set_tag(run_id, "registered_model", json.dumps({"name": name, "version": version.version, "best": best}))
+    client.set_tag(
+        run_id, "registered_model", json.dumps({"name": name, "version": version.version, "best": best})
+    )
+
+
+def _log_model(store: Store, run_id: str, folder: Path, facts: dict[str, Any]) -> Any:
+    """Log the classifier to the run. Returns: MLflow's ModelInfo."""
+    import mlflow.pytorch
+    import numpy as np
+    import torch
+    from mlflow.models import Model, infer_signature
+
+    from labelmint.classifiers import archive
+
+    network = archive.network(folder, facts["source"])
+    images = np.zeros((2, *facts["shape"]), np.float32)
+    with torch.no_grad():
+        logits = network(torch.from_numpy(images)).numpy()
+    mlflow.set_tracking_uri(store.uri)
+    mlflow.set_registry_uri(store.uri)
+    return Model.log(
+        None,
+        mlflow.pytorch,
+        name="classifier",
+        run_id=run_id,
+        pytorch_model=network,
+        input_example=images,  # torch.export needs one
+        signature=infer_signature(images, logits),
+        serialization_format="pt2",
+        # Inferring the requirements takes half a minute.
+        pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "numpy"],
+    )

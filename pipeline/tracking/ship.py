@@ -1,12 +1,12 @@
 """Ships spools to MLflow: `python -m pipeline.tracking.ship`, in the project's folder.
 
-Runs apart from the stages, so that nothing MLflow does can stop or slow one. One process serves all stages of a workspace,
-since importing MLflow takes longer than many a stage. A spool that was shipped to its end is removed.
+It runs in its own process, so that MLflow can neither stop nor slow a stage. One process serves all stages of
+a workspace, since importing MLflow takes longer than many a stage. A spool is removed when it is shipped to
+its end.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,82 +14,63 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.tracking.address import public_uri, without_credentials
 from pipeline.tracking.models import register
-from pipeline.tracking.spool import ERROR, SPOOL, public_uri, without_credentials
+from pipeline.tracking.spool import ERROR, SPOOL, locked, waiting
 
 if TYPE_CHECKING:
     from pipeline.tracking.store import Store
 
 LINGER = "LABELMINT_SHIPPER_LINGER"
-_LINGER_SECONDS = 20.0  # the next stage is usually there by then
+_LINGER_SECONDS = 20.0  # the next stage has usually started by then
 _POLL_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 30.0
+_MAX_PAUSE_SECONDS = 30.0
 
 
 def ship(store: Store, folder: Path) -> bool:
-    """Ship what is new in one spool. True when the run is over and all of it is in MLflow; then the spool is gone."""
+    """Ship the new events of one spool.
+
+    Returns: True if the run has ended and all of it is in MLflow; then the spool is removed.
+    """
     with locked(folder / "shipping") as mine:
-        if not mine or not (folder / "run.json").exists():  # another process ships it, or has
+        if not mine or not (folder / "run.json").exists():  # another process ships it, or has done so
             return False
         header = json.loads((folder / "run.json").read_text())
-        alive = _alive(header)
-        cursor_file = folder / "shipped"
-        shipped = int(cursor_file.read_text()) if cursor_file.exists() else 0
+        alive = _is_alive(header)
+        cursor = folder / "shipped"
+        shipped_bytes = int(cursor.read_text()) if cursor.exists() else 0
         content = (folder / "events.jsonl").read_bytes()
-        complete = content.rfind(b"\n") + 1
-        everything = [json.loads(line) for line in content[:complete].splitlines()]
-        new = everything[content[:shipped].count(b"\n") :]
+        complete_bytes = content.rfind(b"\n") + 1
+        events = [json.loads(line) for line in content[:complete_bytes].splitlines()]
+        new = events[content[:shipped_bytes].count(b"\n") :]
         run_id = store.run(folder.name, header)
-        store.send(run_id, folder, header, new)  # all of it can be sent twice and is there once
-        cursor_file.write_text(str(complete))
-        last = everything[-1] if everything else {}
-        ended = last.get("end", None if alive else "KILLED")
-        if ended is None or _has_parts(folder):
+        store.send(run_id, folder, header, new)  # sending an event twice stores it once
+        cursor.write_text(str(complete_bytes))
+        last = events[-1] if events else {}
+        status = last.get("end", None if alive else "KILLED")
+        if status is None or _has_unshipped_children(folder):
             return False
-        store.finish(run_id, folder.name, header, ended, last.get("time"))
-        for event in everything:
-            if "model" in event:  # at last, since it takes longer than all else
+        store.finish(run_id, folder.name, header, status, last.get("time"))
+        for event in events:
+            if "model" in event:  # last, since it takes longer than all the rest
                 register(store, run_id, folder / "files" / event["file"], event["model"])
     shutil.rmtree(folder, ignore_errors=True)
     return True
 
 
-def _has_parts(folder: Path) -> bool:
+def _has_unshipped_children(folder: Path) -> bool:
     """Whether stages of this pipeline run are still to be shipped."""
     headers = (json.loads((other / "run.json").read_text()) for other in waiting(folder.parent.parent))
     return any(header["parent"] == folder.name for header in headers)
 
 
-def waiting(root: Path) -> list[Path]:
-    """Spools that are there, oldest first."""
-    return sorted((path.parent for path in (root / SPOOL).glob("*/run.json")), key=lambda path: path.name)
-
-
-@contextmanager
-def locked(path: Path, wait: bool = False) -> Iterator[bool]:
-    """Hold a lock that dies with the process. False when its folder is gone or, without `wait`, another process has it."""
-    try:
-        file = path.open("a")
-    except FileNotFoundError:
-        yield False
-        return
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
-def _alive(header: dict[str, Any]) -> bool:
+def _is_alive(header: dict[str, Any]) -> bool:
+    """Whether the process that writes the spool may still run."""
     if header["host"] != socket.gethostname():
-        return True  # its end cannot be seen from here, only read
+        return True  # only its records can tell
     try:
         os.kill(header["pid"], 0)
         return True
@@ -99,21 +80,23 @@ def _alive(header: dict[str, Any]) -> bool:
         return True
 
 
-def _own(root: Path) -> list[Path]:
-    """Spools that are meant for the store that this process serves."""
+def _spools_for_this_store(root: Path) -> list[Path]:
+    """Spools whose records are meant for the MLflow that this process uses."""
     return [
-        folder for folder in waiting(root) if json.loads((folder / "run.json").read_text())["uri"] == public_uri(root)
+        folder
+        for folder in waiting(root)
+        if json.loads((folder / "run.json").read_text())["uri"] == public_uri(root)
     ]
 
 
 def _serve(root: Path) -> None:
-    """Ship until there has been nothing to do for a while, or MLflow fails and no stage is left that might see it mend."""
+    """Ship until nothing is left for a while, or until MLflow fails while no stage runs."""
     from pipeline.tracking.store import Store
 
     linger = float(os.environ.get(LINGER, _LINGER_SECONDS))
     store, pause, idle_since = None, _POLL_SECONDS, time.monotonic()
     while True:
-        folders = _own(root)
+        folders = _spools_for_this_store(root)
         try:
             if folders:
                 store = store or Store(root)
@@ -121,12 +104,15 @@ def _serve(root: Path) -> None:
                     ship(store, folder)
                 (root / SPOOL / ERROR).unlink(missing_ok=True)
             pause = _POLL_SECONDS
-        except Exception as error:  # whatever MLflow raises, the stages go on and the spools stay
-            store = None  # what it remembers of runs may no longer hold
+        except Exception as error:  # whatever MLflow raises, the stages continue and the spools remain
+            store = None  # its cached ids of runs may be outdated
             (root / SPOOL / ERROR).write_text(f"{public_uri(root)}: {without_credentials(root, error)}")
-            if not any(_alive(json.loads((folder / "run.json").read_text())) for folder in _own(root)):
+            headers = [
+                json.loads((folder / "run.json").read_text()) for folder in _spools_for_this_store(root)
+            ]
+            if not any(_is_alive(header) for header in headers):
                 return
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, _MAX_PAUSE_SECONDS)
         if folders:
             idle_since = time.monotonic()
         elif time.monotonic() - idle_since > linger:
@@ -135,6 +121,7 @@ def _serve(root: Path) -> None:
 
 
 def main() -> int:
+    """Ship the spools of the current folder. Returns: the exit code."""
     os.nice(5)  # the stages come first
     root = Path.cwd()
     name = hashlib.sha256(public_uri(root).encode()).hexdigest()[:8]
@@ -143,8 +130,8 @@ def main() -> int:
             if not mine:
                 return 0
             _serve(root)
-        # One that was started in the last moment has seen the lock and left.
-        if not _own(root) or (root / SPOOL / ERROR).exists():
+        # A shipper that was started just before this one unlocked has found the lock and ended.
+        if not _spools_for_this_store(root) or (root / SPOOL / ERROR).exists():
             return 0
 
 

@@ -1,7 +1,8 @@
-"""The tracker that stages are handed: it appends to a folder, which a process apart ships to MLflow."""
+"""The tracker of a stage, which appends to a folder. A separate process ships the folder to MLflow."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,58 +12,57 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import unquote, urlsplit
 
-from labelmint.data.download import public
 from labelmint.runtime.progress import say
+from labelmint.runtime.tracker import NullTracker, Tracker
+from pipeline.tracking import system_metrics
+from pipeline.tracking.address import experiment_name, public_uri
 from stages.paths import Arm
 
 SPOOL = Path(".tracking")
+"""Folder of all spools, relative to the project's."""
 ERROR = "error"
-LAST_RUN = "last_run.json"  # MLflow ids of the last pipeline run
+"""File in SPOOL: why the last attempt to reach MLflow failed."""
+LAST_RUN = "last_run.json"
+"""File in SPOOL: MLflow's ids of the last pipeline run."""
 PARENT_RUN = "LABELMINT_PARENT_RUN"
 SWITCH = "LABELMINT_TRACKING"
-_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _SAMPLE_SECONDS = 5.0
-_LARGEST_BYTES = 256 << 20  # larger files are DVC's business alone
+_MAX_FILE_BYTES = 256 << 20  # larger files are kept by DVC only
 
 
-def own_store(root: Path) -> Path:
-    """MLflow's sqlite file in the project's folder, an absolute path."""
-    return (root / "mlflow.db").resolve()
+def waiting(root: Path) -> list[Path]:
+    """Folders of the spools that are not shipped to their end, oldest first."""
+    return sorted((path.parent for path in (root / SPOOL).glob("*/run.json")), key=lambda path: path.name)
 
 
-def tracking_uri(root: Path) -> str:
-    """$MLFLOW_TRACKING_URI, or the project's own store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{own_store(root)}"
+@contextmanager
+def locked(path: Path, wait: bool = False) -> Iterator[bool]:
+    """Hold a file lock that ends with the process.
 
-
-def public_uri(root: Path) -> str:
-    """The same for messages and records, without credentials."""
-    return public(tracking_uri(root))
-
-
-def without_credentials(root: Path, error: BaseException) -> str:
-    """What MLflow's clients say, in one line; they quote the address as it was given."""
-    said = " ".join(str(error).split()).replace(tracking_uri(root), public_uri(root))
-    password = urlsplit(tracking_uri(root)).password
-    for secret in (password, unquote(password or ""), *(os.environ.get(name) for name in _SECRETS)):
-        said = said.replace(secret, "***") if secret else said
-    return said[:200]
-
-
-def experiment_name(dataset: str) -> str:
-    """One experiment a data set, since only numbers of one data set compare."""
-    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"labelmint-{dataset}"
+    Yields False if the lock's folder does not exist or, without `wait`, if another process holds the lock.
+    """
+    try:
+        file = path.open("a")
+    except FileNotFoundError:
+        yield False
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 def open_tracker(root: Path, stage: str, arm: Arm | None, dataset: str = "") -> SpoolTracker:
-    """A tracker for one run of a stage. Of torchrun's processes one keeps the record."""
+    """A tracker for one run of a stage. Only the first of torchrun's processes keeps records."""
     if os.environ.get("RANK", "0") != "0":
         return SpoolTracker(None)
     name = f"{stage}@{arm.name}" if arm else stage
@@ -70,7 +70,11 @@ def open_tracker(root: Path, stage: str, arm: Arm | None, dataset: str = "") -> 
         "stage": stage,
         "stage_name": os.environ.get("DVC_STAGE", name),
         "dataset": dataset,
-        **({"arm": arm.name, "generator": arm.generator, "percent": arm.percent, "seed": arm.seed} if arm else {}),
+        **(
+            {"arm": arm.name, "generator": arm.generator, "percent": arm.percent, "seed": arm.seed}
+            if arm
+            else {}
+        ),
     }
     tracker = open_spool(root, name, tags, dataset)
     if arm:
@@ -80,7 +84,10 @@ def open_tracker(root: Path, stage: str, arm: Arm | None, dataset: str = "") -> 
 
 
 def open_spool(root: Path, name: str, tags: Mapping[str, Any], dataset: str) -> SpoolTracker:
-    """A record of its own, which becomes one run in MLflow. LABELMINT_TRACKING=off keeps none."""
+    """A tracker with a new spool, which becomes one run in MLflow.
+
+    LABELMINT_TRACKING=off keeps no records.
+    """
     if os.environ.get(SWITCH, "on").lower() in ("off", "0", "false"):
         return SpoolTracker(None)
     folder = root / SPOOL / f"{time.time_ns()}-{name}-{os.getpid()}"
@@ -105,8 +112,11 @@ def open_spool(root: Path, name: str, tags: Mapping[str, Any], dataset: str) -> 
     return tracker
 
 
-class SpoolTracker:
-    """Appends events, one JSON object a line. Nothing it meets is allowed to reach the stage."""
+class SpoolTracker(Tracker):
+    """Appends events to a spool, one JSON object per line. Its errors never reach the stage.
+
+    folder: the spool, or None if no records are kept.
+    """
 
     def __init__(self, folder: Path | None, events: TextIO | None = None):
         self.folder, self._events = folder, events
@@ -114,6 +124,7 @@ class SpoolTracker:
         self._lock = threading.Lock()
 
     def start(self, root: Path) -> None:
+        """Start the shipper and the sampling of system metrics."""
         start_shipper(root)
         threading.Thread(target=self._sample, daemon=True).start()
 
@@ -124,53 +135,63 @@ class SpoolTracker:
         self.write({"metrics": {name: float(value) for name, value in metrics.items()}, "step": step})
 
     def log_figure(self, name: str, png: bytes, step: int = 0) -> None:
-        self._keep(f"figure-{name}-{step:06d}.png", lambda path: path.write_bytes(png), {"figure": name, "step": step})
+        event = {"figure": name, "step": step}
+        self._save_file(f"figure-{name}-{step:06d}.png", lambda path: path.write_bytes(png), event)
 
     def log_file(self, path: Path, folder: str = "") -> None:
-        if path.stat().st_size > _LARGEST_BYTES:
+        if path.stat().st_size > _MAX_FILE_BYTES:
             return self.write({"tags": {f"not_logged.{path.name}": f"{path.stat().st_size:,} bytes"}})
-        self._keep(
-            f"{folder.replace('/', '_')}-{path.name}",
-            lambda copy: shutil.copyfile(path, copy),
-            {"artifact": path.name, "folder": folder},
-        )
+        name, event = f"{folder.replace('/', '_')}-{path.name}", {"artifact": path.name, "folder": folder}
+        self._save_file(name, lambda target: shutil.copyfile(path, target), event)
 
     def child(self, name: str) -> ChildTracker:
-        """Of a part of the work, such as one class: a run of its own below this one."""
+        """A tracker of one part of the work, e.g. one class, which becomes a child run of this one."""
         return ChildTracker(self, name)
 
     def log_data(self, manifest: Path, name: str, context: str) -> None:
-        """Which data the run had. The digest is of the manifest, which names every image by hash; MLflow takes 36 characters."""
-        described = manifest.with_name("dataset.json")
+        """Record the data set of the run.
+
+        The digest is that of the manifest, which names every image by its hash; MLflow allows 36 characters.
+        """
+        description = manifest.with_name("dataset.json")
         try:
-            content, facts = manifest.read_bytes(), json.loads(described.read_text())
+            content, facts = manifest.read_bytes(), json.loads(description.read_text())
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:  # the stage itself is done
-            return say(f"not tracked: {described}: {error}")
+            return say(f"not tracked: {description}: {error}")
         digest = hashlib.sha256(content).hexdigest()[:36]
         self.write(
-            {"data": {"name": name, "digest": digest, "source": str(manifest), "context": context, "facts": facts}}
+            {
+                "data": {
+                    "name": name,
+                    "digest": digest,
+                    "source": str(manifest),
+                    "context": context,
+                    "facts": facts,
+                }
+            }
         )
 
     def close(self, status: str) -> None:
-        """status: FINISHED, FAILED or KILLED. Does not wait: the shipper goes on by itself."""
+        """End the run with `status`: FINISHED, FAILED or KILLED. The shipper sends it later."""
         if self.folder is None:
             return
         self._closing.set()
-        self.write({"metrics": _system(), "step": 0})
+        self.write({"metrics": system_metrics.read(), "step": 0})
         self.write({"end": status})
         with self._lock:
             if self._events is not None:
                 self._events.close()
             self._events = None
         try:
-            why = (self.folder.parent / ERROR).read_text()
+            reason = (self.folder.parent / ERROR).read_text()
         except OSError:
             return
-        say(f"not in MLflow yet ({why}); nothing is lost: a later stage or `labelmint sync` ships it")
+        say(f"not in MLflow yet ({reason}); nothing is lost: a later stage or `labelmint sync` ships it")
 
     def write(self, event: dict[str, Any]) -> None:
+        """Append one event with its time."""
         with self._lock:
             if self._events is None:
                 return
@@ -180,27 +201,27 @@ class SpoolTracker:
                 say(f"tracking stops here: {error}")
                 self._events = None
 
-    def _keep(self, name: str, put: Any, event: dict[str, Any]) -> None:
+    def _save_file(self, name: str, save: Callable[[Path], object], event: dict[str, Any]) -> None:
         if self.folder is None:
             return
         try:
-            put(self.folder / "files" / name)
+            save(self.folder / "files" / name)
         except OSError as error:
             say(f"not tracked: {name}: {error}")
             return
         self.write({**event, "file": name})
 
     def _sample(self) -> None:
-        """System metrics under MLflow's own names. Ours, since MLflow's sampler logs nothing for a short stage."""
+        """Log system metrics until the run is closed. MLflow's own sampler logs nothing for a short stage."""
         step = 0
-        _system()  # the first CPU reading has nothing to compare with
+        system_metrics.read()  # the first CPU reading has nothing to compare with
         while not self._closing.wait(1.0 if step == 0 else _SAMPLE_SECONDS):
-            self.write({"metrics": _system(), "step": step})
+            self.write({"metrics": system_metrics.read(), "step": step})
             step += 1
 
 
-class ChildTracker:
-    """Tells its numbers to the parent's spool, marked as the child's."""
+class ChildTracker(NullTracker):
+    """Writes metrics to its parent's spool, marked as the child's. It has no records of other kinds."""
 
     def __init__(self, parent: SpoolTracker, name: str):
         self._parent, self._name = parent, name
@@ -211,9 +232,9 @@ class ChildTracker:
 
 
 def start_shipper(root: Path) -> None:
-    """One shipper serves a workspace: another that is started meanwhile ends at once."""
+    """Start a shipper. One serves a workspace: a second one ends at once."""
     if find_spec("mlflow") is None:
-        return  # a bare node: the spool can be shipped from elsewhere
+        return  # a node without MLflow: the spool can be shipped from another machine
     try:
         subprocess.Popen(
             [sys.executable, "-m", "pipeline.tracking.ship"],
@@ -228,49 +249,6 @@ def start_shipper(root: Path) -> None:
         say(f"not tracked in MLflow for now: {error}; `labelmint sync` will ship it")
 
 
-def _system() -> dict[str, float]:
-    try:
-        import psutil
-    except ImportError:
-        return {}
-    memory = psutil.virtual_memory()
-    try:
-        own = psutil.Process()
-        family = [own, *own.children(recursive=True)]
-        resident = sum(process.memory_info().rss for process in family if process.is_running())
-    except psutil.Error:
-        resident = 0
-    return {
-        "system/cpu_utilization_percentage": psutil.cpu_percent(),
-        "system/system_memory_usage_percentage": memory.percent,
-        "system/system_memory_usage_megabytes": memory.used / 1e6,
-        "system/stage_memory_megabytes": resident / 1e6,
-        "system/disk_available_megabytes": psutil.disk_usage(".").free / 1e6,
-        **_gpus(),
-    }
-
-
-def _gpus() -> dict[str, float]:
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception:  # no library, no driver or no card: all the same here
-        return {}
-    readers: tuple[tuple[str, Callable[[Any], float]], ...] = (
-        ("utilization_percentage", lambda card: pynvml.nvmlDeviceGetUtilizationRates(card).gpu),
-        ("memory_usage_megabytes", lambda card: pynvml.nvmlDeviceGetMemoryInfo(card).used / 1e6),
-        ("power_usage_watts", lambda card: pynvml.nvmlDeviceGetPowerUsage(card) / 1e3),
-    )
-    readings: dict[str, float] = {}
-    for index in range(pynvml.nvmlDeviceGetCount()):
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        for name, read in readers:
-            with suppress(pynvml.NVMLError):  # a slice of a card does not tell everything
-                readings[f"system/gpu_{index}_{name}"] = read(handle)
-    return readings
-
-
 def _now() -> int:
-    """Milliseconds, as MLflow counts time."""
+    """Milliseconds since the epoch, MLflow's unit of time."""
     return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""The command `labelmint doctor`: checks of the machine, the project and its services."""
