@@ -29,8 +29,8 @@ LIMIT_SECONDS, LIMIT_BYTES = 30.0, 300e6
 def main() -> None:
     import psutil
 
-    from tests.e2e.clone import Clone
-    from tests.servers import Pages
+    from tests.system.clone import Clone
+    from tests.system.servers import Pages
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=1)
@@ -88,7 +88,7 @@ def idle_memory(root: Path, seconds: float) -> int:
     """Bytes that `labelmint serve` holds once it has waited for `seconds`."""
     import psutil
 
-    from tests.servers import surroundings
+    from tests.system.servers import surroundings
 
     command = [sys.executable, "-m", "pipeline.cli.main", "serve", "--cron", "0 2 1 1 *"]
     process = subprocess.Popen(

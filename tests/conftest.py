@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.tracker import NullTracker
 from labelmint.training.images import FileImages
-from labelmint.training.trainer import Replica, Trained
+from labelmint.training.replica import Replica, Trained
 from pipeline import stage
 from pipeline.settings import schema as settings
 from pipeline.terminal import messages_on_stderr
@@ -164,8 +164,8 @@ def noise() -> np.ndarray:
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory):
     """Prefect's and MLflow's servers, as `labelmint ui` starts them, in a copy of the project with shrunk settings."""
-    from tests.e2e.clone import Clone
-    from tests.servers import Pages
+    from tests.system.clone import Clone
+    from tests.system.servers import Pages
 
     pages = Pages(Clone(tmp_path_factory.mktemp("pages")).folder)
     yield pages

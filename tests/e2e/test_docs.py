@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.e2e.clone import Clone
+from tests.system.clone import Clone
 from tests.e2e.documents import DOCUMENTS, blocks, commands, experiments_of
 from tests.image_trees import encoded
 

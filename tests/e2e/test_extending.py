@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from tests.conftest import ROOT
-from tests.e2e.clone import Clone
+from tests.system.clone import Clone
 
 pytestmark = pytest.mark.slow
 DOCUMENT = ROOT / "docs" / "extending.md"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, SHARED
-from tests.e2e.clone import Clone
+from tests.system.clone import Clone
 from tests.e2e.documents import blocks, commands
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ruamel.yaml import YAML
 
-from tests.e2e.clone import Clone
+from tests.system.clone import Clone
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.security.payload import Payload
+from tests.payload import Payload
 from tests.image_trees import png_of
 from tests.image_trees import encoded, good_tree, in_folder, in_tar, in_zip
 

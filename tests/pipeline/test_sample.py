@@ -17,7 +17,7 @@ import pytest
 
 from labelmint.gans import archive
 from tests.conftest import ROOT
-from tests.security.payload import pickled, sha256
+from tests.payload import pickled, sha256
 from tests.stages.test_sample import KINDS, generators, tree
 
 SHAPE = (3, 64, 64)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Page, browser
+from tests.system.browser import Page, browser
 from tests.stages import made_arms
 
 EVIL = "<script>alert(1)</script>"

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.workspace import REPRO, Workspace, differences, kill
+from tests.system.chaos.workspace import REPRO, Workspace, differences, kill
 
 _TRIES = 5  # a run that fails so often, hit by nothing meanwhile, will not come through
 ALL, ONE = "all", "one"  # as when the power fails; or a single process, which leaves the others to cope

@@ -12,9 +12,9 @@ import pytest
 
 from pipeline.flow import servers
 from pipeline.flow.prefect_environment import answers
-from tests.pipeline.flow_runs import Ended, complete
-from tests.pipeline.tiny_project import alive
-from tests.servers import Pages, free_port, surroundings, until
+from tests.system.flow.flow_runs import Ended, complete
+from tests.system.tiny_project import alive
+from tests.system.servers import Pages, free_port, surroundings, until
 
 pytestmark = pytest.mark.slow
 

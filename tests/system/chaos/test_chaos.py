@@ -18,11 +18,11 @@ from dvc.lock import make_lock
 from labelmint.runtime import process_pool
 from labelmint.runtime.errors import InputError
 from pipeline.dvc.workspace_lock import locked_workspace
-from tests.chaos import campaign, faults, kills, soak
-from tests.chaos.faults import FAULTS
-from tests.chaos.workspace import REPRO, Workspace, differences, kill, timeless, until
-from tests.pipeline.tiny_project import TinyProject
-from tests.servers import surroundings
+from tests.system.chaos import campaign, faults, kills, soak
+from tests.system.chaos.faults import FAULTS
+from tests.system.chaos.workspace import REPRO, Workspace, differences, kill, timeless, until
+from tests.system.tiny_project import TinyProject
+from tests.system.servers import surroundings
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.browser import browser
-from tests.e2e.real import EXPERIMENT, PERCENTS, STAGES
-from tests.servers import surroundings, until
+from tests.system.browser import browser
+from tests.system.real_run import EXPERIMENT, PERCENTS, STAGES
+from tests.system.servers import surroundings, until
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from pipeline.flow import prefect_environment
-from tests import servers
-from tests.pipeline.tiny_project import alive
-from tests.servers import free_port, until
+from tests.system import servers
+from tests.system.tiny_project import alive
+from tests.system.servers import free_port, until
 
 pytestmark = pytest.mark.slow
 

@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 
 from pipeline.flow.prefect_environment import answers
-from tests.chaos.workspace import REPRO, SECONDS, Workspace, differences, kill, until
-from tests.servers import Pages
+from tests.system.chaos.workspace import REPRO, SECONDS, Workspace, differences, kill, until
+from tests.system.servers import Pages
 
 Verdict = dict[str, Any]
 """ok: whether it was survived as promised; None where it could not be tried. said: the line, where there is one."""

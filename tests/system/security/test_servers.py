@@ -18,9 +18,9 @@ from pipeline.flow.artifacts import mlflow_address
 from pipeline.flow.servers import _mlflow, _prefect, open_to_others
 from pipeline.tracking import spool
 from tests.conftest import ROOT
-from tests.security.closed_network import PROBE
-from tests.security.watched_run import IN_ADDRESS, SECRETS, Watched, watched
-from tests.servers import check_no_other_page_gets_in
+from tests.system.security.closed_network import PROBE
+from tests.system.security.watched_run import IN_ADDRESS, SECRETS, Watched, watched
+from tests.system.servers import check_no_other_page_gets_in
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_nothing_leaves_a_machine_whose_network_is_closed(tmp_path):
     closed = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     if not shutil.which("unshare") or subprocess.run([*closed, "test", "-w", "/dev/net/tun"], capture_output=True).returncode:  # fmt: skip
         pytest.skip("no network of its own to be had here: unshare --net, /dev/net/tun")
-    command = [*closed, sys.executable, "-m", "tests.security.closed_network", str(tmp_path)]
+    command = [*closed, sys.executable, "-m", "tests.system.security.closed_network", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])

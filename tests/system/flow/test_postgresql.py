@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.tiny_project import TinyProject
-from tests.servers import Pages, free_port, surroundings, until
+from tests.system.tiny_project import TinyProject
+from tests.system.servers import Pages, free_port, surroundings, until
 
 pytestmark = pytest.mark.slow
 STAGES = ("prepare", "train-40", "train-60", "evaluate-40", "evaluate-60", "report")

@@ -16,7 +16,7 @@ from labelmint.runtime.errors import InputError
 from pipeline import stage
 from pipeline.settings import schema as settings
 from tests.conftest import ROOT
-from tests.e2e.clone import Clone
+from tests.system.clone import Clone
 from tests.stages.test_sample import generators
 from tests.image_trees import good_tree, in_zip
 

@@ -14,8 +14,8 @@ import pytest
 
 from labelmint.runtime.errors import InputError
 from pipeline.dvc import graph
-from tests.pipeline.tiny_project import TinyProject, alive
-from tests.servers import check_no_other_page_gets_in, until
+from tests.system.tiny_project import TinyProject, alive
+from tests.system.servers import check_no_other_page_gets_in, until
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.e2e.clone import Clone
-from tests.servers import surroundings
+from tests.system.clone import Clone
+from tests.system.servers import surroundings
 
 REPRO = ("python", "-m", "pipeline.dvc.workspace_lock", "dvc", "repro")  # what `make repro` starts
 _MADE = ("data", "reports", "dvc.lock", ".checkpoints", ".tracking", ".results", "mlflow.db", "mlartifacts")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.flow_runs import Ended, complete
-from tests.pipeline.tiny_project import TinyProject
-from tests.servers import until
+from tests.system.flow.flow_runs import Ended, complete
+from tests.system.tiny_project import TinyProject
+from tests.system.servers import until
 
 
 @pytest.fixture(scope="session")

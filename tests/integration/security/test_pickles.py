@@ -25,7 +25,7 @@ from labelmint.training.checkpoints import Checkpoints
 from pipeline.settings import schema as settings
 from stages.paths import Arm
 from tests.conftest import CPU
-from tests.security.payload import Payload, pickled, saved, sha256
+from tests.payload import Payload, pickled, saved, sha256
 
 ARM = Arm("dcgan", 100, 0)
 KINDS = {

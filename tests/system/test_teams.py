@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.clone import Clone
+from tests.system.clone import Clone
 
 pytestmark = pytest.mark.slow
 GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")

@@ -16,7 +16,7 @@ from pipeline import failures
 from pipeline.tracking.ship import waiting
 from pipeline.tracking.sync import sync_all
 from tests.conftest import ROOT
-from tests.servers import MlflowServer, surroundings, until
+from tests.system.servers import MlflowServer, surroundings, until
 
 pytestmark = pytest.mark.slow
 

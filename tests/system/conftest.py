@@ -6,6 +6,6 @@ import pytest
 @pytest.fixture(scope="session")
 def real(pages):
     """The run, and the servers that know of it."""
-    from tests.e2e.real import Real
+    from tests.system.real_run import Real
 
     return Real(pages)

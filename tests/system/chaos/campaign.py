@@ -14,10 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos import soak
-from tests.chaos.faults import FAULTS, Verdict
-from tests.chaos.kills import campaign
-from tests.chaos.workspace import Workspace, kill
+from tests.system.chaos import soak
+from tests.system.chaos.faults import FAULTS, Verdict
+from tests.system.chaos.kills import campaign
+from tests.system.chaos.workspace import Workspace, kill
 
 _WORDS = {True: "survived", False: "NOT SURVIVED", None: "NOT TRIED"}
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from tests.chaos.workspace import SECONDS, Workspace, until
-from tests.pipeline.tiny_project import TinyProject
-from tests.servers import surroundings
+from tests.system.chaos.workspace import SECONDS, Workspace, until
+from tests.system.tiny_project import TinyProject
+from tests.system.servers import surroundings
 
 # Stages of a moment each: what grows is the flow, DVC's process and tracking, not training.
 _LOOP = """\

@@ -1,4 +1,4 @@
-"""`unshare --net python -m tests.security.closed_network FOLDER`: the watched run on a machine without a network.
+"""`unshare --net python -m tests.system.security.closed_network FOLDER`: the watched run on a machine without a network.
 
 Every route leads to a device of this process's own, which answers nothing. So a packet that would leave the machine is seen,
 whichever program or library sent it, also one that asks for a name. Prints JSON: {"said": what the commands printed, "sent": destinations}.
@@ -16,7 +16,7 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.security.watched_run import Watched
+from tests.system.security.watched_run import Watched
 
 # Of linux/sockios.h, if.h, if_tun.h and route.h.
 _SIOCADDRT, _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK, _TUNSETIFF = 0x890B, 0x8914, 0x8916, 0x891C, 0x400454CA

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.tracking.ship import waiting
 from tests.conftest import ROOT
-from tests.pipeline.tiny_project import TinyProject
-from tests.servers import Pages, until
+from tests.system.tiny_project import TinyProject
+from tests.system.servers import Pages, until
 
 WATCH = Path(__file__).parent / "watch"
 SECRETS = {

@@ -9,8 +9,8 @@ import sys
 import urllib.request
 
 from pipeline.tracking.ship import waiting
-from tests.e2e.clone import Clone
-from tests.servers import surroundings, until
+from tests.system.clone import Clone
+from tests.system.servers import surroundings, until
 
 PERCENTS = [50, 100]
 STAGES = 3 + 5 * len(PERCENTS)
