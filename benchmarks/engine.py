@@ -30,7 +30,7 @@ from labelmint.training.images import ArrayImages
 from labelmint.training.settings import Training
 from labelmint.training.strategies import train_arm
 from labelmint.training.team import Batch, Single
-from labelmint.training.trainer import Replica
+from labelmint.training.replica import Replica
 from pipeline.settings import schema as settings
 
 _ROUNDS = 3
@@ -114,7 +114,7 @@ def ceiling() -> list[dict]:
     processes."""
     rows = []
     for name, (family, training, shape, _) in cases().items():
-        single = Single("dcgan", family, training, shape, 0, 0, False, CPU)
+        single = Single("dcgan", family, training, shape, labels=0, seed=0, mirrored=False, device=CPU)
         real = torch.zeros(training.batch_size, *shape, dtype=torch.uint8)
         with FlopCounterMode(display=False) as counter:
             single.train_step(0, Batch.unlabelled(real), 1.0, 0.1)
@@ -140,7 +140,7 @@ def _everywhere(work, *arguments) -> float:
 
 
 def _step_seconds(family: Family, training: Training, shape) -> float:
-    single = Single("dcgan", family, training, shape, 0, 0, False, CPU)
+    single = Single("dcgan", family, training, shape, labels=0, seed=0, mirrored=False, device=CPU)
     real = torch.zeros(training.batch_size, *shape, dtype=torch.uint8)
     times = [
         seconds(lambda number=number: single.train_step(number, Batch.unlabelled(real), 1.0, 0.1)) for number in range(20)
@@ -150,7 +150,7 @@ def _step_seconds(family: Family, training: Training, shape) -> float:
 
 def _matmul_rate(family: Family, training: Training, shape) -> float:
     """FLOP/s of the networks' layers as matrix products, weighted by their FLOPs."""
-    single = Single("dcgan", family, training, shape, 0, 0, False, CPU)
+    single = Single("dcgan", family, training, shape, labels=0, seed=0, mirrored=False, device=CPU)
     shapes: list[tuple[int, int, int]] = []
 
     def note(module, inputs, output) -> None:
@@ -208,7 +208,7 @@ def scaling() -> list[dict]:
 def _memory(size: int) -> float:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import torch\nfrom benchmarks import engine\nfrom stages.train_generators import trainer\n"
+        "import torch\nfrom benchmarks import engine\nfrom labelmint.training import trainer\n"
         "peak = lambda: int(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1]) / 1024\n"
         "size = int(sys.argv[2]); torch.set_num_threads(1)\n"
         "family, training, shape, _ = engine.cases()['digits, 16 px'] if size == 16 else (engine.wide(size, 4), engine.replace(engine.cases()['digits, 16 px'][1], batch_size=32), (3, size, size), 0)\n"
@@ -224,7 +224,7 @@ def _memory(size: int) -> float:
 
 
 def _start_up() -> float:
-    code = "import sys; sys.path[:0] = [sys.argv[1]]\nimport pipeline.stage, stages.train_generators.run\npipeline.stage.settings.load(pipeline.stage.Path(sys.argv[1]) / 'params.yaml')"
+    code = "import sys; sys.path[:0] = [sys.argv[1]]\nimport pipeline.stage, stages.train_generators\npipeline.stage.settings.load(pipeline.stage.Path(sys.argv[1]) / 'params.yaml')"
     return median(
         seconds(lambda: subprocess.run([sys.executable, "-c", code, str(ROOT)], check=True)) for _ in range(3)
     )

@@ -58,7 +58,7 @@ class Bench:
         self.training = Training(batch_size=8 if small else 128, ema_half_life=10_000)
 
     def singles(self, family: Family, shape, count: int, device: torch.device) -> list[Single]:
-        return [Single("dcgan", family, self.training, shape, 0, seed, False, device) for seed in range(count)]
+        return [Single("dcgan", family, self.training, shape, labels=0, seed=seed, mirrored=False, device=device) for seed in range(count)]
 
     def real(self, shape, count: int) -> torch.Tensor:
         rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.tracker import NullTracker
 from labelmint.training.images import FileImages
 from labelmint.training.replica import Replica, Trained
-from pipeline import stage
+from pipeline import failures, stage
 from pipeline.settings import schema as settings
 from pipeline.terminal import messages_on_stderr
 from stages.paths import Arm, Paths
@@ -147,7 +147,7 @@ def refused(project, run_stage) -> Callable[..., str]:
     def refuse(**dataset: object) -> str:
         code, said = run_stage("prepare", **dataset)
         last = said.splitlines()[-1]
-        assert code in (2, stage.UNREACHABLE) and last.startswith("error: prepare: ") and "Traceback" not in said, said
+        assert code in (2, failures.UNREACHABLE) and last.startswith("error: prepare: ") and "Traceback" not in said, said
         assert not list((project / "data").glob("tensors/*")) and not (project / "data" / ".prepare").exists()
         assert len(last) < 800
         return last.removeprefix("error: prepare: ")
@@ -159,17 +159,6 @@ def refused(project, run_stage) -> Callable[..., str]:
 def noise() -> np.ndarray:
     """uint8 (40, 1, 16, 16)."""
     return np.random.default_rng(0).integers(0, 256, (40, 1, 16, 16), dtype=np.uint8)
-
-
-@pytest.fixture(scope="session")
-def pages(tmp_path_factory):
-    """Prefect's and MLflow's servers, as `labelmint ui` starts them, in a copy of the project with shrunk settings."""
-    from tests.system.clone import Clone
-    from tests.system.servers import Pages
-
-    pages = Pages(Clone(tmp_path_factory.mktemp("pages")).folder)
-    yield pages
-    pages.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -47,7 +47,9 @@ class Synthesizer:
     ):
         if family not in registry.NAMES:
             names = list(registry.NAMES)
-            raise InputError(f"no family '{family}'{did_you_mean(family, names)}; there are {', '.join(names)}")
+            raise InputError(
+                f"no family '{family}'{did_you_mean(family, names)}; there are {', '.join(names)}"
+            )
         self.family, self.seed = family, seed
         try:
             self.compute = Compute(device=device, workers=workers)  # type: ignore[arg-type]  # checked on construction
@@ -87,7 +89,14 @@ class Synthesizer:
             count = labels.shape[1] if labels.ndim > 1 else int(labels.max()) + 1
             classes = [str(number) for number in range(count)]
         self._archive = fit(
-            images, labels, classes, self.family, self.family_settings, self.training, self.seed, self.compute
+            images,
+            labels,
+            classes,
+            self.family,
+            self.family_settings,
+            training=self.training,
+            seed=self.seed,
+            compute=self.compute,
         )
         return self
 
@@ -150,7 +159,9 @@ def check_images(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
         raise InputError(f"images: expected uint8 (N, C, S, S), got {images.dtype} {images.shape}")
     if len(images) != len(labels) or labels.ndim not in (1, 2) or not len(labels):
-        raise InputError(f"labels: expected one per image, ({len(images)},) or ({len(images)}, A), got {labels.shape}")
+        raise InputError(
+            f"labels: expected one per image, ({len(images)},) or ({len(images)}, A), got {labels.shape}"
+        )
     if labels.ndim == 1:
         if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
             raise InputError(f"labels: expected integers from 0, got {labels.dtype} from {labels.min()}")
@@ -164,7 +175,9 @@ def _split(family: Family, settings: dict[str, Any]) -> tuple[Family, Training]:
     of_family = {field.name for field in fields(Family)}
     for name in settings:
         if name not in of_training | of_family:
-            raise InputError(f"Synthesizer: unknown setting '{name}'{did_you_mean(name, sorted(of_training | of_family))}")
+            raise InputError(
+                f"Synthesizer: unknown setting '{name}'{did_you_mean(name, sorted(of_training | of_family))}"
+            )
     nested = {}
     for name in of_family & settings.keys():
         value, own = settings[name], getattr(family, name)
@@ -176,4 +189,6 @@ def _split(family: Family, settings: dict[str, Any]) -> tuple[Family, Training]:
                 )
             value = replace(own, **value)
         nested[name] = value
-    return replace(family, **nested), Training(**{name: settings[name] for name in of_training & settings.keys()})
+    return replace(family, **nested), Training(
+        **{name: settings[name] for name in of_training & settings.keys()}
+    )

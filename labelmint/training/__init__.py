@@ -1,0 +1,1 @@
+"""Training of generators: update rules, replicas, checkpoints, health, and how the work is spread."""

@@ -1,6 +1,6 @@
-"""Augmentation: of real and minted images alike, differentiable (Zhao et al. 2020, "DiffAugment"); and of real ones alone.
+"""Differentiable augmentation of real and generated images alike (Zhao et al. 2020, "DiffAugment").
 
-images: float (N, C, H, W) in [-1, 1]. Nothing here would turn a digit into another one but `mirror`, which is allowed by class.
+None of it turns a digit into another one, so it needs no permission by class, unlike `mirror`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from labelmint.training.settings import Training
 
 
 def differentiable(images: torch.Tensor, params: Training, stream: Stream) -> torch.Tensor:
-    """What D sees of an image. Changes that params leave at 0 draw nothing."""
+    """Augment images, float (N, C, H, W) in [-1, 1].
+
+    Operations that `params` sets to 0 draw no random numbers.
+    """
     if params.brightness:
         images = images + params.brightness * uniform_per_image(images, stream)
     if params.saturation and images.shape[1] > 1:
         grey = images.mean(1, keepdim=True)
         images = grey + (images - grey) * (1 + params.saturation * uniform_per_image(images, stream))
     if params.contrast:
-        middle = images.mean((1, 2, 3), keepdim=True)
-        images = middle + (images - middle) * (1 + params.contrast * uniform_per_image(images, stream))
+        mean = images.mean((1, 2, 3), keepdim=True)
+        images = mean + (images - mean) * (1 + params.contrast * uniform_per_image(images, stream))
     if params.translation:
         images = translate(images, params.translation, stream)
     return cutout(images, params.cutout, stream) if params.cutout else images

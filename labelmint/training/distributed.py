@@ -1,8 +1,9 @@
-"""One big model on many devices: `torchrun --nproc-per-node 2 -m pipeline.stage train_generators ARM`.
+"""One large model on several devices: `torchrun --nproc-per-node 2 -m pipeline.stage train_generators ARM`.
 
-Every process holds the whole model and takes its share of each batch. What a batch draws is drawn for the whole batch and
-shared out, and gradients are those of the mean over the whole batch: the result is that of one process, but for rounding and
-for batch normalisation, whose statistics are each process's own (or, by training.sync_batch_norm, those of all).
+Each process holds the whole model and trains on its part of each batch. Random numbers are drawn for the
+whole batch and then divided, and gradients are those of the mean over the whole batch. The result is that of
+one process except for rounding and for batch normalisation, which uses each process's own statistics (or
+those of the whole batch, with training.sync_batch_norm).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from labelmint.runtime.errors import InputError
 from labelmint.training.team import Single
 from labelmint.training.updates import D, G
 
-_AGREE_EVERY = 16
+_STOP_CHECK_STEPS = 16
 
 
 def launched() -> bool:
@@ -30,14 +31,14 @@ def launched() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
-def leads() -> bool:
-    """Whether this is the one process that writes."""
+def is_main_process() -> bool:
+    """Whether this is the process that writes files; True without torchrun."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 @contextmanager
 def group(device: torch.device) -> Iterator[torch.device]:
-    """Within the block the processes know each other. Yields: this process's device."""
+    """Join the default process group within the block. Yields: this process's device."""
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
@@ -48,80 +49,95 @@ def group(device: torch.device) -> Iterator[torch.device]:
         distributed.destroy_process_group()
 
 
-class ShardedStream:
-    """A stream whose every draw, of which the batch is the first dimension, is made for the whole batch: this process gets its share."""
+class ShardedStream(Stream):
+    """A stream that draws for the whole batch and returns this process's part.
 
-    def __init__(self, stream: Stream, whole: int, rank: int, world: int):
-        self.stream, self.whole, self.mine = stream, whole, slice(rank, None, world)
+    The first dimension of every draw is the batch.
+    """
+
+    def __init__(self, stream: Stream, batch_size: int, rank: int, world: int):
+        super().__init__(stream.key, stream.device)
+        self.whole, self.batch_size, self.own = stream, batch_size, slice(rank, None, world)
 
     def normal(self, *shape: int) -> torch.Tensor:
-        return self.stream.normal(self.whole, *shape[1:])[self.mine]
+        return self.whole.normal(self.batch_size, *shape[1:])[self.own]
 
     def uniform(self, *shape: int) -> torch.Tensor:
-        return self.stream.uniform(self.whole, *shape[1:])[self.mine]
+        return self.whole.uniform(self.batch_size, *shape[1:])[self.own]
 
     def integers(self, low: int, high: int, *shape: int) -> torch.Tensor:
-        return self.stream.integers(low, high, self.whole, *shape[1:])[self.mine]
+        return self.whole.integers(low, high, self.batch_size, *shape[1:])[self.own]
 
     def mask(self, like: torch.Tensor, probability: float) -> torch.Tensor:
-        return self.stream.mask(like.new_empty(self.whole, *like.shape[1:]), probability)[self.mine]
+        return self.whole.mask(like.new_empty(self.batch_size, *like.shape[1:]), probability)[self.own]
 
 
 class Distributed(Single):
-    """A replica whose batches are shared out over the processes of the default group."""
+    """A replica whose batches are divided among the processes of the default group."""
 
-    def __init__(self, *arguments: Any):
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, **named: Any):
+        super().__init__(*arguments, **named)
         self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
         family = self.family
         if family.update != "sequential" or family.n_critic > 1 or family.r1 or family.r2 or family.lecam:
             raise InputError(
-                "families: under torchrun only `update: sequential` works, which uses one gradient at a time, with one critic step and without r1, r2 and lecam"
+                "families: under torchrun only `update: sequential` works, "
+                "which uses one gradient at a time, with n_critic 1 and without r1, r2 and lecam"
             )
         if self.training.batch_size < 2 * self.world:
-            raise InputError(f"training.batch_size: {self.world} processes need at least {2 * self.world}, got {self.training.batch_size}")  # fmt: skip
+            raise InputError(
+                f"training.batch_size: {self.world} processes need at least {2 * self.world}, "
+                f"got {self.training.batch_size}"
+            )
         own = [self.device] if self.device.type == "cuda" else None
-        self.reduced = {}
-        for player, network in self.networks.items():
-            if self.training.sync_batch_norm:
-                if self.device.type != "cuda":
-                    raise InputError("training.sync_batch_norm needs GPUs; set it to false, or batch_norm to false")
-                self.networks[player] = network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-            self.reduced[player] = DistributedDataParallel(network, own)
+        if self.training.sync_batch_norm:
+            if self.device.type != "cuda":
+                raise InputError(
+                    "training.sync_batch_norm needs GPUs; set it to false, or batch_norm to false"
+                )
+            convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm  # torch has no type for it
+            self.networks = {player: convert(network) for player, network in self.networks.items()}
+        self.reduced = {
+            player: DistributedDataParallel(network, own) for player, network in self.networks.items()
+        }
 
-    def mine(self, places: np.ndarray) -> np.ndarray:
-        self.whole, own = len(places), places[self.rank :: self.world]
-        # Shares differ by one image where the batch does not divide: each counts by its size.
-        self.weight = len(own) * self.world / self.whole
+    def shard(self, indices: np.ndarray) -> np.ndarray:
+        own = indices[self.rank :: self.world]
+        self.batch_size = len(indices)
+        # Parts differ by one image where the batch does not divide evenly, so each counts by its size.
+        self.shard_weight = len(own) * self.world / self.batch_size
         return own
 
-    def _open(self, key: int) -> ShardedStream:
-        return ShardedStream(Stream(key, self.device), self.whole, self.rank, self.world)
+    def _open(self, key: int | torch.Tensor) -> Stream:
+        return ShardedStream(Stream(key, self.device), self.batch_size, self.rank, self.world)
 
     def generator(self, latents: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         network = self.reduced[G] if torch.is_grad_enabled() else self.networks[G]
-        return network(latents, labels)
+        images, labels = network(latents, labels)
+        return images, labels
 
     def discriminator(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        # In G's step, whose images come with a gradient, D's own gradients are not wanted and must not be exchanged.
+        # Images with a gradient come from G's step, where D's own gradients are not needed and must not be
+        # exchanged.
         network = self.networks[D] if images.requires_grad else self.reduced[D]
-        return network(images, labels, self._stream())
+        outputs: torch.Tensor = network(images, labels, self._stream())
+        return outputs
 
     def gradients(self, player: str, loss: torch.Tensor, retain: bool = False) -> list[torch.Tensor]:
         weights = self.weights[player]
         for weight in weights:
             weight.grad = None
-        (loss * self.weight).backward(inputs=weights, retain_graph=retain)
-        return [weight.grad for weight in weights]
+        torch.autograd.backward(loss * self.shard_weight, inputs=weights, retain_graph=retain)
+        return [weight.grad for weight in weights if weight.grad is not None]
 
     def means(self, position: int, steps: int) -> list[float]:
-        self.sums *= self.weight / self.world
+        self.sums *= self.shard_weight / self.world
         distributed.all_reduce(self.sums)
         return super().means(position, steps)
 
     def all_stop(self, wanted: bool, step: int) -> bool:
-        """Whether any process wants to stop: asked now and then, at the same step by all."""
-        if step % _AGREE_EVERY:
+        """Whether any process wants to stop. All processes ask at the same steps."""
+        if step % _STOP_CHECK_STEPS:
             return False
         flag = torch.tensor(float(wanted), device=self.device)
         distributed.all_reduce(flag)

@@ -1,4 +1,4 @@
-"""Stop when a step is done, not in the middle of it."""
+"""Stop between two steps instead of in the middle of one."""
 
 from __future__ import annotations
 
@@ -11,43 +11,47 @@ from contextlib import contextmanager
 _PATIENCE_SECONDS = 2
 
 
-class Request:
-    """number: of the stop signal that came, or None. granted: whether all progress is saved and the work has ended."""
+class StopRequest:
+    """A stop signal and its effect.
+
+    number: the signal received, or None. granted: whether all progress is saved and training has stopped.
+    """
 
     number: int | None = None
     granted: bool = False
-    at: float = 0.0
+    received: float = 0.0
 
     def grant(self) -> None:
         self.granted = True
-        self.number = self.number or signal.SIGTERM  # where another process had heard it
+        self.number = self.number or signal.SIGTERM  # another process received the signal
 
-    def note(self, number: int, _: object) -> None:
+    def receive(self, number: int, _: object) -> None:
         now = time.monotonic()
-        if self.number is not None and now - self.at > _PATIENCE_SECONDS:  # asked again: do not wait for the step
+        if self.number is not None and now - self.received > _PATIENCE_SECONDS:
+            # The user insists: do not wait for the step.
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        self.number, self.at = number, now
+        self.number, self.received = number, now
 
 
 @contextmanager
-def defer_signals() -> Iterator[Request]:
-    """Within the block, SIGINT and SIGTERM are noted only; at its end they take their usual course.
+def defer_signals() -> Iterator[StopRequest]:
+    """Record SIGINT and SIGTERM within the block; raise them at its end, with their usual handlers.
 
-    Only the main thread may do so; elsewhere nothing is ever noted.
+    Only the main thread can do this; in another thread no signal is recorded.
     """
-    request = Request()
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    before = {each: handler for each, handler in before.items() if handler not in (signal.SIG_IGN, None)}
-    for each in before:
-        signal.signal(each, request.note)
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {each: handler for each, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+    for each in handlers:
+        signal.signal(each, request.receive)
     try:
         yield request
     finally:
-        for each, handler in before.items():
+        for each, handler in handlers.items():
             signal.signal(each, handler)
         if request.number is not None:
             signal.raise_signal(request.number)

@@ -1,9 +1,9 @@
-"""One replica's networks, optimizers and average; and what it takes to step, to stop and to go on."""
+"""One replica's networks, optimizers and averaged weights, and the operations that training needs of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import nn
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import derive_seed
 from labelmint.gans import registry
-from labelmint.gans.initialization import draw_latents, initialize, limited, with_own_statistics
+from labelmint.gans.initialization import draw_latents, initialize, spectral_layers, with_own_statistics
 from labelmint.gans.layers import power_iteration
 from labelmint.gans.settings import Family
 from labelmint.random_streams import Stream, fold
@@ -22,9 +22,16 @@ from labelmint.training.image_ops import mirror, rotate
 from labelmint.training.settings import Training
 from labelmint.training.updates import TRACKED, UPDATES, D, G, Players, Real
 
+Inputs = Iterable[tuple[torch.Tensor, torch.Tensor]]
+"""Batches of latents, float (N, latent_size), and labels, float (N, K)."""
+
 
 class Batch(NamedTuple):
-    """What a step is given. images: uint8 ([R,] N, C, S, S). labels: float ([R,] N, K). mirrored: bool ([R,] N), which may be flipped."""
+    """Input of one training step.
+
+    images: uint8 ([R,] N, C, S, S). labels: float ([R,] N, K).
+    mirrored: bool ([R,] N), whether an image may be flipped.
+    """
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -37,56 +44,71 @@ class Batch(NamedTuple):
 
 
 def prepared(batch: Batch, training: Training, any_mirrored: bool, stream: Stream) -> torch.Tensor:
-    """The real images of a step, for one replica: float (N, C, S, S)."""
+    """Real images of one replica's step, float (N, C, S, S) in [-1, 1]."""
     images = normalize(batch.images)
     if any_mirrored:
         images = mirror(images, batch.mirrored, stream)
     return rotate(images, training.rotation, stream) if training.rotation else images
 
 
-class Team(Players):
-    """Replicas that step together, in one process."""
+class Team(Players, Protocol):
+    """Replicas that step together in one process: one (Single) or a stack (Stacked)."""
 
-    def mine(self, places: np.ndarray) -> np.ndarray:
-        """This process's share of a batch."""
-        return places
+    def train_step(self, number: int, batch: Batch, learning_rate_factor: float, ema_weight: float) -> None:
+        """Train for one step. number: of the step, from 0; it keys all random draws.
+
+        learning_rate_factor: multiplies both learning rates.
+        ema_weight: weight of the new weights in the moving average.
+        """
+
+    def means(self, position: int, steps: int) -> list[float]:
+        """Means of the TRACKED numbers over the last `steps` steps; resets their sums."""
+
+    def published(self, position: int, batches: Inputs) -> nn.Module:
+        """The averaged generator in evaluation mode, with batch-norm statistics computed over `batches`."""
+
+    def trained_discriminator(self, position: int) -> nn.Module:
+        """The current discriminator. It has no batch-norm statistics: training collects none."""
+
+    def state(self, position: int) -> dict[str, Any]:
+        """Everything that training changes: tensors, and lists and dicts of tensors."""
+
+    def keep(self, positions: list[int]) -> None:
+        """Continue with only these replicas."""
+
+    def shard(self, indices: np.ndarray) -> np.ndarray:
+        """The part of a batch that this process trains on."""
+        return indices
 
     def all_stop(self, wanted: bool, step: int) -> bool:
-        """Whether to stop after this step, where several processes must agree."""
+        """Whether to stop after this step, agreed on by all processes."""
         return wanted
-
-
-@torch.no_grad()
-def settle(
-    family: Family, player: str, weights: list[torch.Tensor], limited: list[int], directions: list[torch.Tensor]
-) -> None:
-    """What follows a step of a player: clipped weights; singular vectors brought up to date.
-
-    limited: places, among `weights`, of those under spectral normalisation; directions: theirs.
-    """
-    if player == D and family.clip:
-        torch._foreach_clamp_min_(weights, -family.clip)
-        torch._foreach_clamp_max_(weights, family.clip)
-    for place, direction in zip(limited, directions, strict=True):
-        rows = weights[place].flatten(direction.dim())
-        direction.copy_(power_iteration(rows, direction))
 
 
 class Single(Team):
     """One replica as plain modules, for a CPU.
 
-    family_name, family: what is trained. shape: (C, S, S). labels: length of a label, 0 for none. seed: all its randomness
-    comes from it. mirrored: whether any real image may be flipped. Every draw has its own key, (seed, step, number of the draw).
+    family_name, family: what is trained. shape: (C, S, S). labels: length of a label, 0 for none.
+    seed: all randomness derives from it; every draw has its own key, (seed, step, number of the draw).
+    mirrored: whether any real image may be flipped.
     """
 
     def __init__(
-        self, family_name: str, family: Family, training: Training, shape: tuple[int, int, int], labels: int,
-        seed: int, mirrored: bool, device: torch.device,
-    ):  # fmt: skip
+        self,
+        family_name: str,
+        family: Family,
+        training: Training,
+        shape: tuple[int, int, int],
+        *,
+        labels: int,
+        seed: int,
+        mirrored: bool,
+        device: torch.device,
+    ):
         self.family, self.training, self.shape, self.device = family, training, shape, device
         self.labels, self.seed, self.mirrored = labels, seed, mirrored
         self.module = registry.load(family_name)
-        self.networks = {
+        self.networks: dict[str, nn.Module] = {
             G: self.module.build_generator(family, shape, labels),
             D: self.module.build_discriminator(family, shape, labels),
         }
@@ -95,34 +117,41 @@ class Single(Team):
             network.to(memory_format=torch.channels_last)
             initialize(network, family.initialization, rng)
             network.to(device)
-        self.weights = {player: list(network.parameters()) for player, network in self.networks.items()}
+        self.weights: dict[str, list[torch.Tensor]] = {
+            player: list(network.parameters()) for player, network in self.networks.items()
+        }
         self.optimizers = {
             G: optimizers.build(self.weights[G], family.generator_optimizer),
             D: optimizers.build(self.weights[D], family.discriminator_optimizer),
         }
-        self.limited, self.directions = {}, {}
+        self.spectral_indices: dict[str, list[int]] = {}
+        self.directions: dict[str, list[torch.Tensor]] = {}
         for player, network in self.networks.items():
-            layers = limited(network)
-            place = {id(weight): number for number, weight in enumerate(self.weights[player])}
-            self.limited[player] = [place[id(layer.weight)] for layer in layers]
+            layers = spectral_layers(network)
+            index = {id(weight): number for number, weight in enumerate(self.weights[player])}
+            self.spectral_indices[player] = [index[id(layer.weight)] for layer in layers]
             self.directions[player] = [layer.direction for layer in layers]
         self.average = [weight.detach().clone() for weight in self.weights[G]]
         self.objective, self.update = self.module.objective(family), UPDATES[family.update]
         self.anchors = torch.zeros(2, device=device)
         self.sums = torch.zeros(len(TRACKED), device=device)
 
-    def train_step(self, number: int, batch: Batch, share: float, newest: float) -> None:
-        """share: of the learning rates. newest: weight of the new weights in the average."""
-        self.step_key, self.calls, self.share = fold(self.seed, number), 0, share
+    def train_step(self, number: int, batch: Batch, learning_rate_factor: float, ema_weight: float) -> None:
+        self.step_key, self.draws, self.learning_rate_factor = (
+            fold(self.seed, number),
+            0,
+            learning_rate_factor,
+        )
         images = prepared(batch, self.training, self.mirrored, self._open(fold(self.step_key, 0)))
         self.sums += self.update(self, Real(images, batch.labels))
-        torch._foreach_lerp_(self.average, [weight.detach() for weight in self.weights[G]], newest)
+        torch._foreach_lerp_(self.average, [weight.detach() for weight in self.weights[G]], ema_weight)
 
     def _stream(self) -> Stream:
-        self.calls += 1
-        return self._open(fold(self.step_key, self.calls))
+        """The stream of the step's next draw."""
+        self.draws += 1
+        return self._open(fold(self.step_key, self.draws))
 
-    def _open(self, key: int) -> Stream:
+    def _open(self, key: int | torch.Tensor) -> Stream:
         return Stream(key, self.device)
 
     def generate(self, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -135,36 +164,46 @@ class Single(Team):
         return differentiable(images, self.training, self._stream()) if augments(self.training) else images
 
     def generator(self, latents: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.networks[G](latents, labels)
+        images, labels = self.networks[G](latents, labels)
+        return images, labels
 
     def discriminator(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return self.networks[D](images, labels, self._stream())
+        outputs: torch.Tensor = self.networks[D](images, labels, self._stream())
+        return outputs
 
     def gradients(self, player: str, loss: torch.Tensor, retain: bool = False) -> list[torch.Tensor]:
         return list(torch.autograd.grad(loss, self.weights[player], retain_graph=retain))
 
     def norm(self, gradients: list[torch.Tensor]) -> torch.Tensor:
-        return torch.stack(torch._foreach_norm(gradients)).norm()
+        norm: torch.Tensor = torch.stack(list(torch._foreach_norm(gradients))).norm()
+        return norm
 
     def step(self, player: str, gradients: list[torch.Tensor]) -> None:
-        self.optimizers[player].step(gradients, self.share)
-        settle(self.family, player, self.weights[player], self.limited[player], self.directions[player])
+        self.optimizers[player].step(gradients, self.learning_rate_factor)
+        after_step(
+            self.family, player, self.weights[player], self.spectral_indices[player], self.directions[player]
+        )
 
     def means(self, position: int, steps: int) -> list[float]:
-        """The TRACKED numbers over the last `steps` steps, which are then forgotten."""
-        means = (self.sums / steps).tolist()
+        means: list[float] = (self.sums / steps).tolist()
         self.sums.zero_()
         return means
 
-    def published(self, position: int, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> nn.Module:
-        """The averaged generator, its batch normalisation knowing the statistics over `batches` of latents and labels."""
-        return published(self.module.build_generator(self.family, self.shape, self.labels), self.average, batches)
+    def published(self, position: int, batches: Inputs) -> nn.Module:
+        network = self.module.build_generator(self.family, self.shape, self.labels)
+        return published(network, self.average, batches)
+
+    def trained_discriminator(self, position: int) -> nn.Module:
+        network = self.module.build_discriminator(self.family, self.shape, self.labels)
+        return trained_discriminator(network, self.state(position))
 
     def state(self, position: int) -> dict[str, Any]:
-        """All that changes while it trains: tensors and lists and dicts of them."""
         with torch.no_grad():
             return {
-                **{player: [weight.detach() for weight in weights] for player, weights in self.weights.items()},
+                **{
+                    player: [weight.detach() for weight in weights]
+                    for player, weights in self.weights.items()
+                },
                 **{f"{player}_optimizer": optimizer.state() for player, optimizer in self.optimizers.items()},
                 **{f"{player}_directions": directions for player, directions in self.directions.items()},
                 "average": self.average,
@@ -174,9 +213,13 @@ class Single(Team):
 
     @torch.no_grad()
     def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned, of this class or of Stacked."""
         pairs = [(self.average, state["average"])]
         for player in (G, D):
-            pairs += [(self.weights[player], state[player]), (self.directions[player], state[f"{player}_directions"])]
+            pairs += [
+                (self.weights[player], state[player]),
+                (self.directions[player], state[f"{player}_directions"]),
+            ]
             self.optimizers[player].load(state[f"{player}_optimizer"])
         for own, saved in pairs:
             for tensor, value in zip(own, saved, strict=True):
@@ -185,25 +228,43 @@ class Single(Team):
         self.sums.copy_(state["sums"])
 
     def keep(self, positions: list[int]) -> None:
-        """Go on without the others."""
+        """Do nothing: there are no others."""
 
 
 @torch.no_grad()
-def discriminator_of(team: Single, position: int) -> nn.Module:
-    """The discriminator as it stands, for its features: without statistics of batch normalisation, which training does not gather."""
-    state = team.state(position)
-    network = team.module.build_discriminator(team.family, team.shape, team.labels)
-    own = [*network.parameters(), *(layer.direction for layer in limited(network))]
-    for tensor, value in zip(own, [*state[D], *state[f"{D}_directions"]], strict=True):
-        tensor.copy_(value)
-    return network
+def after_step(
+    family: Family,
+    player: str,
+    weights: list[torch.Tensor],
+    spectral_indices: list[int],
+    directions: list[torch.Tensor],
+) -> None:
+    """Clip D's weights, and update the singular vectors of spectral normalisation.
+
+    spectral_indices: indices, among `weights`, of those under spectral normalisation.
+    directions: their singular vectors.
+    """
+    if player == D and family.clip:
+        torch._foreach_clamp_min_(weights, -family.clip)
+        torch._foreach_clamp_max_(weights, family.clip)
+    for index, direction in zip(spectral_indices, directions, strict=True):
+        rows = weights[index].flatten(direction.dim())
+        direction.copy_(power_iteration(rows, direction))
 
 
 @torch.no_grad()
-def published(
-    network: nn.Module, average: list[torch.Tensor], batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
-) -> nn.Module:
-    network.to(device=average[0].device, memory_format=torch.channels_last).requires_grad_(False)
+def published(network: nn.Module, average: list[torch.Tensor], batches: Inputs) -> nn.Module:
+    """`network` in evaluation mode, with the weights `average` and batch-norm statistics over `batches`."""
+    network.requires_grad_(False).to(average[0].device).to(memory_format=torch.channels_last)
     for own, value in zip(network.parameters(), average, strict=True):
         own.copy_(value)
     return with_own_statistics(network, batches)
+
+
+@torch.no_grad()
+def trained_discriminator(network: nn.Module, state: dict[str, Any]) -> nn.Module:
+    """`network` with the discriminator's weights from `state`."""
+    own = [*network.parameters(), *(layer.direction for layer in spectral_layers(network))]
+    for tensor, value in zip(own, [*state[D], *state[f"{D}_directions"]], strict=True):
+        tensor.copy_(value)
+    return network

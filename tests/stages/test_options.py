@@ -13,7 +13,7 @@ from labelmint.gans.settings import Family
 from labelmint.runtime.errors import InputError
 from labelmint.training.settings import Training
 from labelmint.training.team import Single
-from labelmint.training.trainer import newest
+from labelmint.training.optimizers import ema_weight
 from labelmint.training.updates import D, G
 from tests.conftest import CPU
 from tests.stages.tiny import FAMILIES, SHAPE, batch, label_length, one_thread  # noqa: F401
@@ -70,7 +70,9 @@ TRAINING = {
 
 def trained(name: str, family: Family, training: Training = _PLAIN, share: float = 1.0, average: float = 1.0):
     """Weights of both players, and the published average, after three steps."""
-    single = Single(name, family, training, SHAPE, label_length(family), 3, False, CPU)
+    single = Single(
+        name, family, training, SHAPE, labels=label_length(family), seed=3, mirrored=False, device=CPU
+    )
     for number in range(3):
         single.train_step(number, batch(family, 6, number), share, average)
     assert all(torch.isfinite(weight).all() for player in (G, D) for weight in single.weights[player])
@@ -107,10 +109,12 @@ def test_the_average_and_the_rates_schedule(plain):
     """EMA publishes other weights and trains the same; a share of the learning rate moves them less."""
     name, family, weights = plain
     assert not differ(weights[0], weights[2])  # an average of the newest alone
-    averaged = trained(name, family, average=newest(100, 6, 60))
+    averaged = trained(name, family, average=ema_weight(100, 6, 60))
     assert not differ(averaged[0], weights[0]) and differ(averaged[2], weights[2])
     still = trained(name, family, share=0.0)
-    begun = Single(name, family, _PLAIN, SHAPE, label_length(family), 3, False, CPU)
+    begun = Single(
+        name, family, _PLAIN, SHAPE, labels=label_length(family), seed=3, mirrored=False, device=CPU
+    )
     assert torch.equal(still[0], torch.cat([weight.detach().flatten() for weight in begun.weights[G]]))
 
 

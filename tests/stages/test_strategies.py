@@ -21,7 +21,7 @@ from labelmint.training import stopping, trainer
 from labelmint.training.images import ArrayImages
 from labelmint.training.stacked import Stacked
 from labelmint.training.strategies import train_arm
-from labelmint.training.trainer import Diverged, Setup, train
+from labelmint.training.trainer import DivergedError, Setup, train
 from tests.conftest import ROOT, equal, wild
 
 
@@ -104,7 +104,7 @@ class TestSameWeights:
 
 class TestFailures:
     def test_in_a_worker_they_reach_the_caller(self, replica, digits):
-        with pytest.raises(Diverged, match="class 3: the losses are no longer finite"):
+        with pytest.raises(DivergedError, match="class 3: the losses are no longer finite"):
             arm([replica, wild(replica)], digits, workers=2)
 
     def test_jobs_of_any_kind_end_with_the_caller(self, tmp_path):

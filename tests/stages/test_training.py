@@ -20,11 +20,11 @@ from labelmint.random_streams import Stream
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.errors import InputError
 from labelmint.training import checkpoints, health, optimizers, trainer
-from labelmint.training.checkpoints import Checkpoints, IdentityChanged
+from labelmint.training.checkpoints import Checkpoints, IdentityChangedError
 from labelmint.training.health import Monitor, spacing
 from labelmint.training.image_ops import mirror
 from labelmint.training.images import ArrayImages, FileImages, Sampler, batches, digest
-from labelmint.training.trainer import Diverged, Replica, Trained, newest, train
+from labelmint.training.trainer import DivergedError, Replica, Trained, newest, train
 from stages.paths import Arm
 from tests.conftest import CPU, LIMIT, equal, wild
 
@@ -169,7 +169,7 @@ class TestCheckpoints:
     def test_other_settings_are_refused_by_name(self, tmp_path):
         self.saved(tmp_path / "c")
         other = Checkpoints(tmp_path / "c", {"training.epochs": 8, "data": "a" * 64})
-        with pytest.raises(IdentityChanged, match=r"training\.epochs 7, now 8$"):
+        with pytest.raises(IdentityChangedError, match=r"training\.epochs 7, now 8$"):
             other.load()
 
     def test_a_stage_says_which_setting_keeps_it_from_resuming(self, tmp_path, capsys):
@@ -253,7 +253,7 @@ class TestHealth:
         )
 
     def test_losses_that_are_not_finite_end_it_in_one_line_when_no_restart_is_left(self, replica, digits, capsys):
-        with pytest.raises(Diverged, match="class 3: the losses are no longer finite after 24 images"):
+        with pytest.raises(DivergedError, match="class 3: the losses are no longer finite after 24 images"):
             train_one(wild(replica), digits)
         assert "not finite after 24 images; beginning anew" in capsys.readouterr().err
 

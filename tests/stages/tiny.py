@@ -75,7 +75,8 @@ def label_length(family: Family) -> int:
 def single(name: str, seed: int = 0, training: Training | None = None, **changes: Any) -> Single:
     """One replica of a family of FAMILIES, with changes."""
     family = replace(FAMILIES[name], **changes)
-    return Single(name, family, training or Training(), SHAPE, label_length(family), seed, False, CPU)
+    training, labels = training or Training(), label_length(family)
+    return Single(name, family, training, SHAPE, labels=labels, seed=seed, mirrored=False, device=CPU)
 
 
 def labels_of(family: Family, count: int, rng: np.random.Generator) -> np.ndarray | None:
