@@ -20,7 +20,7 @@ import psutil
 
 from pipeline.flow.prefect_environment import answers
 from tests.system.chaos.workspace import REPRO, SECONDS, Workspace, differences, kill, until
-from tests.system.servers import Pages
+from tests.system.servers import UiServers
 
 Verdict = dict[str, Any]
 """ok: whether it was survived as promised; None where it could not be tried. said: the line, where there is one."""
@@ -150,7 +150,7 @@ def _flipped_checkpoint(workspace: Workspace, wanted: dict[str, str]) -> Verdict
     good, text = _trains(workspace, wanted)
     named = [line for line in text.splitlines() if "damaged checkpoint" in line]
     unnamed = [str(path) for path in left if not any(line.startswith(f"{path}: damaged checkpoint") for line in named)]
-    good &= not unnamed and "going on from step" not in text
+    good &= not unnamed and "resuming from step" not in text
     return {"ok": good, "said": {f".checkpoints ({len(left)})": named[0] if named else text[-300:]}}
 
 
@@ -243,23 +243,23 @@ def server_deaths(workspace: Workspace, wanted: dict[str, str]) -> Verdict:
     said, good = {}, True
     for victim in ("mlflow", "prefect", "both"):
         workspace.clear()
-        pages = Pages(workspace.folder)
+        ui = UiServers(workspace.folder)
         try:
             since = workspace.mark()
-            process = workspace.start("labelmint", "run", MLFLOW_TRACKING_URI=pages.mlflow, PREFECT_API_URL=f"{pages.prefect}/api")  # fmt: skip
+            process = workspace.start("labelmint", "run", MLFLOW_TRACKING_URI=ui.mlflow, PREFECT_API_URL=f"{ui.prefect}/api")  # fmt: skip
             running = until(lambda: bool(stage_processes(workspace)), 300)
             names = ["mlflow", "prefect"] if victim == "both" else [victim]
-            groups = [pages.server(name).pid for name in names]  # raises where it is not there
+            groups = [ui.server(name).pid for name in names]  # raises where it is not there
             if victim == "both":
-                pages.process.kill()
+                ui.process.kill()
             for group in groups:
                 os.killpg(group, signal.SIGKILL)
-            dead = all(until(lambda name=name: not _serves(pages, name), 5, 0.02) for name in names)  # noqa: B023
+            dead = all(until(lambda name=name: not _serves(ui, name), 5, 0.02) for name in names)  # noqa: B023
             code = process.wait(SECONDS)
-            back = victim == "both" or until(lambda: _serves(pages, victim), 180)  # noqa: B023
+            back = victim == "both" or until(lambda: _serves(ui, victim), 180)  # noqa: B023
         finally:
-            pages.process.send_signal(signal.SIGINT)
-            pages.process.wait(90)
+            ui.process.send_signal(signal.SIGINT)
+            ui.process.wait(90)
         lines = errors(workspace.said(since))
         said[victim] = f"exit code {code}: {lines[-1][:300] if lines else 'ran on to its end'}"
         # MLflow's absence changes nothing. Without Prefect's server the flow may not go on, but says so.
@@ -269,8 +269,8 @@ def server_deaths(workspace: Workspace, wanted: dict[str, str]) -> Verdict:
     return {"ok": good, "said": said}
 
 
-def _serves(pages: Pages, name: str) -> bool:
-    return answers(f"{pages.mlflow}/health" if name == "mlflow" else f"{pages.prefect}/api/health", 0.5)
+def _serves(ui: UiServers, name: str) -> bool:
+    return answers(f"{ui.mlflow}/health" if name == "mlflow" else f"{ui.prefect}/api/health", 0.5)
 
 
 def dask_worker_death(workspace: Workspace, wanted: dict[str, str]) -> Verdict:
