@@ -45,7 +45,7 @@ class Paths:
 
     @property
     def tensors(self) -> Path:
-        """Training images and their metadata. Test images have their own folder, which only `evaluate` opens."""
+        """Training images and their metadata. Only `evaluate` opens the test images, in a folder below."""
         return self.root / "data" / "tensors"
 
     @property

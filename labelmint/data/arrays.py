@@ -1,4 +1,4 @@
-"""A data set in memory, as the stages would have it on disk: for notebooks and other programs."""
+"""A prepared data set in memory, for notebooks and other programs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from labelmint.data.preparation import prepare
 from labelmint.data.settings import Dataset
 from labelmint.data.storage.tensors import load_set
-from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
-from labelmint.runtime.tracker import NullTracker
-from stages.paths import Paths
-from stages.prepare import Params, run
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Real images, sized, checked and split. classes: names of the classes, or of the attributes.
+class LabelledDataset:
+    """Real images, resized, checked and split, as arrays.
 
     images, test_images: uint8 (N, C, S, S). labels, test_labels: int64 (N,), or float32 multi-hot (N, A).
+    classes: names of the classes, or of the attributes.
     """
 
     images: np.ndarray
@@ -31,14 +30,16 @@ class Prepared:
     classes: list[str]
 
 
-def prepared(dataset: Dataset, raw: Path = Path("data/raw")) -> Prepared:
-    """What `prepare` makes of `dataset`, leaving no file behind. raw: folder of published files. Raises: InputError."""
+def prepare_arrays(dataset: Dataset, raw: Path = Path("data/raw")) -> LabelledDataset:
+    """Prepare `dataset` as the stage `prepare` does, leaving no file behind except downloads in `raw`.
+
+    raw: folder of published files. Raises: InputError.
+    """
     with TemporaryDirectory() as folder:
-        layout = Paths(Path(folder))
-        layout.raw.parent.mkdir(parents=True)
-        layout.raw.symlink_to(raw.resolve())
-        listener = NullTracker()
-        run(Params(dataset, [100], [0], Compute()), layout, listener)
-        (images, labels), (test_images, test_labels) = load_set(layout.tensors), load_set(layout.test_tensors)
-        classes = load_json(layout.tensors / "dataset.json")["classes"]
-        return Prepared(np.array(images), labels, np.array(test_images), test_labels, classes)
+        work = Path(folder)
+        prepared = prepare(dataset, raw.resolve(), work, Compute())
+        (images, labels), (test_images, test_labels) = load_set(work / "train"), load_set(work / "test")
+        say(prepared.summary())
+        return LabelledDataset(
+            np.array(images), labels, np.array(test_images), test_labels, prepared.source.classes
+        )

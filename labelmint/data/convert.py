@@ -1,17 +1,17 @@
-"""Decode and size many images by several processes into one memory-mappable file, in bounded memory."""
+"""Conversion of many images to one memory-mappable file, by several processes in bounded memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from labelmint.data.duplicates import perceptual_hashes
-from labelmint.data.preprocess import content_hash, to_tensor
+from labelmint.data.hashes import content_hash, perceptual_hashes
+from labelmint.data.preprocess import to_tensor
 from labelmint.data.settings import Dataset
 from labelmint.data.source import BadImageError, BadImages, Content, Source
 from labelmint.data.storage.tensors import write_header
@@ -24,10 +24,17 @@ _CHUNK_BYTES = 8 << 20
 _CHUNK_IMAGES = 512
 _CHUNKS_PER_WORKER = 16  # so that no process waits long for the last chunk of another
 
+_Chunk = tuple[np.ndarray, np.ndarray, dict[int, str]]
+"""Content hashes and perceptual hashes of a chunk's rows, and reasons of bad images by row."""
+
 
 @dataclass(frozen=True)
 class Converted:
-    """hashes: uint64 (N,), of content. perceptual: uint64 (N,). good: bool (N,). bad: (name, what is wrong with it)."""
+    """Facts about N converted images.
+
+    hashes: content hashes, uint64 (N,). perceptual: perceptual hashes, uint64 (N,). good: bool (N,), False
+    for a bad image. bad: names and reasons of the bad images.
+    """
 
     hashes: np.ndarray
     perceptual: np.ndarray
@@ -37,7 +44,10 @@ class Converted:
 
 @dataclass(frozen=True)
 class _Task:
-    """What a process needs to know: image rows[i] of `source` becomes row i of `target`."""
+    """Work of all processes: image rows[i] of `source` becomes row i of `target`.
+
+    offset: byte of `target` at which its rows start.
+    """
 
     source: Source
     rows: np.ndarray
@@ -49,38 +59,47 @@ class _Task:
 def convert(source: Source, rows: np.ndarray, dataset: Dataset, target: Path, compute: Compute) -> Converted:
     """Write images `rows` of `source` to `target` as an .npy of uint8 (len(rows), C, S, S).
 
-    A bad image leaves its row black. Raises: OSError when the disk is full.
+    The row of a bad image stays black. Raises: OSError when the disk is full.
     """
     shape = (len(rows), dataset.channels, dataset.image_size, dataset.image_size)
     offset = write_header(target, shape)
     per_image = int(np.prod(shape[1:]))
     even = -(-len(rows) // (_CHUNKS_PER_WORKER * process_pool.worker_count(compute, len(rows))))
     step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // per_image, even))
-    chunks = [(at, min(at + step, len(rows))) for at in range(0, len(rows), step)]
+    chunks = [(start, min(start + step, len(rows))) for start in range(0, len(rows), step)]
     hashes, perceptual = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
     good = np.ones(len(rows), bool)
-    bad: dict[int, str] = {}
-    task = _Task(source, rows, dataset, target, offset)
+    reasons: dict[int, str] = {}
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(f"prepare: {source.title}", len(rows), "images"))
-        count = process_pool.worker_count(compute, len(chunks))
-        if count > 1:
-            # Closed here, or an error would keep the processes until its traceback is gone.
-            finished = stack.enter_context(closing(process_pool.in_processes(_work, chunks, count, _start, (task,))))
-        else:
-            work = stack.enter_context(_Worker(task))
-            finished = enumerate(map(work, chunks))
-        for position, (content, seen, wrong) in finished:
+        # Closed here: on an error the traceback would keep the generator, and with it the processes.
+        finished = stack.enter_context(
+            closing(_converted(_Task(source, rows, dataset, target, offset), chunks, compute))
+        )
+        for position, (content, similar, bad) in finished:
             first, last = chunks[position]
-            hashes[first:last], perceptual[first:last] = content, seen
-            bad |= wrong
+            hashes[first:last], perceptual[first:last] = content, similar
+            reasons |= bad
             progress.add(last - first)
-    good[list(bad)] = False
-    return Converted(hashes, perceptual, good, [(source.images.name(int(rows[row])), bad[row]) for row in sorted(bad)])
+    good[list(reasons)] = False
+    named = [(source.images.name(int(rows[row])), reasons[row]) for row in sorted(reasons)]
+    return Converted(hashes, perceptual, good, named)
+
+
+def _converted(
+    task: _Task, chunks: list[tuple[int, int]], compute: Compute
+) -> Generator[tuple[int, _Chunk], None, None]:
+    """Yield (position, result) of each chunk as it finishes."""
+    workers = process_pool.worker_count(compute, len(chunks))
+    if workers > 1:
+        yield from process_pool.in_processes(_work, chunks, workers, _start, (task,))
+    else:
+        with _Worker(task) as work:
+            yield from enumerate(map(work, chunks))
 
 
 class _Worker:
-    """One process's open files."""
+    """Open files of one process."""
 
     def __init__(self, task: _Task):
         self.task = task
@@ -94,8 +113,8 @@ class _Worker:
     def __exit__(self, *_: object) -> None:
         self.stack.close()
 
-    def __call__(self, chunk: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
-        """(content hashes, perceptual hashes, what is wrong by row) of rows first..last, which are written."""
+    def __call__(self, chunk: tuple[int, int]) -> _Chunk:
+        """Convert and write rows first..last."""
         task, (first, last) = self.task, chunk
         shape = (task.dataset.channels, task.dataset.image_size, task.dataset.image_size)
         tensors = np.zeros((last - first, *shape), np.uint8)
@@ -108,11 +127,11 @@ class _Worker:
             except BadImageError as error:
                 bad[row] = str(error)
         # pwrite, not a memory map, whose dirty pages would count as this process's memory.
-        content, at = memoryview(tensors).cast("B"), task.offset + first * tensors[0].size
+        content, position = memoryview(tensors.data).cast("B"), task.offset + first * tensors[0].size
         with named_os_errors(task.target):
             while content:
-                written = os.pwrite(self.target.fileno(), content, at)
-                content, at = content[written:], at + written
+                written = os.pwrite(self.target.fileno(), content, position)
+                content, position = content[written:], position + written
         hashes = np.array([content_hash(tensor) for tensor in tensors], np.uint64)
         return hashes, perceptual_hashes(tensors), bad
 
@@ -121,9 +140,9 @@ _worker: _Worker
 
 
 def _start(task: _Task) -> None:
-    global _worker
+    global _worker  # noqa: PLW0603
     _worker = _Worker(task).__enter__()  # closed with the process
 
 
-def _work(chunk: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+def _work(chunk: tuple[int, int]) -> _Chunk:
     return _worker(chunk)

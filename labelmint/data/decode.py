@@ -1,7 +1,7 @@
-"""Encoded image files, as strangers send them -> pictures in grey or RGB.
+"""Decoding of untrusted image files to grey or RGB images.
 
-Nothing here trusts its input: formats are named, sizes are checked before pixels are made, and whatever a decoder
-raises becomes one sentence.
+Formats are restricted, sizes are checked before pixels are decoded, and every error of a decoder becomes one
+sentence.
 """
 
 from __future__ import annotations
@@ -16,16 +16,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from labelmint.data.source import BadImageError
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
-_LEAST_SIDE = 4
-_MOST_PIXELS = 64_000_000  # a decoded RGB picture of 192 MB: several processes stay within a gigabyte
-_MAY_TURN = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # what an orientation may be written in
-_DRAFT = 3  # JPEG's own scaling may shrink to this many times the wanted size; the filter does the rest
+_MIN_SIDE = 4
+_MAX_PIXELS = 64_000_000  # 192 MB as RGB: several processes stay within a gigabyte
+_ORIENTATION_KEYS = {
+    "exif",
+    "xmp",
+    "XML:com.adobe.xmp",
+    "Raw profile type exif",
+}  # metadata with an orientation
+_DRAFT = (
+    3  # JPEG's own scaling may shrink to this multiple of the needed size; the resize filter does the rest
+)
 
 
-def decode(content: bytes, background: int = 0, wanted: int | None = None) -> Image.Image:
-    """A picture in mode L or RGB, upright by its EXIF orientation, transparency laid over grey `background`.
+def decode(content: bytes, background: int = 0, needed: int | None = None) -> Image.Image:
+    """Decode an image file to mode L or RGB, turned upright by its EXIF orientation.
 
-    wanted: pixels of the short side that will be needed; a much larger JPEG is decoded at a reduced scale.
+    background: grey value behind transparent pixels, 0..255.
+    needed: pixels of the short side that are needed; a much larger JPEG is decoded at a reduced scale.
     Raises: BadImageError.
     """
     if not content:
@@ -35,41 +43,46 @@ def decode(content: bytes, background: int = 0, wanted: int | None = None) -> Im
         try:
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
             _check(image)
-            if wanted is not None and image.format in ("JPEG", "MPO") and min(image.size) >= 2 * _DRAFT * wanted:
-                image.draft(None, (wanted * _DRAFT, wanted * _DRAFT))
+            if (
+                needed is not None
+                and image.format in ("JPEG", "MPO")
+                and min(image.size) >= 2 * _DRAFT * needed
+            ):
+                image.draft(None, (needed * _DRAFT, needed * _DRAFT))
             image.load()
-            if image.format == "TIFF" or not _MAY_TURN.isdisjoint(image.info):
+            if image.format == "TIFF" or not _ORIENTATION_KEYS.isdisjoint(image.info):
                 ImageOps.exif_transpose(image, in_place=True)
-            return _plain(image, background)
+            return _to_grey_or_rgb(image, background)
         except BadImageError:
             raise
         except UnidentifiedImageError as error:
-            raise BadImageError(f"not a {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} image{_guess(content)}") from error
+            formats = f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}"
+            raise BadImageError(f"not a {formats} image{_guess(content)}") from error
         except Image.DecompressionBombError as error:
             pixels = re.search(r"\d+", str(error))
             raise BadImageError(f"declares {int(pixels[0]) if pixels else 0:,} pixels; {_limit()}") from error
         except MemoryError:
             raise
-        except Exception as error:  # decoders raise nearly everything when fed damaged data
+        except Exception as error:  # decoders raise errors of nearly every type for damaged data
             raise BadImageError(f"damaged ({' '.join(str(error).split())[:120]})") from error
 
 
 def _check(image: Image.Image) -> None:
-    """What the header alone tells, before a pixel is made."""
+    """Check what the header declares, before pixels are decoded."""
     width, height = image.size
-    if width * height > _MOST_PIXELS:
+    if width * height > _MAX_PIXELS:
         raise BadImageError(f"declares {width} x {height} pixels; {_limit()}")
-    if min(width, height) < _LEAST_SIDE:
-        raise BadImageError(f"{width} x {height} pixels; at least {_LEAST_SIDE} x {_LEAST_SIDE} are needed")
+    if min(width, height) < _MIN_SIDE:
+        raise BadImageError(f"{width} x {height} pixels; at least {_MIN_SIDE} x {_MIN_SIDE} are needed")
     if image.mode == "CMYK":
         raise BadImageError("CMYK, colours for print; save it as RGB")
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # an MPO is a phone's JPEG with a preview behind it
-        raise BadImageError(f"{frames} frames; one picture a file")
+    if frames > 1 and image.format != "MPO":  # an MPO is a phone's JPEG followed by a preview
+        raise BadImageError(f"{frames} frames; save one image per file")
 
 
-def _plain(image: Image.Image, background: int) -> Image.Image:
-    """Any mode of Pillow -> L or RGB."""
+def _to_grey_or_rgb(image: Image.Image, background: int) -> Image.Image:
+    """Convert any mode of Pillow to L or RGB."""
     mode = image.mode
     if mode in ("L", "RGB"):
         return image
@@ -84,18 +97,18 @@ def _plain(image: Image.Image, background: int) -> Image.Image:
         return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
     if image.has_transparency_data:
         grey = mode in ("LA", "La")
-        picture = image.convert("RGBA")
-        backdrop = Image.new("RGBA", picture.size, (background, background, background, 255))
-        return Image.alpha_composite(backdrop, picture).convert("L" if grey else "RGB")
+        image = image.convert("RGBA")
+        backdrop = Image.new("RGBA", image.size, (background, background, background, 255))
+        return Image.alpha_composite(backdrop, image).convert("L" if grey else "RGB")
     return image.convert("RGB")
 
 
 def _limit() -> str:
-    return f"at most {_MOST_PIXELS:,} are decoded"
+    return f"at most {_MAX_PIXELS:,} are decoded"
 
 
 def _guess(content: bytes) -> str:
-    """Why it might not be one, for the commonest cases."""
+    """What the file is instead of an image, for the most common cases."""
     if content.startswith(b"GIF8"):
         return ", but a GIF"
     if content.lstrip()[:1] == b"<":

@@ -1,0 +1,1 @@
+"""Devices, processes, files, errors and progress: nothing that a result depends on."""

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ def worker_count(compute: Compute, jobs: int) -> int:
 
 def run_jobs(
     work: Callable[[Job, torch.device], Result], jobs: Sequence[Job], compute: Compute
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result], None, None]:
     """Yield (position, work(job, device)) as each job finishes.
 
     Jobs run in processes of one thread each on a CPU, and one after the other on a GPU.
@@ -66,7 +66,7 @@ def in_processes(
     workers: int,
     start: Callable[..., None] | None = None,
     arguments: tuple[Any, ...] = (),
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result], None, None]:
     """Yield (position, work(job)) as each job finishes. `start(*arguments)` runs once in each process.
 
     Closing the iterator early, as `contextlib.closing` does on an error or a signal, ends all processes.

@@ -135,7 +135,7 @@ class TestFailures:
         def full(*arguments):
             raise OSError(28, "No space left on device", "data/tensors/images.npy")
 
-        monkeypatch.setattr("stages.prepare.save_array", full)
+        monkeypatch.setattr("labelmint.data.preparation.save_array", full)
         code, said = outcome(capsys, "prepare")
         assert (
             code == 1
@@ -175,7 +175,7 @@ class TestFailures:
         def fail(*arguments):
             raise raised
 
-        monkeypatch.setattr("stages.prepare.save_array", fail)
+        monkeypatch.setattr("labelmint.data.preparation.save_array", fail)
         found, said = outcome(capsys, "prepare")
         assert found == code and says in said and said.count("\n") == 0
 
@@ -185,7 +185,7 @@ class TestFailures:
         def fail(*arguments):
             return list(in_processes(raises, [0, 1], workers)) if workers else raises()
 
-        monkeypatch.setattr("stages.prepare.save_array", fail)
+        monkeypatch.setattr("labelmint.data.preparation.save_array", fail)
         wanted = "error: prepare: out of memory; close other programs, or lower batch_size and compute.workers"
         assert outcome(capsys, "prepare") == (1, wanted)
 

@@ -18,6 +18,7 @@ import numpy as np
 from labelmint.data.archives import is_damage, refuse_bomb
 from labelmint.data.settings import Dataset
 from labelmint.data.source import TEST, TRAIN, Source, source_folder
+from labelmint.data.storage.tensors import ArrayHeader, read_array_header
 from labelmint.data.stored_images import Block, RecordImages
 from labelmint.runtime.atomic_files import named_os_errors
 from labelmint.runtime.errors import InputError
@@ -134,25 +135,9 @@ def _read_labels(archive: zipfile.ZipFile, path: Path) -> np.ndarray:
     return np.frombuffer(content, dtype, shape[0]).astype(np.int64)
 
 
-def _npy_header(file: IO[bytes], path: Path, what: str) -> tuple[tuple[int, ...], np.dtype, int]:
-    """Read the header of an .npy file.
-
-    Returns: (shape, dtype, header size in bytes).
-    Raises: InputError, also for Python objects, which are pickles.
-    """
+def _npy_header(file: IO[bytes], path: Path, what: str) -> ArrayHeader:
+    """Read the header of an .npy file within `path`. Raises: InputError."""
     try:
-        version = np.lib.format.read_magic(file)
-        reader = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = reader(file)
+        return read_array_header(file)
     except ValueError as error:
-        raise InputError(f"{path}: {what} is not an array ({error}); fetch it again") from error
-    if dtype.hasobject:
-        raise InputError(
-            f"{path}: {what} contains Python objects, which can run any code when they are loaded; "
-            "fetch the published batches"
-        )
-    if fortran and len(shape) > 1:
-        raise InputError(f"{path}: {what} is stored column by column; fetch the published batches")
-    return shape, dtype, file.tell()
+        raise InputError(f"{path}: {what} {error}; fetch the published batches") from error

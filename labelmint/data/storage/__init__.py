@@ -1,0 +1,1 @@
+"""Data on disk and in memory: tensors, splits, weights, image grids."""

@@ -1,4 +1,4 @@
-"""Between pixels on disk and numbers in a network. The only place that knows the scale."""
+"""The scale of pixels: 0..255 on disk, -1..1 in a network. No other module knows it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import torch
 
 
 def normalize(images: torch.Tensor) -> torch.Tensor:
-    """uint8 0..255 -> float [-1, 1]."""
+    """Convert uint8 0..255 to float [-1, 1]."""
     return images.float().div_(127.5).sub_(1)
 
 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:
-    """float [-1, 1] -> uint8 0..255, rounded."""
+    """Convert float [-1, 1] to uint8 0..255, rounded and clamped."""
     return ((images + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)

@@ -1,7 +1,7 @@
-"""A labelled set of images on disk: images.npy (uint8, N x C x H x W) and labels.npy (int64, N; or float32 multi-hot, N x A).
+"""Labelled images on disk.
 
-checksums.json beside them holds their SHA-256. DVC looks at sizes and times alone once it has seen a file, so that a bit which the
-disk flips would pass it by.
+images.npy is uint8, N x C x H x W; labels.npy is int64, N, or float32 multi-hot, N x A.
+checksums.json beside them holds their SHA-256. DVC trusts size and mtime, so it would miss a flipped bit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -17,11 +18,43 @@ from labelmint.runtime.atomic_files import atomic_write, load_json, named_os_err
 from labelmint.runtime.errors import InputError
 
 CHECKSUMS = "checksums.json"
-_PIECE = 1024
+_CHUNK = 1024
+
+
+class ArrayHeader(NamedTuple):
+    """Header of an .npy. offset: bytes before the first value."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    offset: int
+
+
+def read_array_header(file: IO[bytes]) -> ArrayHeader:
+    """Read the header of an .npy.
+
+    Raises: ValueError, whose message continues "FILE ...", for anything but a plain array in row order.
+    Arrays of Python objects are pickles, which run any code when they are loaded.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = read(file)
+    except ValueError as error:
+        raise ValueError(f"is not an array ({error})") from error
+    if dtype.hasobject:
+        raise ValueError("contains Python objects, which can run any code when they are loaded")
+    if fortran and len(shape) > 1:
+        raise ValueError("is stored column by column")
+    return ArrayHeader(shape, dtype, file.tell())
 
 
 def write_header(path: Path, shape: tuple[int, ...]) -> int:
-    """Begin an .npy of uint8 whose rows follow later, in any order. Returns: the byte at which they begin."""
+    """Create an .npy of uint8 zeros, whose rows are written later in any order.
+
+    Returns: offset of the rows in bytes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with named_os_errors(path), path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
@@ -31,13 +64,14 @@ def write_header(path: Path, shape: tuple[int, ...]) -> int:
 
 
 class ImageFile:
-    """An .npy of uint8 read row by row: unlike a memory map's, its pages never count as the process's own memory."""
+    """An .npy of uint8 read row by row.
+
+    Unlike the pages of a memory map, what it read never counts as the process's own memory.
+    """
 
     def __init__(self, path: Path):
         self.file = path.open("rb")
-        np.lib.format.read_magic(self.file)
-        self.shape, _, _ = np.lib.format.read_array_header_1_0(self.file)  # as write_header writes it
-        self.offset = self.file.tell()
+        self.shape, _, self.offset = read_array_header(self.file)
 
     def __enter__(self) -> ImageFile:
         return self
@@ -49,15 +83,16 @@ class ImageFile:
         return self.shape[0]
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """uint8 (len(rows), ...)."""
+        """Images of these rows, uint8 (len(rows), ...)."""
         images = np.empty((len(rows), *self.shape[1:]), np.uint8)
-        for place, row in enumerate(rows.tolist()):
-            os.preadv(self.file.fileno(), [images[place].reshape(-1)], self.offset + row * images[place].size)
+        for index, row in enumerate(rows.tolist()):
+            image = images[index].reshape(-1)
+            os.preadv(self.file.fileno(), [image], self.offset + row * image.size)
         return images
 
 
 def keep_rows(path: Path, rows: np.ndarray) -> None:
-    """Leave only `rows`, ascending, in an .npy of uint8."""
+    """Remove all rows of an .npy of uint8 except `rows`, ascending."""
     with ImageFile(path) as images:
         if len(rows) == len(images):
             return
@@ -65,8 +100,8 @@ def keep_rows(path: Path, rows: np.ndarray) -> None:
             offset = write_header(partial, (len(rows), *images.shape[1:]))
             with partial.open("r+b") as file:
                 file.seek(offset)
-                for at in range(0, len(rows), _PIECE):
-                    file.write(images[rows[at : at + _PIECE]].data)
+                for start in range(0, len(rows), _CHUNK):
+                    file.write(images[rows[start : start + _CHUNK]].data)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -75,28 +110,32 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 
 def save_set(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
+    """Write images, labels and their checksums."""
     save_array(folder / "images.npy", images)
     save_array(folder / "labels.npy", labels)
     save_checksums(folder)
 
 
 def save_checksums(folder: Path) -> None:
-    """Of all arrays in the folder, which are finished."""
+    """Record the checksums of all arrays in the folder, which are finished."""
     save_json(folder / CHECKSUMS, {path.name: _sha256(path) for path in sorted(folder.glob("*.npy"))})
 
 
 def verify(path: Path) -> None:
-    """Raises: InputError when an array is missing, or is not what was written down beside it."""
+    """Check an array against its recorded checksum. Raises: InputError when it is missing or differs."""
     if not path.exists():
         raise InputError(f"{path} is missing; `dvc repro` makes it")
-    known, facts = load_json(path.with_name(CHECKSUMS)), path.stat()
-    if not isinstance(known, dict) or known.get(path.name) != _sha256_once(path, facts.st_size, facts.st_mtime_ns):
-        raise InputError(f"{path}: damaged, its checksum is not the one in {CHECKSUMS}; delete it and run again")
+    recorded, facts = load_json(path.with_name(CHECKSUMS)), path.stat()
+    found = _cached_sha256(path, facts.st_size, facts.st_mtime_ns)
+    if not isinstance(recorded, dict) or recorded.get(path.name) != found:
+        raise InputError(
+            f"{path}: damaged, its checksum is not the one in {CHECKSUMS}; delete it and run again"
+        )
 
 
 @functools.lru_cache(maxsize=64)
-def _sha256_once(path: Path, size: int, modified: int) -> str:
-    """A stage opens a set several times, and needs to read all of it only once for this."""
+def _cached_sha256(path: Path, size: int, modified: int) -> str:
+    """SHA-256, computed once per version of a file: a stage opens a set several times."""
     return _sha256(path)
 
 
@@ -106,22 +145,24 @@ def _sha256(path: Path) -> str:
 
 
 def load_set(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """images: uint8 (N, C, H, W), memory-mapped read-only. labels: int64 (N,), or float32 (N, A) where they are multi-hot.
+    """Load (images, labels).
 
-    Raises: InputError naming the file that is missing, damaged, or does not match the other.
+    Returns: images, uint8 (N, C, H, W), memory-mapped read-only; labels, int64 (N,) or float32 multi-hot (N,
+    A). Raises: InputError that names the file that is missing, damaged, or does not match the other.
     """
-    arrays = []
-    for name, mode in (("images.npy", "r"), ("labels.npy", None)):
-        path = folder / name
-        verify(path)
-        try:
-            arrays.append(np.load(path, mmap_mode=mode, allow_pickle=False))
-        except (ValueError, EOFError) as error:
-            raise InputError(f"{path}: damaged array ({error}); delete it and run again") from error
-    images, labels = arrays
+    images, labels = _load(folder / "images.npy", mapped=True), _load(folder / "labels.npy")
     if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(labels):
         raise InputError(
             f"{folder}: expected uint8 images N x C x H x W with N labels, "
             f"got {images.dtype} {images.shape} with labels {labels.shape}"
         )
     return images, labels
+
+
+def _load(path: Path, mapped: bool = False) -> np.ndarray:
+    verify(path)
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: damaged array ({error}); delete it and run again") from error
+    return array
