@@ -1,15 +1,17 @@
-"""The stage: gather the metrics of the arms that params name, and write the tables and the page."""
+"""Stage report: gather the metrics of the arms that params.yaml names, and write the tables and the page."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from labelmint.classifiers.settings import REAL_SOURCES, Classifier
-from labelmint.data import settings as dataset_params
+from labelmint.classifiers.settings import Classifier
+from labelmint.data.settings import Dataset
+from labelmint.data.storage.tensors import load_set
 from labelmint.gans.settings import Synthesis
-from labelmint.reporting import figures, records, replicates, tables
-from labelmint.reporting.arms import Allowance, section
+from labelmint.metrics import registry
+from labelmint.reporting import figures, records, replicates, sources, tables
+from labelmint.reporting.arms import ArmFiles, Budget, section
 from labelmint.reporting.environment import environment
 from labelmint.reporting.page import Page, render
 from labelmint.reporting.verdict import headline, verdict
@@ -19,10 +21,14 @@ from labelmint.runtime.tracker import Tracker
 from labelmint.training.settings import Training
 from stages.paths import Arm, Paths
 
+_FILES = ("results.csv", "results.md", "index.html")
+
 
 @dataclass(frozen=True)
 class Params:
-    dataset: dataset_params.Dataset
+    """The parts of params.yaml that this stage depends on."""
+
+    dataset: Dataset
     generators: list[str]
     percents: list[int]
     seeds: list[int]
@@ -31,68 +37,94 @@ class Params:
     classifier: Classifier
 
 
-def run(params: Params, layout: Paths, tracker: Tracker) -> None:
+def run(params: Params, paths: Paths, tracker: Tracker) -> None:
+    """Write reports/. Raises: InputError that names a metrics file that is missing or damaged."""
     arms = [
         Arm(generator, percent, seed)
         for seed in params.seeds
         for generator in params.generators
         for percent in sorted(params.percents)
     ]
-    metrics = {arm: load_json(layout.metrics(arm)) for arm in arms}
-    rows, sections, folder, split = [], [], layout.reports, "test"
-    allowed = Allowance.of(len(arms))
+    metrics = {arm: load_json(paths.metrics(arm)) for arm in arms}
+    rows, sections, budget = [], [], Budget.of(len(arms))
+    training_set = load_set(paths.tensors)
     for arm in arms:
-        with parsing(layout.metrics(arm)):
-            rows += _rows(layout, arm, metrics[arm]["rows"])
-            sections.append(section(layout, arm, metrics[arm], allowed))
-    with parsing(layout.tensors / "dataset.json"):
-        n_test = int(load_json(layout.tensors / "dataset.json")["n_test"])
-    if arms:
-        with parsing(layout.metrics(arms[0])):
-            split, n_test = metrics[arms[0]]["split"], int(metrics[arms[0]]["n_test"])
-    save_table(folder / "results.csv", tables.COLUMNS, tables.to_table(rows))
+        with parsing(paths.metrics(arm)):
+            rows += _rows(paths, arm, metrics[arm]["rows"])
+            sections.append(section(_files(paths, arm), training_set, metrics[arm], budget))
+    split, n_test = _test_images(paths, arms, metrics)
+    folder = paths.reports
+    save_table(folder / "results.csv", registry.columns(), tables.to_table(rows))
     save_bytes(folder / "results.md", tables.to_markdown(rows).encode())
     save_json(folder / "summary.json", tables.to_summary(rows))
 
+    ordered = tables.ordered(rows)
     page = Page(
-        manifest=records.data(layout.tensors / "manifest.json") | {"n_test": n_test},
+        manifest=records.data(paths.tensors / "manifest.json") | {"n_test": n_test},
         split=split,
         headline=headline(rows),
         verdict=verdict(rows, n_test) if rows else [],
-        rows=tables.ordered(rows),
-        replicates=replicates.table(tables.ordered(rows)) if len(params.seeds) > 1 else [],
+        rows=ordered,
+        replicates=replicates.table(ordered) if len(params.seeds) > 1 else [],
+        similarity=tables.similarity_metrics(rows),
         accuracy=figures.accuracy(rows),
         controls=figures.controls(rows),
         sweep=figures.sweep(rows),
         plane=figures.plane(rows),
         arms=sections,
         protocol=metrics[arms[0]]["protocol"] if arms else {},
-        environment=environment(layout.root),
+        environment=environment(paths.root),
         settings=asdict(params),
     )
     save_bytes(folder / "index.html", render(page).encode())
-    for name in ("results.csv", "results.md", "index.html"):
+    for name in _FILES:
         tracker.log_file(folder / name)
     for row in rows:
         if row["accuracy"] is not None:
-            tracker.log_metrics({f"accuracy/{row['generator']}/{row['source']}": row["accuracy"]}, step=row["percent"])
+            name = f"accuracy/{row['generator']}/{row['source']}"
+            tracker.log_metrics({name: row["accuracy"]}, step=row["percent"])
     say(f"report: {folder / 'index.html'}")
 
 
-def _rows(layout: Paths, arm: Arm, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """With their training times. What the tables need is in each, or the file at fault could not be named later."""
-    rows = [{**row, "seconds": seconds(layout, arm, row["source"])} for row in measured]
-    tables.to_table(rows), tables.to_markdown(rows), tables.to_summary(rows), headline(rows)
+def _files(paths: Paths, arm: Arm) -> ArmFiles:
+    return ArmFiles(
+        arm.generator,
+        arm.percent,
+        arm.seed,
+        metrics=paths.metrics(arm),
+        generator_folder=paths.generator(arm),
+        synthetic_folder=paths.synthetic(arm),
+        latent_space_folder=paths.latent_space(arm),
+    )
+
+
+def _test_images(paths: Paths, arms: list[Arm], metrics: dict[Arm, Any]) -> tuple[str, int]:
+    """Split that everything was evaluated on, and its number of images."""
+    with parsing(paths.tensors / "dataset.json"):
+        n_test = int(load_json(paths.tensors / "dataset.json")["n_test"])
+    if not arms:
+        return "test", n_test
+    with parsing(paths.metrics(arms[0])):
+        return metrics[arms[0]]["split"], int(metrics[arms[0]]["n_test"])
+
+
+def _rows(paths: Paths, arm: Arm, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of one arm, with training times.
+
+    Builds each table once, so that a value that a table lacks is reported with the name of this arm's file.
+    """
+    rows = [{**row, "seconds": _training_seconds(paths, arm, row["source"])} for row in measured]
+    for build in (tables.to_table, tables.to_markdown, tables.to_summary, headline):
+        build(rows)
     return rows
 
 
-def seconds(layout: Paths, arm: Arm, source: str) -> float:
-    """Training time behind one row: its classifier, and its generators where there are any."""
-    if source in REAL_SOURCES:
-        real = Arm("real", arm.percent, arm.seed)
-        return load_json(layout.timing("train_baselines", real))[source]
-    classifier = load_json(layout.timing("train_classifiers", arm)).get(source, 0.0)  # none, of images without labels
-    return round(
-        classifier + load_json(layout.timing("train_generators", arm))["seconds"],
-        2,
-    )
+def _training_seconds(paths: Paths, arm: Arm, source: str) -> float:
+    """Training time of a row's classifier and, if the row has synthetic images, of its generators."""
+    if sources.is_real(source):
+        baseline = Arm("real", arm.percent, arm.seed)
+        return float(load_json(paths.timing("train_baselines", baseline))[source])
+    # Images without labels have no classifier.
+    classifier = float(load_json(paths.timing("train_classifiers", arm)).get(source, 0.0))
+    generators = float(load_json(paths.timing("train_generators", arm))["seconds"])
+    return round(classifier + generators, 2)

@@ -11,6 +11,7 @@ from typing import Any
 from labelmint.export.export import Export
 from labelmint.export.orders import Order, Plan
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.words import shortened
 
 _UNKNOWN = "not recorded"
 _MAX_CLASSES = 100
@@ -191,10 +192,10 @@ def _labels(plan: Plan, format: str) -> str:
     if plan.label_type == "multi_hot":
         return f"Attributes: {', '.join(map(_plain, plan.names))}. {_ATTRIBUTES[format]}"
     classes = [f"{index}: {_plain(name)}" for index, name in enumerate(plan.names)]
-    more = f" and {len(classes) - _MAX_CLASSES:,} more" if len(classes) > _MAX_CLASSES else ""
-    text = f"Classes by index: {', '.join(classes[:_MAX_CLASSES])}{more}."
+    text = f"Classes by index: {shortened(classes, _MAX_CLASSES)}."
     if len(plan.titles) != len(plan.names):
-        text += f" Sampled: {', '.join(map(_plain, plan.titles[:_MAX_CLASSES]))}, no other class."
+        titles = [_plain(title) for title in plan.titles]
+        text += f" Sampled: {shortened(titles, _MAX_CLASSES)}; no other class."
     if format == "folders":
         text += (
             " A folder is named after its class; a reader may number the folders that it finds differently."

@@ -138,7 +138,10 @@ def pattern_title(vector: np.ndarray, names: list[str]) -> str:
 
 def _class(title: str, names: list[str]) -> int:
     if title not in names:
-        raise InputError(f"--class: no class '{title}'{did_you_mean(title, names)}; there are {shortened(names, _MAX_LISTED)}")
+        suggestion = did_you_mean(title, names)
+        raise InputError(
+            f"--class: no class '{title}'{suggestion}; there are {shortened(names, _MAX_LISTED)}"
+        )
     return names.index(title)
 
 

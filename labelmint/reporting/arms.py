@@ -1,122 +1,176 @@
-"""What the page tells of one arm, kept small enough that forty of them fit on it."""
+"""Section of the page on one arm, with a size limit, so that forty of them fit on a page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from labelmint.data.storage.tensors import load_set
+from labelmint.metrics.inputs import LabelledImages
 from labelmint.reporting import figures, records, sheets
 from labelmint.reporting.confusion import confusion
 from labelmint.reporting.figures import thinned
-from stages.paths import Arm, Paths
 
-_PICTURES_BYTES = 2_200_000  # of the whole page; a third more as base64
-_PER_CLASS = {"kid_per_class": "KID", "frechet_per_class": "Fréchet", "diversity_per_class": "diversity"}
-_FEW, _SOME = 6, 12
+_TOTAL_PICTURE_BYTES = 2_200_000  # of the whole page; base64 adds a third
+_PER_CLASS_METRICS = {
+    "kid_per_class": "KID",
+    "frechet_per_class": "Fréchet",
+    "diversity_per_class": "diversity",
+}
+_FEW_ARMS, _SOME_ARMS = 6, 12
+_MAX_CONFUSIONS = 3
 
 
 @dataclass(frozen=True)
-class Allowance:
-    """What one of `arms` arms may take. pictures: bytes. classes: lines of its table. nearest: whether all of its pairs are shown."""
+class ArmFiles:
+    """An arm, and the files that its section shows."""
 
-    pictures: int
+    generator: str
+    percent: int
+    seed: int
+    metrics: Path
+    generator_folder: Path
+    synthetic_folder: Path
+    latent_space_folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.generator}-{self.percent}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits of one arm's section.
+
+    picture_bytes: of all its pictures together.
+    frames: pictures of training.
+    curve_points: of each training curve.
+    classes: rows of its table by class.
+    all_pairs: whether all pairs of nearest neighbours are shown.
+    """
+
+    picture_bytes: int
     frames: int
     curve_points: int
     classes: int
-    nearest: bool
+    all_pairs: bool
 
     @classmethod
-    def of(cls, arms: int) -> Allowance:
-        frames, points, classes = (8, 40, 200) if arms <= _FEW else (5, 20, 60) if arms <= _SOME else (3, 10, 20)
-        return cls(min(280_000, _PICTURES_BYTES // max(1, arms)), frames, points, classes, arms <= _SOME)
+    def of(cls, arms: int) -> Budget:
+        """Limits for a page of `arms` arms."""
+        frames, points, classes = (3, 10, 20)
+        if arms <= _FEW_ARMS:
+            frames, points, classes = (8, 40, 200)
+        elif arms <= _SOME_ARMS:
+            frames, points, classes = (5, 20, 60)
+        picture_bytes = min(280_000, _TOTAL_PICTURE_BYTES // max(1, arms))
+        return cls(picture_bytes, frames, points, classes, arms <= _SOME_ARMS)
 
-    def share(self, part: float) -> int:
-        return int(part * self.pictures)
+    def bytes_for(self, fraction: float) -> int:
+        """A fraction of the bytes for pictures."""
+        return int(fraction * self.picture_bytes)
 
 
-def section(layout: Paths, arm: Arm, metrics: dict[str, Any], allowed: Allowance) -> dict[str, Any]:
-    """For arm.html.j2. metrics: of the arm, as `evaluate` wrote them."""
-    folder, classes, rows = layout.generator(arm), metrics["classes"], metrics["rows"]
-    minted, training = load_set(layout.synthetic(arm)), load_set(layout.tensors)
-    size = minted[0].shape[2]
-    table = records.history(folder / "training.csv")
-    last = {row["class"]: row for row in table}  # rows are in order: of each class, its last attempt's last epoch
-    table = [row for row in table if row["attempt"] == last[row["class"]]["attempt"]]
-    kinds = [(space, kind) for space, kinds in metrics["nearest"].items() for kind in kinds]
-    kinds = kinds if allowed.nearest else kinds[:1]
-    confusions = [row for row in rows if row.get("confusion")]
+def section(
+    files: ArmFiles, training: LabelledImages, metrics: dict[str, Any], budget: Budget
+) -> dict[str, Any]:
+    """Variables of arm.html.j2. training: the whole training set. metrics: content of files.metrics."""
+    folder, classes, rows = files.generator_folder, metrics["classes"], metrics["rows"]
+    synthetic = load_set(files.synthetic_folder)
+    size = synthetic[0].shape[2]
+    history = records.history(folder / "training.csv")
+    # Rows are in order, so the last row of each class is the last epoch of its last attempt.
+    last = {row["class"]: row for row in history}
+    history = [row for row in history if row["attempt"] == last[row["class"]]["attempt"]]
+    confusions = [row for row in rows if row.get("confusion")][:_MAX_CONFUSIONS]
     return {
-        "arm": arm,
-        "metrics": layout.metrics(arm),
+        "arm": files,
+        "metrics": files.metrics,
         "facts": records.generator(folder / "architecture.json"),
         "rows": {row["source"]: row for row in rows},
-        "unwell": [(name, row["health"]) for name, row in last.items() if row["health"] != "ok"],
+        "unhealthy": [(name, row["health"]) for name, row in last.items() if row["health"] != "ok"],
         "restarts": [(name, int(row["attempt"])) for name, row in last.items() if row["attempt"]],
-        "samples": sheets.side_by_side(training, minted, classes, allowed.share(0.3)),
-        "frames": sheets.frames(folder / "samples", size, allowed.frames, allowed.share(0.4)),
-        "training": figures.training(table, arm.generator, allowed.curve_points),
+        "samples": sheets.side_by_side(training, synthetic, classes, budget.bytes_for(0.3)),
+        "frames": sheets.frames(folder / "samples", size, budget.frames, budget.bytes_for(0.4)),
+        "training": figures.training(history, files.generator, budget.curve_points),
         "confusions": [
-            confusion(row["source"], row["confusion"], classes, allowed.share(0.08)) for row in confusions[:3]
+            confusion(row["source"], row["confusion"], classes, budget.bytes_for(0.08)) for row in confusions
         ],
         "attributes": [(row["source"], row["attributes"]) for row in rows if row.get("attributes")],
-        "per_class": per_class(metrics, allowed.classes),
-        "nearest": [
-            (space, kind, sheets.pairs(minted[0], training[0], metrics["nearest"][space][kind], allowed.share(0.1 / len(kinds))))
-            for space, kind in kinds
-        ],
+        "per_class": per_class(metrics, budget.classes),
+        "nearest": _nearest(metrics["nearest"], synthetic[0], training[0], budget),
         "fairness": metrics["fairness"],
         "fairness_chart": figures.fairness(metrics["fairness"]) if metrics["fairness"] else "",
         "representation": metrics["representation"],
-        "latent_space": latent_section(layout, arm, metrics["latent_space"], size, allowed),
+        "latent_space": _latent_space(files.latent_space_folder, metrics["latent_space"], size, budget),
         "classes": classes,
-        "kind": metrics["synthetic_labels"],
+        "label_type": metrics["synthetic_labels"],
         "gan_test": metrics["gan_test"],
         "protocol": metrics["protocol"],
-    }  # fmt: skip
+    }
 
 
-def per_class(metrics: dict[str, Any], most: int) -> dict[str, Any]:
-    """columns: (title, whether it is a share). lines: (class, values), all of them in order, or the `most` told worst.
+def per_class(metrics: dict[str, Any], max_classes: int) -> dict[str, Any]:
+    """Table of metrics by class.
 
-    left_out: how many classes are not among them.
+    columns: (title, whether the values are fractions).
+    lines: (class, values), at most `max_classes`: those with the lowest recall.
+    omitted: number of the other classes.
     """
     classes, rows = metrics["classes"], metrics["rows"]
-    shares = {row["source"]: row["recalls"] for row in rows if row.get("recalls")}
+    recalls = {row["source"]: row["recalls"] for row in rows if row.get("recalls")}
     if metrics["gan_test"]:
-        shares["GAN-test"] = metrics["gan_test"]["recalls"]
+        recalls["GAN-test"] = metrics["gan_test"]["recalls"]
     others = {
         f"{title}, {row['source']}": row[name]
-        for name, title in _PER_CLASS.items()
+        for name, title in _PER_CLASS_METRICS.items()
         for row in rows
         if any(value is not None for value in row.get(name) or [])
     }
     order = np.arange(len(classes))
-    if len(classes) > most and shares:
-        judge = shares.get("synthetic", next(iter(shares.values())))
-        order = np.argsort([1.0 if value is None else value for value in judge], kind="stable")[:most]
-    elif len(classes) > most:
-        order = np.array(thinned(list(order), most))
-    columns = {**shares, **others}
+    if len(classes) > max_classes and recalls:
+        decisive = recalls.get("synthetic", next(iter(recalls.values())))
+        lowest_first = np.argsort([1.0 if value is None else value for value in decisive], kind="stable")
+        order = lowest_first[:max_classes]
+    elif len(classes) > max_classes:
+        order = np.array(thinned(list(order), max_classes))
+    columns = {**recalls, **others}
+    lines = [(classes[index], [values[index] for values in columns.values()]) for index in order]
     return {
-        "columns": [(title, title in shares) for title in columns],
-        "lines": [(classes[at], [values[at] for values in columns.values()]) for at in order] if columns else [],
-        "left_out": len(classes) - len(order),
+        "columns": [(title, title in recalls) for title in columns],
+        "lines": lines if columns else [],
+        "omitted": len(classes) - len(order),
     }
 
 
-def latent_section(layout: Paths, arm: Arm, told: dict[str, Any], size: int, allowed: Allowance) -> dict[str, Any]:
-    """Pictures with what their rows are, and each sum of concepts with what it reached."""
-    names = [*told["rows"], *(f"arithmetic-{number}" for number in range(len(told["arithmetic"])))]
-    most = allowed.share(0.2 / max(1, len(names)))
+def _nearest(
+    nearest: dict[str, dict[str, Any]], synthetic: np.ndarray, training: np.ndarray, budget: Budget
+) -> list[tuple[str, str, sheets.Picture]]:
+    """(space, choice, picture) of the pairs of nearest neighbours. choice: closest or random."""
+    found = [
+        (space, choice, pairs) for space, choices in nearest.items() for choice, pairs in choices.items()
+    ]
+    shown = found if budget.all_pairs else found[:1]
+    max_bytes = budget.bytes_for(0.1 / max(1, len(shown)))
+    return [
+        (space, choice, sheets.pairs(synthetic, training, pairs, max_bytes)) for space, choice, pairs in shown
+    ]
 
-    def picture(name: str) -> sheets.Picture:
-        return sheets.stored(layout.latent_space(arm) / f"{name}.png", size, most, told["rows"].get(name))
 
+def _latent_space(folder: Path, measured: dict[str, Any], size: int, budget: Budget) -> dict[str, Any]:
+    """Pictures with the titles of their rows, and each sum of concepts with its result."""
+    sums = [(f"arithmetic-{index}", each) for index, each in enumerate(measured["arithmetic"])]
+    names = [*measured["rows"], *(name for name, _ in sums)]
+    max_bytes = budget.bytes_for(0.2 / max(1, len(names)))
+    pictures = {
+        name: sheets.stored(folder / f"{name}.png", size, max_bytes, measured["rows"].get(name))
+        for name in names
+    }
     return {
-        "sheets": {name: picture(name) for name in told["rows"]},
-        "sums": [(picture(f"arithmetic-{number}"), each) for number, each in enumerate(told["arithmetic"])],
-        "absent": told["absent"],
+        "sheets": {name: pictures[name] for name in measured["rows"]},
+        "sums": [(pictures[name], each) for name, each in sums],
+        "absent": measured["absent"],
     }

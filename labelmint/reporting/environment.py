@@ -18,10 +18,11 @@ _CODE = ("labelmint", "stages", "pipeline", "dvc.yaml", "requirements.lock")
 
 def environment(root: Path) -> dict[str, str]:
     """Name -> text. root: of the project, which need not be a git repository."""
+    system = f"{platform.system()} {platform.release()}, {platform.machine()}"
     return {
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version}" for name in _PACKAGES if (version := _version(name))),
-        "machine": f"{platform.system()} {platform.release()}, {platform.machine()}, {available_cores()} cores",
+        "machine": f"{system}, {available_cores()} cores",
         "code": _commit(root),
     }
 

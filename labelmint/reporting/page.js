@@ -1,9 +1,9 @@
-// What the page can do beyond being read: filters, numbers on hover and by arrow keys, a slider over epochs. Without it, all is shown.
+// Filters, numbers on hover and by arrow keys, and a slider over epochs. Without this script, the page shows everything.
 (() => {
   "use strict";
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-  // Filters: an element goes if it names a value that is not picked. Lines are drawn anew through the points that stay.
+  // Filters hide an element with a value that is not selected. Lines are redrawn through the remaining points.
   const form = document.getElementById("filter");
   const redraw = (series) => {
     const line = series.querySelector("polyline");
@@ -11,9 +11,9 @@
   };
   const show = () => {
     const sets = all("fieldset", form).map((set) => [set.dataset.by, new Set(all("input:checked", set).map((input) => input.value))]);
-    const marked = sets.map(([name]) => `[data-${name}]`).join(",");
-    for (const element of all(`:is(${marked}):not(fieldset)`))
-      element.classList.toggle("off", sets.some(([name, picked]) => name in element.dataset && !picked.has(element.dataset[name])));
+    const filtered = sets.map(([name]) => `[data-${name}]`).join(",");
+    for (const element of all(`:is(${filtered}):not(fieldset)`))
+      element.classList.toggle("off", sets.some(([name, selected]) => name in element.dataset && !selected.has(element.dataset[name])));
     all("svg.chart .series:not(.off)").forEach(redraw);
     const arms = all(".arm"), shown = arms.filter((arm) => !arm.classList.contains("off"));
     form.querySelector("output").textContent = `${shown.length} of ${arms.length} ${arms.length === 1 ? "arm" : "arms"}`;
@@ -23,25 +23,25 @@
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("change", show);
     form.addEventListener("click", (event) => {
-      const kind = event.target.dataset.set;
-      if (!kind) return;
-      for (const input of all("input", event.target.closest("fieldset"))) input.checked = kind === "all";
+      const choice = event.target.dataset.set;
+      if (!choice) return;
+      for (const input of all("input", event.target.closest("fieldset"))) input.checked = choice === "all";
       show();
     });
     show();
   }
 
-  // Numbers: of the point nearest to the pointer; arrow keys go through the points of a chart.
+  // A tooltip for the point nearest to the pointer; arrow keys go through the points of a chart.
   const tip = document.getElementById("tip");
   let current = null;
-  const forget = () => {
+  const hideTip = () => {
     if (current) current.classList.remove("now");
     current = null;
     tip.hidden = true;
   };
-  const tell = (point) => {
+  const showTip = (point) => {
     if (point === current) return;
-    forget();
+    hideTip();
     current = point;
     point.classList.add("now");
     tip.textContent = `${point.closest(".series").dataset.name}: ${point.dataset.tip}`;
@@ -57,43 +57,43 @@
     chart.setAttribute("aria-roledescription", "chart; arrow keys read its points");
     chart.addEventListener("pointermove", (event) => {
       const box = chart.getBoundingClientRect(), scale = box.width / chart.viewBox.baseVal.width;
-      let best = null, least = 28;
+      let best = null, smallest = 28;
       for (const point of points(chart)) {
-        const apart = Math.hypot(box.left + scale * point.dataset.x - event.clientX, box.top + scale * point.dataset.y - event.clientY);
-        if (apart < least) [best, least] = [point, apart];
+        const distance = Math.hypot(box.left + scale * point.dataset.x - event.clientX, box.top + scale * point.dataset.y - event.clientY);
+        if (distance < smallest) [best, smallest] = [point, distance];
       }
-      if (best) tell(best); else forget();
+      if (best) showTip(best); else hideTip();
     });
-    chart.addEventListener("pointerleave", forget);
-    chart.addEventListener("blur", forget);
+    chart.addEventListener("pointerleave", hideTip);
+    chart.addEventListener("blur", hideTip);
     chart.addEventListener("keydown", (event) => {
-      const every = points(chart), at = every.indexOf(current), last = every.length - 1;
-      const next = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last }[event.key];
-      if (event.key === "Escape") forget();
+      const every = points(chart), index = every.indexOf(current), last = every.length - 1;
+      const next = { ArrowRight: index + 1, ArrowDown: index + 1, ArrowLeft: index - 1, ArrowUp: index - 1, Home: 0, End: last }[event.key];
+      if (event.key === "Escape") hideTip();
       if (next === undefined || !every.length) return;
       event.preventDefault();
-      tell(every[Math.max(0, Math.min(last, next))]);
+      showTip(every[Math.max(0, Math.min(last, next))]);
     });
   }
-  addEventListener("scroll", forget, { passive: true });
+  addEventListener("scroll", hideTip, { passive: true });
 
-  // A slider over epochs in place of a row of frames; it stands at the last one.
+  // A slider over epochs replaces the row of frames. It starts at the last epoch.
   for (const figure of all(".frames")) {
     const frames = all(".frame", figure);
     if (frames.length < 2) continue;
-    const player = document.createElement("div"), button = document.createElement("button"), slider = document.createElement("input"), said = document.createElement("output");
+    const player = document.createElement("div"), button = document.createElement("button"), slider = document.createElement("input"), label = document.createElement("output");
     player.className = "player";
     button.type = "button";
     Object.assign(slider, { type: "range", min: 0, max: frames.length - 1, value: frames.length - 1 });
     slider.setAttribute("aria-label", "epoch");
-    player.append(button, slider, said);
+    player.append(button, slider, label);
     figure.querySelector(".strip").after(player);
     figure.classList.add("on");
     let timer = null;
-    const put = () => {
-      frames.forEach((frame, place) => frame.classList.toggle("now", place === Number(slider.value)));
-      said.textContent = `epoch ${frames[slider.value].dataset.epoch}`;
-      slider.setAttribute("aria-valuetext", said.textContent);
+    const update = () => {
+      frames.forEach((frame, index) => frame.classList.toggle("now", index === Number(slider.value)));
+      label.textContent = `epoch ${frames[slider.value].dataset.epoch}`;
+      slider.setAttribute("aria-valuetext", label.textContent);
     };
     const stop = () => {
       clearInterval(timer);
@@ -104,19 +104,19 @@
       if (timer) return stop();
       slider.value = 0;
       button.textContent = "stop";
-      put();
+      update();
       timer = setInterval(() => {
         slider.value = Number(slider.value) + 1;
-        put();
+        update();
         if (Number(slider.value) === frames.length - 1) stop();
       }, 500);
     });
-    slider.addEventListener("input", () => { stop(); put(); });
+    slider.addEventListener("input", () => { stop(); update(); });
     stop();
-    put();
+    update();
   }
 
-  // A link to an arm opens it; so does printing, where there are few.
+  // A link to an arm opens it. Printing opens all arms, unless there are many.
   const open = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     const arm = target && target.closest("details");

@@ -1,4 +1,4 @@
-"""One self-contained HTML page."""
+"""The report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from labelmint.metrics.registry import Metric
 from labelmint.reporting.figures import Chart
 from labelmint.runtime.atomic_files import parsing
 
@@ -22,7 +23,13 @@ _FILTERS = {"generator": "generator", "percent": "real data, %", "seed": "seed",
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows. split: the real images that all was judged by, whose number is manifest's n_test. arms: as arms.section makes them."""
+    """Content of the page.
+
+    manifest: as records.data returns it, with n_test.
+    split: the real images that everything was evaluated on.
+    similarity: metrics of the table of similarity.
+    arms: as arms.section returns them.
+    """
 
     manifest: dict[str, Any]
     split: str
@@ -30,6 +37,7 @@ class Page:
     verdict: list[str]
     rows: list[dict[str, Any]]
     replicates: list[dict[str, Any]]
+    similarity: list[Metric]
     accuracy: Chart
     controls: list[tuple[str, Markup]]
     sweep: Chart
@@ -41,34 +49,39 @@ class Page:
 
     @property
     def filters(self) -> list[tuple[str, str, list[Any]]]:
-        """(name of the column, its title, its values) of what can be picked: of columns that have several values."""
-        columns = [(name, title, list(dict.fromkeys(row[name] for row in self.rows))) for name, title in _FILTERS.items()]  # fmt: skip
+        """(column, title, values) of the columns with several values."""
+        columns = [
+            (name, title, list(dict.fromkeys(row[name] for row in self.rows)))
+            for name, title in _FILTERS.items()
+        ]
         return [column for column in columns if len(column[2]) > 1]
 
 
 def render(page: Page) -> str:
-    """All names are escaped; only charts of our own, the style and the script go in as they are.
+    """The page as HTML. All names are escaped; only charts, style and script are inserted as they are.
 
-    The page's own policy lets a browser run this one script and ask no address for anything. Raises: InputError that names the
-    metrics of an arm which cannot be shown.
+    The content security policy of the page allows this one script only, and no request to any address.
+    Raises: InputError that names the metrics file of an arm that cannot be shown.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )  # fmt: skip
-    environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}"
-    environment.filters["number"] = lambda value: (
-        "–" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters["signed"] = lambda share: "–" if share is None else f"{100 * share:+.2f}".replace("-", "−")
-    environment.filters["whole"] = lambda value: f"{value:,}"
+    environment.filters.update(
+        percent=_percent, number=_number, signed=_signed, whole=lambda value: f"{value:,}"
+    )
     style, script = ((_FOLDER / name).read_text() for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     arms: list[Markup] = []
+    template: Any = environment.get_template("arm.html.j2").module
     for section in page.arms:
-        with parsing(section["metrics"]), _defined():
-            arms.append(environment.get_template("arm.html.j2").module.arm(section, page, not arms))
+        with parsing(section["metrics"]), _undefined_as_key_error():
+            arms.append(template.arm(section, page, not arms))
     return environment.get_template("page.html.j2").render(
         page=page,
         arms=arms,
@@ -79,9 +92,23 @@ def render(page: Page) -> str:
     )
 
 
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{100 * fraction:.2f}"
+
+
+def _signed(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{100 * fraction:+.2f}".replace("-", "−")
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
 @contextmanager
-def _defined() -> Iterator[None]:
-    """What a template misses, as the error of Python that it would be there."""
+def _undefined_as_key_error() -> Iterator[None]:
+    """Raise a variable that a template lacks as KeyError, as Python code would."""
     from jinja2 import UndefinedError
 
     try:

@@ -1,6 +1,6 @@
-"""Pictures as data: sheets of sample images, a row for each class or common pattern of attributes; frames of training; pairs.
+"""Pictures embedded in the page: sheets of sample images, frames of training, pairs of nearest neighbours.
 
-A page holds many arms, so that every picture is given the most bytes it may take.
+A page shows many arms, so every picture has a size limit.
 """
 
 from __future__ import annotations
@@ -14,139 +14,154 @@ import numpy as np
 from PIL import Image
 
 from labelmint.data.storage.image_grid import grid, png
+from labelmint.metrics.inputs import LabelledImages
 from labelmint.reporting.figures import thinned
 
-_COLUMNS = 12
-_PLAIN_ROWS = 6
-_MOST_ROWS = 12
-_BESIDE = 6
+_COLUMNS = 6
+_UNLABELLED_ROWS = 6
+_MAX_ROWS = 12
 _SHOWN_PIXELS = 52
+_ENLARGED_PIXELS = 48  # size to which image_grid.grid enlarges small images
 _WEBP_QUALITIES = (90, 70, 45)
-_LEAST_PIXELS = 12
+_MIN_PIXELS = 12
 
 
 @dataclass(frozen=True)
 class Picture:
-    """uri: as data. width, height: pixels at which it is shown. rows: what each row shows; none where images have no labels.
+    """A picture of rows of images.
 
-    left_out: rows for which there was no room.
+    uri: content as a data URI.
+    width, height: size on the page, pixels.
+    rows: title of each row; empty if the images have no labels.
+    omitted: number of rows for which there was no room.
     """
 
     uri: str
     width: int
     height: int
     rows: list[str] = field(default_factory=list)
-    left_out: int = 0
+    omitted: int = 0
 
 
 @dataclass(frozen=True)
 class Frames:
-    """The same latents after some of the epochs, in their order."""
+    """Images from the same latents after some of the epochs, in order."""
 
     epochs: list[int]
     pictures: list[Picture]
 
 
 def side_by_side(
-    real: tuple[np.ndarray, np.ndarray], minted: tuple[np.ndarray, np.ndarray], names: list[str], most_bytes: int
+    real: LabelledImages, synthetic: LabelledImages, names: list[str], max_bytes: int
 ) -> Picture:
-    """The first few of each kind, not chosen: real ones on the left, minted ones on the right.
+    """The first images of each class or pattern, not selected: real ones left, synthetic ones right.
 
-    real, minted: uint8 (N, C, S, S), and labels: int64 (N,), -1 for none; or float32 multi-hot (N, A). names: of classes or attributes.
+    names: of the classes or attributes.
     """
-    if min(real[1].min(initial=0), minted[1].min(initial=0)) < 0:  # of images without labels both sides are plain
-        untold = [np.full(len(images), -1) for images, _ in (real, minted)]
-        rows = [
-            (title, own, other)
-            for (title, own), (_, other) in zip(kinds(untold[0], names, _BESIDE), kinds(untold[1], names, _BESIDE))
-        ]
+    if min(real[1].min(initial=0), synthetic[1].min(initial=0)) < 0:
+        # Without labels on one side, no row has a title.
+        pairs_of_rows = zip(*(rows_of(np.full(len(images), -1), names) for images, _ in (real, synthetic)))
+        rows = [(title, own, other) for (title, own), (_, other) in pairs_of_rows]
     else:
-        beside = dict(kinds(minted[1], names, _BESIDE))
-        rows = [(title, own, beside.get(title, np.zeros(0, int))) for title, own in kinds(real[1], names, _BESIDE)]
-    shown = thinned(rows, _MOST_ROWS)
-    channels, size = real[0].shape[1:3]
-    gap = max(2, size // 4)
-    halves = [
-        np.asarray(grid(_sheet([row[side] for row in shown], images, _BESIDE), 1))
-        for side, images in ((1, real[0]), (2, minted[0]))
-    ]
-    between = np.full((halves[0].shape[0], gap, *halves[0].shape[2:]), 128, np.uint8)
-    whole = Image.fromarray(np.concatenate([halves[0], between, halves[1]], 1))
-    return picture(whole, size, most_bytes, [row[0] for row in shown if row[0]], len(rows) - len(shown))
+        by_title = dict(rows_of(synthetic[1], names))
+        rows = [(title, own, by_title.get(title, np.zeros(0, int))) for title, own in rows_of(real[1], names)]
+    shown = thinned(rows, _MAX_ROWS)
+    size = real[0].shape[2]
+    left = np.asarray(grid(_sheet([own for _, own, _ in shown], real[0]), 1))
+    right = np.asarray(grid(_sheet([other for _, _, other in shown], synthetic[0]), 1))
+    gap = np.full((left.shape[0], max(2, size // 4), *left.shape[2:]), 128, np.uint8)
+    sheet = Image.fromarray(np.concatenate([left, gap, right], 1))
+    titles = [title for title, *_ in shown if title]
+    return picture(sheet, size, max_bytes, titles, len(rows) - len(shown))
 
 
-def _sheet(rows: list[np.ndarray], images: np.ndarray, columns: int) -> np.ndarray:
-    sheet = np.full((len(rows), columns, *images.shape[1:]), 128, np.uint8)
-    for row, members in enumerate(rows):
-        if len(members):
-            sheet[row, : len(members)] = images[members]
+def _sheet(rows: list[np.ndarray], images: np.ndarray) -> np.ndarray:
+    """The images of each row, uint8 (rows, columns, C, S, S); grey where a row has fewer."""
+    sheet = np.full((len(rows), _COLUMNS, *images.shape[1:]), 128, np.uint8)
+    for row, indices in enumerate(rows):
+        if len(indices):
+            sheet[row, : len(indices)] = images[indices]
     return sheet
 
 
-def kinds(labels: np.ndarray, names: list[str], columns: int = _COLUMNS) -> list[tuple[str, np.ndarray]]:
-    """A title and the first places of each row: every class, or the commonest patterns of attributes."""
+def rows_of(labels: np.ndarray, names: list[str], columns: int = _COLUMNS) -> list[tuple[str, np.ndarray]]:
+    """Title and first image indices of each row: every class, or the most frequent patterns of attributes."""
     if labels.ndim > 1:
         patterns, which, counts = np.unique(labels > 0.5, axis=0, return_inverse=True, return_counts=True)
-        common = np.sort(np.argsort(-counts, kind="stable")[:_MOST_ROWS])
-        titles = ["+".join(name for name, on in zip(names, pattern) if on) or "none of them" for pattern in patterns]
-        return [(titles[place], np.flatnonzero(which.ravel() == place)[:columns]) for place in common]
+        frequent = np.sort(np.argsort(-counts, kind="stable")[:_MAX_ROWS])
+        titles = [
+            "+".join(name for name, present in zip(names, pattern) if present) or "none of them"
+            for pattern in patterns
+        ]
+        return [(titles[index], np.flatnonzero(which.ravel() == index)[:columns]) for index in frequent]
     if labels.min(initial=0) < 0:
-        plain = np.arange(min(len(labels), _PLAIN_ROWS * columns))
-        return [("", plain[at : at + columns]) for at in range(0, len(plain), columns)]
+        indices = np.arange(min(len(labels), _UNLABELLED_ROWS * columns))
+        return [("", indices[start : start + columns]) for start in range(0, len(indices), columns)]
     return [(names[label], np.flatnonzero(labels == label)[:columns]) for label in np.unique(labels)]
 
 
-def pairs(minted: np.ndarray, training: np.ndarray, found: list[list[float]], most_bytes: int) -> Picture:
-    """Minted images above the training images nearest to them.
+def pairs(synthetic: np.ndarray, training: np.ndarray, found: list[list[float]], max_bytes: int) -> Picture:
+    """Synthetic images above their nearest training images.
 
-    found: [place of a minted image, place of a training image, distance, whether its mirror image is meant] each.
+    found: [index of a synthetic image, index of a training image, distance, whether it is mirrored] each.
     """
     table = np.array(found)
     own, real, mirrored = table[:, 0].astype(int), table[:, 1].astype(int), table[:, 3].astype(bool)
-    known = np.array(training[real])
-    known[mirrored] = known[mirrored][..., ::-1]
-    sheet = np.stack([np.asarray(minted[own]), known])
-    return picture(grid(sheet, 1), minted.shape[2], most_bytes)
+    nearest = np.array(training[real])
+    nearest[mirrored] = nearest[mirrored][..., ::-1]
+    sheet = np.stack([np.asarray(synthetic[own]), nearest])
+    return picture(grid(sheet, 1), synthetic.shape[2], max_bytes)
 
 
-def frames(folder: Path, size: int, most: int, most_bytes: int) -> Frames:
-    """Of an arm's samples/epoch-*.png. size: side of one image, pixels. most: how many. most_bytes: of all together."""
-    paths = thinned(sorted(folder.glob("epoch-*.png")), most)
+def frames(folder: Path, size: int, count: int, max_bytes: int) -> Frames:
+    """At most `count` of the files epoch-*.png in a folder.
+
+    size: side of one image, pixels. max_bytes: of all frames together.
+    """
+    paths = thinned(sorted(folder.glob("epoch-*.png")), count)
     pictures = []
     for path in paths:
-        with Image.open(path) as opened:
-            factor = max(1, 48 // size)  # previews.grid enlarges small images so that a person can see them
-            sheet = opened.resize((opened.width // factor, opened.height // factor), Image.Resampling.NEAREST)
-        rows = min((sheet.height + 1) // (size + 1), _MOST_ROWS)
+        sheet = _original_size(path, size)
+        rows = min((sheet.height + 1) // (size + 1), _MAX_ROWS)
         sheet = sheet.crop((0, 0, sheet.width, rows * (size + 1) - 1))
-        pictures.append(picture(sheet, size, most_bytes // len(paths)))
+        pictures.append(picture(sheet, size, max_bytes // len(paths)))
     return Frames([int(path.stem.removeprefix("epoch-")) for path in paths], pictures)
 
 
-def stored(path: Path, size: int, most_bytes: int, rows: list[str] | None = None) -> Picture:
-    """A sheet that another stage drew, in which small images stand enlarged."""
-    factor = max(1, 48 // size)
+def stored(path: Path, size: int, max_bytes: int, rows: list[str] | None = None) -> Picture:
+    """A sheet that another stage drew. size: side of one image, pixels."""
+    return picture(_original_size(path, size), size, max_bytes, rows)
+
+
+def _original_size(path: Path, size: int) -> Image.Image:
+    """A sheet that image_grid.grid drew, without its enlargement of small images."""
+    factor = max(1, _ENLARGED_PIXELS // size)
     with Image.open(path) as opened:
-        sheet = opened.resize((opened.width // factor, opened.height // factor), Image.Resampling.NEAREST)
-    return picture(sheet, size, most_bytes, rows or [])
+        return opened.resize((opened.width // factor, opened.height // factor), Image.Resampling.NEAREST)
 
 
-def picture(sheet: Image.Image, size: int, most_bytes: int, rows: list[str] | None = None, left_out: int = 0) -> Picture:  # fmt: skip
-    """The sheet without loss if it fits into most_bytes; else as WebP, at last smaller. size: side of one of its images."""
+def picture(
+    sheet: Image.Image, size: int, max_bytes: int, rows: list[str] | None = None, omitted: int = 0
+) -> Picture:
+    """The sheet as PNG if that fits into `max_bytes`; otherwise as WebP, reduced in size if necessary.
+
+    size: side of one of its images, pixels.
+    """
     factor = max(1.0, _SHOWN_PIXELS / size)
     width, height = round(sheet.width * factor), round(sheet.height * factor)
-    content, kind = png(sheet), "png"
+    content, encoding = png(sheet), "png"
     pixels: float = size
-    while len(content) > most_bytes and pixels >= _LEAST_PIXELS:
+    while len(content) > max_bytes and pixels >= _MIN_PIXELS:
         for quality in _WEBP_QUALITIES:
-            content, kind = _webp(sheet, quality), "webp"
-            if len(content) <= most_bytes:
+            content, encoding = _webp(sheet, quality), "webp"
+            if len(content) <= max_bytes:
                 break
         else:
-            sheet = sheet.resize((max(1, sheet.width * 2 // 3), max(1, sheet.height * 2 // 3)), Image.Resampling.BOX)
+            reduced = max(1, sheet.width * 2 // 3), max(1, sheet.height * 2 // 3)
+            sheet = sheet.resize(reduced, Image.Resampling.BOX)
             pixels *= 2 / 3
-    uri = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    return Picture(uri, width, height, rows or [], left_out)
+    uri = f"data:image/{encoding};base64,{base64.b64encode(content).decode()}"
+    return Picture(uri, width, height, rows or [], omitted)
 
 
 def _webp(sheet: Image.Image, quality: int) -> bytes:
