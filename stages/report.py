@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from labelmint.classifiers.settings import Classifier
+from labelmint.classifiers.sources import parse
 from labelmint.data.settings import Dataset
 from labelmint.data.storage.tensors import load_set
 from labelmint.gans.settings import Synthesis
 from labelmint.metrics import registry
-from labelmint.reporting import figures, records, replicates, sources, tables
+from labelmint.reporting import figures, records, replicates, tables
 from labelmint.reporting.arms import ArmFiles, Budget, section
 from labelmint.reporting.environment import environment
 from labelmint.reporting.page import Page, render
@@ -121,7 +122,7 @@ def _rows(paths: Paths, arm: Arm, measured: list[dict[str, Any]]) -> list[dict[s
 
 def _training_seconds(paths: Paths, arm: Arm, source: str) -> float:
     """Training time of a row's classifier and, if the row has synthetic images, of its generators."""
-    if sources.is_real(source):
+    if parse(source).origin == "real":
         baseline = Arm("real", arm.percent, arm.seed)
         return float(load_json(paths.timing("train_baselines", baseline))[source])
     # Images without labels have no classifier.

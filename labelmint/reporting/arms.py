@@ -12,6 +12,7 @@ from labelmint.data.storage.tensors import load_set
 from labelmint.metrics.inputs import LabelledImages
 from labelmint.reporting import figures, records, sheets
 from labelmint.reporting.confusion import confusion
+from labelmint.reporting.curves import training_curves
 from labelmint.reporting.figures import thinned
 
 _TOTAL_PICTURE_BYTES = 2_200_000  # of the whole page; base64 adds a third
@@ -95,7 +96,7 @@ def section(
         "restarts": [(name, int(row["attempt"])) for name, row in last.items() if row["attempt"]],
         "samples": sheets.side_by_side(training, synthetic, classes, budget.bytes_for(0.3)),
         "frames": sheets.frames(folder / "samples", size, budget.frames, budget.bytes_for(0.4)),
-        "training": figures.training(history, files.generator, budget.curve_points),
+        "training": training_curves(history, files.generator, budget.curve_points),
         "confusions": [
             confusion(row["source"], row["confusion"], classes, budget.bytes_for(0.08)) for row in confusions
         ],

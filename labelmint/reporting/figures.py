@@ -1,25 +1,36 @@
-"""Charts of results: accuracy, precision and recall, training curves, fairness gaps."""
+"""Charts of results: accuracy, precision and recall, fairness gaps."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
 
-from labelmint.gans.settings import COLLAPSED_BELOW
-from labelmint.reporting import sources
-from labelmint.reporting.charts import Axis, Point, Series, interval_chart, legend, line_chart, number
+from labelmint.classifiers.sources import parse
+from labelmint.reporting.axes import Axis
+from labelmint.reporting.charts import Point, Series, interval_chart, legend, line_chart
 from labelmint.reporting.replicates import Estimate, Row, by_source, estimate
-from labelmint.runtime.words import shortened
 
 _OFFSET_PERCENT = 0.9  # between the points of neighbouring lines, so that their bars do not overlap
-# Families whose discriminator outputs the logit of a probability; the scores of the others are unbounded.
-_LOGISTIC = {"vanilla", "dcgan", "cgan", "acgan", "attribute_cgan", "fairness_gan"}
 _ACCURACY_AXIS = Axis("accuracy on real test images, %")
+
+
+@dataclass(frozen=True)
+class _Style:
+    label: str
+    marker: str
+    colour: int
+
+
+# The sources that every run has.
+_MAIN_SOURCES = {
+    "real": _Style("real images only", "circle", 0),
+    "synthetic": _Style("synthetic images only", "square", 1),
+    "mixed": _Style("real + synthetic images", "triangle", 2),
+}
+_OTHER_COLOUR = 7
 
 
 @dataclass(frozen=True)
@@ -43,8 +54,8 @@ def accuracy(rows: list[Row]) -> Chart:
     generators = sorted({row["generator"] for row in rows})
     percents = sorted({row["percent"] for row in rows})
     series = []
-    for source in sources.MAIN:
-        shared = sources.is_real(source)
+    for source, style in _MAIN_SOURCES.items():
+        shared = source == "real"
         for index, generator in enumerate(generators[:1] if shared else generators):
             by_percent = {
                 percent: estimate(group, "accuracy")
@@ -57,10 +68,10 @@ def accuracy(rows: list[Row]) -> Chart:
             ]
             one_line = shared or len(generators) == 1
             line = Series(
-                sources.LABELS[source] + ("" if one_line else f", {generator}"),
+                style.label + ("" if one_line else f", {generator}"),
                 points,
-                colour=sources.colour(source) if one_line else _generator_colour(index),
-                marker=sources.MARKERS[source],
+                colour=style.colour if one_line else _generator_colour(index),
+                marker=style.marker,
                 dashed=source == "mixed",
                 data={"source": source} | ({} if shared else {"generator": generator}),
             )
@@ -76,7 +87,11 @@ def sweep(rows: list[Row]) -> Chart:
 
     Empty without a sweep.
     """
-    groups = {key: group for key, group in by_source(rows).items() if sources.is_sweep(key[2])}
+    groups = {
+        key: group
+        for key, group in by_source(rows).items()
+        if key[2] == "synthetic" or parse(key[2]).per_class is not None
+    }
     lines = sorted({key[:2] for key in groups})
     if len(groups) == len(lines):
         return Chart(Markup(""))
@@ -103,13 +118,13 @@ def controls(rows: list[Row]) -> list[tuple[str, Markup]]:
         groups[generator, percent][source] = estimate(group, "accuracy")
     charts = []
     for (generator, percent), by_name in groups.items():
-        if not set(by_name) - set(sources.MAIN):
+        if not set(by_name) - set(_MAIN_SOURCES):
             continue
         lines = []
         for source, found in by_name.items():
             value, low, high = 100 * found.value, 100 * found.low, 100 * found.high
             point = Point(value, 0, low, high, _accuracy_text(found), {"source": source})
-            lines.append((source, sources.colour(source), point))
+            lines.append((source, _source_colour(source), point))
         title = f"All sources of {generator} at {percent} %"
         charts.append((f"{generator}, {percent} %", interval_chart(title, _ACCURACY_AXIS.label, lines)))
     return charts
@@ -136,7 +151,7 @@ def plane(rows: list[Row]) -> Chart:
                     "real images, the upper bound" if real else f"synthetic images from {generator}",
                     list(points.values()),
                     0 if real else _generator_colour(index),
-                    sources.MARKERS[source],
+                    _MAIN_SOURCES[source].marker,
                     line=False,
                     data={"source": source} | ({} if real else {"generator": generator}),
                 )
@@ -144,90 +159,6 @@ def plane(rows: list[Row]) -> Chart:
     x = Axis("recall: fraction of the real variety that is covered", minimum=0, maximum=1)
     y = Axis("precision: fraction of synthetic images that look real", minimum=0, maximum=1)
     return Chart(line_chart("Precision and recall", x, y, series, height=280), legend(series))
-
-
-def training(table: list[dict[str, Any]], family: str, max_points: int) -> list[tuple[str, Chart]]:
-    """Titles and charts of the training curves against images seen.
-
-    Lines are means over the classes' generators, bands their ranges. table: rows of training.csv, as
-    records.history reads them. max_points: of each curve.
-    """
-    curves = _Curves(table, max_points)
-    diversity_title, diversity = curves.chart(
-        "Diversity",
-        Axis("spacing, synthetic ÷ real", minimum=0),
-        [("diversity", "diversity", 2)],
-        marks=[(1.0, "as real images"), (COLLAPSED_BELOW, "collapsed below")],
-    )
-    unhealthy = sorted({row["images_seen"] for row in table if row["health"] != "ok"})
-    if unhealthy:
-        note = Markup('<p class="note">A generator was unhealthy at {} images.</p>').format(
-            shortened([number(value) for value in unhealthy], 6)
-        )
-        diversity = Chart(diversity.svg, diversity.legend + note)
-    output = (
-        curves.chart(
-            "Probability given by the discriminator",
-            Axis("σ(mean output): D predicts “real”", minimum=0, maximum=1),
-            _discriminator_lines("score"),
-            transform=sigmoid,
-            marks=[(0.5, "undecided")],
-        )
-        if family in _LOGISTIC
-        else curves.chart(
-            "Output of the discriminator", Axis("mean output, unbounded"), _discriminator_lines("score")
-        )
-    )
-    losses = [(f"D, {name}", column, colour) for name, column, colour in _discriminator_lines("loss")]
-    return [
-        curves.chart("Loss", Axis("loss"), [*losses, ("G", "g_loss", 2)]),
-        output,
-        curves.chart(
-            "Accuracy of the discriminator",
-            Axis("fraction classified correctly", minimum=0, maximum=1),
-            _discriminator_lines("acc"),
-        ),
-        (diversity_title, diversity),
-        curves.chart("Gradient of the generator", Axis("norm", minimum=0), [("gradient", "g_gradient", 3)]),
-    ]
-
-
-@dataclass(frozen=True)
-class _Curves:
-    table: list[dict[str, Any]]
-    max_points: int
-
-    def chart(
-        self,
-        title: str,
-        y: Axis,
-        lines: Sequence[tuple[str, str, int]],
-        *,
-        transform: Callable[[float], float] = float,
-        marks: Iterable[tuple[float, str]] = (),
-    ) -> tuple[str, Chart]:
-        """lines: (name, column, colour) each."""
-        series = [
-            Series(name, self._points(column, transform), colour, "none", band=True)
-            for name, column, colour in lines
-        ]
-        x = Axis("images seen, per generator")
-        return title, Chart(line_chart(title, x, y, series, height=200, marks=marks), legend(series))
-
-    def _points(self, column: str, transform: Callable[[float], float]) -> list[Point]:
-        by_images_seen = defaultdict(list)
-        for row in self.table:
-            by_images_seen[row["images_seen"]].append(transform(row[column]))
-        several = len({row["class"] for row in self.table}) > 1
-        return [
-            Point(seen, sum(values) / len(values), *((min(values), max(values)) if several else ()))
-            for seen in thinned(sorted(by_images_seen), self.max_points)
-            if (values := by_images_seen[seen])
-        ]
-
-
-def _discriminator_lines(quantity: str) -> list[tuple[str, str, int]]:
-    return [("real images", f"d_{quantity}_real", 0), ("synthetic images", f"d_{quantity}_fake", 1)]
 
 
 def fairness(gaps: dict[str, Any]) -> Markup:
@@ -241,13 +172,8 @@ def fairness(gaps: dict[str, Any]) -> Markup:
                 value, low, high = (100 * gap[part] for part in ("value", "low", "high"))
                 tooltip = f"{value:+.2f} points ({low:+.2f} to {high:+.2f})"
                 point = Point(value, 0, low, high, tooltip, {"source": source})
-                rows.append((f"{short}, {name}", sources.colour(source), point))
+                rows.append((f"{short}, {name}", _source_colour(source), point))
     return interval_chart("Fairness gaps", "gap, points; 0 is fair", rows, zero=0)
-
-
-def sigmoid(value: float) -> float:
-    """Logistic function; NaN for a value that is not finite."""
-    return 1 / (1 + math.exp(-max(-60.0, min(60.0, value)))) if math.isfinite(value) else math.nan
 
 
 def thinned(values: list[Any], count: int) -> list[Any]:
@@ -275,6 +201,10 @@ def _side_by_side(series: list[Series]) -> list[Series]:
         offset = step * (index - (len(series) - 1) / 2)
         moved.append(replace(each, points=[replace(point, x=point.x + offset) for point in each.points]))
     return moved
+
+
+def _source_colour(source: str) -> int:
+    return _MAIN_SOURCES[source].colour if source in _MAIN_SOURCES else _OTHER_COLOUR
 
 
 def _generator_colour(index: int) -> int:

@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from labelmint.classifiers.sources import parse, position
 from labelmint.metrics import registry
 from labelmint.metrics.registry import Metric
-from labelmint.reporting import sources
 from labelmint.runtime.atomic_files import parsing
 
 Row = dict[str, Any]
@@ -49,8 +49,7 @@ def _value(text: str) -> Any:
 def ordered(rows: list[Row]) -> list[Row]:
     """Rows by generator, seed, percent and source."""
     return sorted(
-        rows,
-        key=lambda row: (row["generator"], row["seed"], row["percent"], sources.position(row["source"])),
+        rows, key=lambda row: (row["generator"], row["seed"], row["percent"], position(row["source"]))
     )
 
 
@@ -84,7 +83,7 @@ def _markdown_cells(row: Row) -> tuple[str, ...]:
             difference = f"{100 * row['difference']:+.2f} ± {100 * half_width:.2f}"
     distance = row.get("frechet_classifier")
     return (
-        "–" if sources.is_real(row["source"]) else row["generator"],
+        "–" if parse(row["source"]).origin == "real" else row["generator"],
         f"{row['percent']} %",
         str(row["seed"]),
         row["source"],
