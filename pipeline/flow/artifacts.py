@@ -17,9 +17,10 @@ from prefect.artifacts import (
 from prefect.client.schemas.objects import State
 
 from labelmint.data.download import anonymous
+from labelmint.reporting.tables import read_results
 from pipeline.flow import prefect_environment
 from pipeline.tracking.address import tracking_uri
-from pipeline.tracking.pipeline_run import NAME, TrackedRun, results
+from pipeline.tracking.pipeline_run import NAME, TrackedRun
 
 _COLUMNS = (
     "generator",
@@ -59,7 +60,10 @@ def publish_results(root: Path, tracked: TrackedRun, outcome: Mapping[str, State
                 key=f"report-{dataset}",
                 description=f"The page: {root / 'reports' / 'index.html'}",
             )
-            rows = [{name: row[name] for name in _COLUMNS} for row in results(root)]
+            rows = [
+                {name: row[name] for name in _COLUMNS}
+                for row in read_results(root / "reports" / "results.csv")
+            ]
             create_table_artifact(rows, key=f"results-{dataset}", description="One row per classifier")
         if links := tracked.links(mlflow_address(root)):
             create_link_artifact(

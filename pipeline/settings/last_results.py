@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from pathlib import Path
@@ -24,22 +23,6 @@ def record(root: Path) -> None:
         return
     summary = load_json(Paths(root).reports / "summary.json")
     save_json(_path(root, Choice.of(text)), {"date": time.strftime("%Y-%m-%d"), "arms": summary})
-
-
-def last_rows(root: Path) -> list[dict[str, Any]]:
-    """Rows of reports/results.csv, with numbers as numbers and missing values as None."""
-    path = Paths(root).reports / "results.csv"
-    with parsing(path), path.open(newline="") as file:
-        return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
-
-
-def _value(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text or None
 
 
 def last_result(root: Path, choice: Choice) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import subprocess
@@ -14,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labelmint.reporting.tables import read_results
 from labelmint.runtime.settings import flat
 from pipeline.dvc import graph
 from pipeline.settings import experiments
@@ -109,19 +109,14 @@ class TrackedRun:
             self.tracker.write({"reused": {stage: hashes[stage] for stage in reused}})
         self.tracker.log_data(paths.tensors / "manifest.json", self.settings.dataset.name, "pipeline")
         if "report" in outcome and outcome["report"].is_completed():
-            for row in results(self.root):
-                name = f"accuracy/{row['generator']}/{row['source']}"
-                self.tracker.log_metrics({name: float(row["accuracy"])}, step=int(row["percent"]))
+            for row in read_results(paths.reports / "results.csv"):
+                if row["accuracy"] is not None:
+                    name = f"accuracy/{row['generator']}/{row['source']}"
+                    self.tracker.log_metrics({name: row["accuracy"]}, step=row["percent"])
         params = self.settings
         arms = [Arm(*each) for each in product(params.generators, params.percents, params.seeds)]
         if any(stage.startswith("evaluate") and state.is_completed() for stage, state in outcome.items()):
             models.offer(paths, arms, self.tracker)
-
-
-def results(root: Path) -> list[dict[str, str]]:
-    """Rows of reports/results.csv."""
-    with (root / "reports" / "results.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _has_uncommitted_changes(root: Path) -> bool:
