@@ -60,10 +60,8 @@ def publish_results(root: Path, tracked: TrackedRun, outcome: Mapping[str, State
                 key=f"report-{dataset}",
                 description=f"The page: {root / 'reports' / 'index.html'}",
             )
-            rows = [
-                {name: row[name] for name in _COLUMNS}
-                for row in read_results(root / "reports" / "results.csv")
-            ]
+            results = read_results(root / "reports" / "results.csv")
+            rows = [{name: row[name] for name in _COLUMNS} for row in results]
             create_table_artifact(rows, key=f"results-{dataset}", description="One row per classifier")
         if links := tracked.links(mlflow_address(root)):
             create_link_artifact(
