@@ -1,4 +1,4 @@
-"""The command `labelmint`: starts the command line of the checkout it is called in, else the one it was installed with."""
+"""The command `labelmint`, of the checkout around the current folder or of the installed package."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from pathlib import Path
 def main() -> None:
     """Run the command line.
 
-    `pipeline` and `stages` are folders of a checkout, since DVC hashes their code there. An installed copy keeps
-    them inside this package, so that no top-level packages of these names are installed.
+    `pipeline` and `stages` are folders of a checkout, where DVC hashes their code. An installed package holds
+    a copy of them in its folder `_project`, so that it installs no top-level packages of these names.
     """
-    sys.path.insert(0, str(_home()))
+    home = _home()
+    sys.path.insert(0, str(home))
+    if (home / "labelmint").is_dir() and home != Path(__file__).resolve().parents[1]:
+        # Another checkout than the installed one: its commands need its own library, as its stages do.
+        for name in [name for name in sys.modules if name.partition(".")[0] == "labelmint"]:
+            del sys.modules[name]
     import_module("pipeline.cli.main").main()
 
 
 def _home() -> Path:
-    """Folder that holds `pipeline` and `stages`: of the checkout around the current folder, else beside this file."""
+    """Folder that holds `pipeline` and `stages`: of the checkout around the current folder, or installed."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "dvc.yaml").is_file() and (folder / "pipeline" / "cli").is_dir():
             return folder
-    own = Path(__file__).parent
+    own = Path(__file__).resolve().parent
     return own / "_project" if (own / "_project").is_dir() else own.parent
 
 

@@ -1,4 +1,7 @@
-"""How `labelmint` ends: 0 done, 2 a person's mistake, 1 a failure, 130 interrupted."""
+"""How `labelmint` ends: the exit code, and one line on stderr about an error.
+
+0 done, 2 user error, 1 failure, 75 something remote did not answer, 130 interrupted, 143 terminated.
+"""
 
 from __future__ import annotations
 
@@ -9,53 +12,47 @@ from typing import Any, NoReturn
 
 import typer
 
-from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import printable
-from pipeline import failures
+from pipeline.failures import FAILURE, INTERRUPTED, Terminated, outcome, sigterm_raises
 from pipeline.terminal import messages_on_stderr
 
 
 def run(app: typer.Typer) -> NoReturn:
-    """The command line, with --debug anywhere in it. Every error is one line on stderr."""
+    """Run the command line, with --debug anywhere in it, and end the process."""
     arguments = sys.argv[1:]
     if "--debug" in arguments:
         arguments.remove("--debug")
         arguments.insert(0, "--debug")
     try:
-        with messages_on_stderr():
+        with sigterm_raises(), messages_on_stderr():
             code = app(args=arguments, prog_name="labelmint", standalone_mode=False)
-        if code == 130:
-            fail("interrupted; run again to go on", 130)
+        if code == INTERRUPTED:  # typer ends on Ctrl-C without a message
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
-    except InputError as error:
-        fail(str(error), 2)
-    except KeyboardInterrupt:
-        fail("interrupted; run again to go on", 130)
     except BrokenPipeError:
-        sys.exit(1)  # whoever read our output wants no more
-    except (OSError, MemoryError) as error:
-        fail(failures.describe(error), 1)
-    except RuntimeError as error:
-        fail(str(error), 1)
-    except Exception as error:
-        # typer's own kind of error, about the command line; it has no public name.
-        if hasattr(error, "format_message"):
-            _misused(error)
-        fail(f"{failures.describe(error)}; --debug shows where", 1)
+        sys.exit(FAILURE)  # the reader of our output has closed it
+    except (Exception, KeyboardInterrupt, Terminated) as error:
+        if hasattr(error, "format_message"):  # typer's error about the command line; its class is not public
+            _end_misused(error)
+        message, code = outcome(error)
+        if code == FAILURE and isinstance(error, RuntimeError):  # raised for the user, without its type
+            message = str(error)
+        elif code == FAILURE and not isinstance(error, (OSError, MemoryError)):
+            message += "; --debug shows where"
+        fail(message, code)
 
 
-def _misused(error: Any) -> NoReturn:
+def _end_misused(error: Any) -> NoReturn:
     context, message = getattr(error, "ctx", None), " ".join(error.format_message().split())
     if not message or type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         sys.exit(error.exit_code)
-    where = context.command_path if context else "labelmint"
-    print(f"error: {printable(message.rstrip('.'))}; `{where} --help` shows what it takes", file=sys.stderr)
-    sys.exit(error.exit_code)
+    command = context.command_path if context else "labelmint"
+    fail(f"{message.rstrip('.')}; `{command} --help` shows its usage", error.exit_code)
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """One line on stderr, after the traceback where $LABELMINT_DEBUG asks for it; then the process ends with `code`."""
+    """Print one line on stderr, after the traceback if $LABELMINT_DEBUG is set, and end the process."""
     if os.environ.get("LABELMINT_DEBUG"):
         traceback.print_exc()
     print(f"error: {printable(message)}", file=sys.stderr)

@@ -16,8 +16,8 @@ from prefect.concurrency.sync import concurrency
 from prefect.states import Cancelled, Completed, Failed
 
 from pipeline.dvc.process import Dvc
+from pipeline.failures import UNREACHABLE
 from pipeline.flow.heartbeat import watched
-from pipeline.stage import UNREACHABLE
 
 RETRY_SECONDS: list[float] = [10, 60]
 GPU_LIMIT = "gpu"

@@ -1,0 +1,114 @@
+"""The commands that read or write images: `import` and `sample`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from labelmint.data.settings import Dataset
+from labelmint.runtime.errors import InputError
+from labelmint.runtime.progress import printable
+from pipeline.cli.options import AsJson, complete_generator
+from pipeline.project import project_root, project_root_or_none
+
+app = typer.Typer()
+
+
+@app.command("import", epilog="Example: labelmint import ~/photos.zip --name photos --size 64")
+def import_(
+    origin: Annotated[Path, typer.Argument(help="Folder, zip or tar with one folder of images per class.")],
+    *,
+    name: Annotated[
+        str, typer.Option(help="Name of the data set: lower-case letters, digits and _, e.g. photos.")
+    ],
+    size: Annotated[int, typer.Option(help="Width and height of the images to learn, pixels.")] = 32,
+    fit: Annotated[
+        Literal["cover", "contain", "resize"],
+        typer.Option(help="How images become square: cut what is over, pad, or stretch."),
+    ] = "cover",
+    on_bad_image: Annotated[
+        Literal["fail", "skip"],
+        typer.Option(help="Whether a bad image ends the import, or up to 1 % of the images are left out."),
+    ] = "fail",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier import of the same name.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every image, and write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Import your own images: check each, pack them into data/raw, and write an experiment for them."""
+    from pipeline.cli.importing import describe, import_dataset
+
+    root, path = project_root(), f"data/raw/{name}.tar"
+    try:
+        dataset = Dataset(
+            name=name,
+            format="imagefolder",
+            path=path,
+            image_size=size,
+            channels=3,
+            fit=fit,
+            on_bad_image=on_bad_image,
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    imported = import_dataset(root, origin, dataset, force, dry_run)
+    if as_json:
+        typer.echo(json.dumps({**asdict(imported), "path": str(imported.path)}, ensure_ascii=False))
+        return
+    for image, reason in imported.bad:
+        typer.echo(f"left out: {printable(f'{image}: {reason}')}", err=True)
+    next_step = "nothing was written" if dry_run else f"next: make repro DATASET={name}"
+    typer.echo(f"{describe(name, imported)}\n{next_step}")
+
+
+@app.command(epilog="Example: labelmint sample dcgan-100-0 --class 7 --count 100 --out sevens")
+def sample(
+    generator: Annotated[
+        str,
+        typer.Argument(
+            help="An arm, e.g. dcgan-100-0, or the folder of a generator.", autocompletion=complete_generator
+        ),
+    ],
+    *,
+    count: Annotated[
+        int, typer.Option(help="Images per class; in all if labels are attributes or there are none.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="New folder, or the folder of an interrupted run of the same command.")
+    ],
+    requested: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            help="A class, or attributes, e.g. Male+Smiling. May be repeated. Default: all.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[
+        Literal["folders", "tensors", "parquet", "webdataset"],
+        typer.Option(help="PNG files in class folders, .npy arrays, Parquet, or WebDataset tars."),
+    ] = "folders",
+    seed: Annotated[int, typer.Option(help="Seed. The same seed gives the same bytes.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes. Default: one per core.", show_default=False)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be generated, and write nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Generate labelled images from a trained generator. Needs no training data and no project.
+
+    Run an interrupted command again to continue it.
+    """
+    from pipeline.cli import sampling
+
+    root = project_root_or_none()
+    request = sampling.Request(generator, tuple(requested or ()), count, out, format, seed, workers, dry_run)
+    done = sampling.sample(root, request)
+    typer.echo(json.dumps(asdict(done), ensure_ascii=False) if as_json else sampling.describe(done, dry_run))

@@ -1,0 +1,83 @@
+"""The commands about results: `results`, `compare` and `sync`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labelmint.runtime.atomic_files import parsing
+from labelmint.runtime.errors import InputError
+from pipeline import failures
+from pipeline.cli.options import AsJson
+from pipeline.project import PARAMS_FILE, project_root
+from pipeline.settings import last_results, schema
+from stages.paths import Paths
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: labelmint results --json")
+def results(as_json: AsJson = False) -> None:
+    """Print the last results and the path of the report."""
+    root = project_root()
+    table = Paths(root).reports / "results.md"
+    if not table.exists():
+        raise InputError(f"{table} is missing; `make repro` creates it")
+    with parsing(table):
+        text = table.read_text()
+    try:
+        last_results.record(root)
+    except OSError as error:  # the table can still be printed
+        typer.echo(f"warning: not kept for `labelmint experiments`: {failures.describe(error)}", err=True)
+    if as_json:
+        from labelmint.reporting.tables import read_results
+
+        typer.echo(json.dumps(read_results(table.with_name("results.csv")), ensure_ascii=False, indent=1))
+        return
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(text))
+    else:
+        typer.echo(text)
+    typer.echo(f"report: {table.with_name('index.html')}")
+
+
+@app.command(epilog="Example: labelmint compare --plot fractions.png")
+def compare(
+    dataset: Annotated[
+        str, typer.Option(help="Name of the data set. Default: that of params.yaml.", show_default=False)
+    ] = "",
+    plot: Annotated[Path, typer.Option(help="File of the plot, a PNG.")] = Path("compare.png"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all metrics as JSON, and plot nothing.")
+    ] = False,
+) -> None:
+    """Compare fractions of the real data: accuracies with intervals, read from MLflow."""
+    from pipeline.cli import comparison
+
+    root = project_root()
+    name = dataset or schema.load(root / PARAMS_FILE).dataset.name
+    rows = comparison.collect(root, name)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    comparison.plot(rows, plot, name)
+    typer.echo(f"{comparison.to_text(rows)}\nplot: {plot.resolve()}")
+
+
+@app.command(epilog="Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 labelmint sync")
+def sync(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show how many runs wait, and send none.")
+    ] = False,
+) -> None:
+    """Send runs to MLflow that could not reach it while stages ran. Nothing is sent twice."""
+    from pipeline.tracking import sync as shipping
+
+    typer.echo((shipping.preview if dry_run else shipping.sync_all)(project_root()))
