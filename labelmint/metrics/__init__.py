@@ -1,0 +1,1 @@
+"""Metrics. Each module directly in this package registers its own, see `registry`."""

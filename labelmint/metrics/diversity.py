@@ -1,39 +1,71 @@
-"""How far the images of a class lie apart, by nearest neighbours: a generator with narrow modes repeats itself."""
+"""Diversity within classes, by nearest neighbours: a generator with narrow modes repeats itself."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from labelmint.metrics.distances import radii
+from labelmint.metrics.inputs import Comparison
+from labelmint.metrics.nearest import kth_distances
+from labelmint.metrics.registry import Metric, Values, compares_images
 
-_LEAST = 10
+_MIN_PER_CLASS = 10
+
+
+@compares_images(
+    Metric(
+        "diversity",
+        "higher",
+        "mean distance to the nearest other image of the class, over the same for as many real images; "
+        "mean over classes",
+    )
+)
+def diversity(comparison: Comparison) -> dict[str, Values]:
+    """Diversity of the synthetic images and `diversity_per_class`; nothing where images have no classes."""
+    if not comparison.has_classes:
+        return {}
+    sets = (comparison.sources[source] for source in ("synthetic", "real"))
+    synthetic, real = ((each.features, each.labels) for each in sets)
+    ratios, counts = per_class(synthetic, real, comparison.classes, comparison.params.points)
+    known = [ratio for ratio in ratios if ratio is not None]
+    total = sum(count for ratio, count in zip(ratios, counts) if ratio is not None)
+    how = {
+        "split": "synthetic",
+        "n": counts,
+        "reference": "train",
+        "n_reference": counts,
+        **comparison.feature_protocol,
+        "least": _MIN_PER_CLASS,
+    }
+    return {
+        "synthetic": {
+            "diversity_per_class": ratios,
+            "diversity": float(np.mean(known)) if known else None,
+            "measured": {"diversity_per_class": how, "diversity": how | {"n": total, "n_reference": total}},
+        }
+    }
 
 
 def per_class(
-    minted: tuple[np.ndarray, np.ndarray], real: tuple[np.ndarray, np.ndarray], classes: int, most: int
+    synthetic: tuple[np.ndarray, np.ndarray],
+    real: tuple[np.ndarray, np.ndarray],
+    classes: int,
+    max_points: int,
 ) -> tuple[list[float | None], list[int]]:
-    """Mean distance of minted images to the nearest other of their class, over the same of real images; and of how many of either.
+    """Mean distance to the nearest other image of the class, synthetic over real; and images of each side.
 
-    minted, real: features (N, d) and int64 labels, in random order. 1: as far apart as real ones; 0: all alike. As many of both, and
-    at most `most` in all, since the more points the nearer the nearest. None of a class with too few.
+    synthetic, real: features (N, d) and int64 labels (N,), in random order. 1: as diverse as real images; 0:
+    all equal; None: too few images. Both sides have the same number, at most `max_points` over all classes,
+    since nearest neighbours are nearer among more points.
     """
     ratios: list[float | None] = []
     counts: list[int] = []
     for label in range(classes):
-        own, reference = (features[labels == label] for features, labels in (minted, real))
-        counts.append(min(len(own), len(reference), max(_LEAST, most // classes)))
-        if counts[-1] < _LEAST:
+        own, reference = (features[labels == label] for features, labels in (synthetic, real))
+        count = min(len(own), len(reference), max(_MIN_PER_CLASS, max_points // classes))
+        counts.append(count)
+        if count < _MIN_PER_CLASS:
             ratios.append(None)
             continue
-        apart = radii(reference[: counts[-1]], 1).mean()
-        ratios.append(float(radii(own[: counts[-1]], 1).mean() / apart) if apart > 0 else None)
+        spacing = kth_distances(reference[:count], 1).mean()
+        ratios.append(float(kth_distances(own[:count], 1).mean() / spacing) if spacing > 0 else None)
     return ratios, counts
-
-
-def protocol(ratios: list[float | None], counts: list[int], frozen: dict[str, Any]) -> dict[str, Any]:
-    """ratios, counts: of per_class. frozen: resize and network."""
-    each = {"split": "synthetic", "n": counts, "reference": "train", "n_reference": counts, **frozen, "least": _LEAST}
-    total = sum(count for ratio, count in zip(ratios, counts) if ratio is not None)
-    return {"diversity_per_class": each, "diversity": each | {"n": total, "n_reference": total}}

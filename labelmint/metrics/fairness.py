@@ -1,54 +1,67 @@
-"""Fairness gaps between the groups of a protected attribute C, with bootstrap intervals: of labels, and of a classifier.
+"""Fairness gaps of labels and of classifiers between the groups of a protected attribute C.
 
-Demographic parity: P(Y = 1 | C = 1) - P(Y = 1 | C = 0), 0 when the outcome does not depend on the group. Equality of
-opportunity: the same among those whose true outcome is 1, the gap of true positive rates (Hardt et al. 2016).
+Demographic parity: P(Y = 1 | C = 1) - P(Y = 1 | C = 0), 0 when the outcome Y does not depend on the group.
+Equality of opportunity: the same among images whose true outcome is 1, the gap of true positive rates (Hardt
+et al. 2016). Arrays are (N,) of 0 and 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
-Gap = dict[str, float]
+Gap = Optional[dict[str, float]]
+"""value, low and high (95 %); None where a group is empty."""
 
 
-def data_gaps(protected: np.ndarray, outcome: np.ndarray, resamples: int) -> dict[str, Gap | None]:
-    """Of labels. protected, outcome: (N,) of 0 and 1. Returns: demographic_parity: value, low, high (95 %)."""
+def data_gaps(protected: np.ndarray, outcome: np.ndarray, resamples: int) -> dict[str, Gap]:
+    """Gap of labels: demographic_parity."""
     return {"demographic_parity": gap(protected > 0.5, outcome > 0.5, resamples)}
 
 
-def classifier_gaps(protected: np.ndarray, outcome: np.ndarray, told: np.ndarray, resamples: int) -> dict[str, Any]:
-    """Of a classifier. protected and outcome are the images' own; told: what it says of the outcome. (N,) of 0 and 1.
+def classifier_gaps(
+    protected: np.ndarray, outcome: np.ndarray, predictions: np.ndarray, resamples: int
+) -> dict[str, Any]:
+    """Gaps of a classifier. protected, outcome: true labels. predictions: of the outcome.
 
-    Returns: demographic_parity, equality_of_opportunity, false_positive_rate: gaps; error_rates: of the group without and with C.
+    Returns: demographic_parity, equality_of_opportunity, false_positive_rate; error_rates of the groups C =
+    0, C = 1.
     """
-    protected, outcome, told = protected > 0.5, outcome > 0.5, told > 0.5
-    wrong = outcome != told
+    protected, outcome, predictions = protected > 0.5, outcome > 0.5, predictions > 0.5
+    wrong = outcome != predictions
     return {
-        "demographic_parity": gap(protected, told, resamples),
-        "equality_of_opportunity": gap(protected[outcome], told[outcome], resamples),
-        "false_positive_rate": gap(protected[~outcome], told[~outcome], resamples),
-        "error_rates": [float(wrong[group].mean()) if group.any() else None for group in (~protected, protected)],
+        **_gaps(protected, outcome, predictions, resamples),
+        "error_rates": [
+            float(wrong[group].mean()) if group.any() else None for group in (~protected, protected)
+        ],
     }
 
 
-def changes(protected: np.ndarray, outcome: np.ndarray, before: np.ndarray, after: np.ndarray, resamples: int) -> dict[str, Gap | None]:  # fmt: skip
-    """How far the gaps of one classifier are from another's on the same images, the bootstrap paired. before, after: what the two tell, (N,)."""
-    protected, outcome = protected > 0.5, outcome > 0.5
+def changes(
+    protected: np.ndarray, outcome: np.ndarray, before: np.ndarray, after: np.ndarray, resamples: int
+) -> dict[str, Gap]:
+    """Differences between the gaps of two classifiers on the same images, by a paired bootstrap.
+
+    before, after: predictions of the outcome by either.
+    """
     change = (after > 0.5).astype(float) - (before > 0.5)
+    return _gaps(protected > 0.5, outcome > 0.5, change, resamples)
+
+
+def _gaps(protected: np.ndarray, outcome: np.ndarray, event: np.ndarray, resamples: int) -> dict[str, Gap]:
     return {
-        "demographic_parity": gap(protected, change, resamples),
-        "equality_of_opportunity": gap(protected[outcome], change[outcome], resamples),
-        "false_positive_rate": gap(protected[~outcome], change[~outcome], resamples),
+        "demographic_parity": gap(protected, event, resamples),
+        "equality_of_opportunity": gap(protected[outcome], event[outcome], resamples),
+        "false_positive_rate": gap(protected[~outcome], event[~outcome], resamples),
     }
 
 
-def gap(protected: np.ndarray, event: np.ndarray, resamples: int) -> Gap | None:
-    """P(event | protected) - P(event | not), with its 95 % percentile bootstrap interval; None where a group is empty.
+def gap(protected: np.ndarray, event: np.ndarray, resamples: int) -> Gap:
+    """P(event | protected) - P(event | not protected), with its percentile bootstrap interval.
 
-    event: (N,), whether it comes about; or how far that changes, -1 to 1.
+    protected: bool (N,). event: bool (N,), or its change, -1 to 1.
     """
     if not protected.any() or protected.all():
         return None
@@ -61,10 +74,11 @@ def _difference(protected: np.ndarray, event: np.ndarray) -> float:
     return float(event[protected].mean() - event[~protected].mean())
 
 
-def bootstrap(statistic: Callable[[np.ndarray], float], count: int, resamples: int) -> Gap:
-    """statistic: of rows. The interval lies between the 2.5 % and 97.5 % quantiles over resamples (Efron 1979).
+def bootstrap(statistic: Callable[[np.ndarray], float], count: int, resamples: int) -> dict[str, float]:
+    """Value of a statistic of rows, and the 2.5 % and 97.5 % quantiles over resamples (Efron 1979).
 
-    Resamples in which a group is empty count in none.
+    statistic: takes int64 rows below `count`. Resamples for which it is NaN, since a group is empty, are left
+    out.
     """
     rng = np.random.default_rng(0)
     values = [statistic(rng.integers(0, count, count)) for _ in range(resamples)]

@@ -1,8 +1,8 @@
-"""Are minted images new, or training images again?
+"""Memorization: whether synthetic images are new, or training images again.
 
-Distances of minted images to the training images are compared with those of real test images, which are surely new. Where
-training may flip an image, its mirror image is one that the generator was shown, and counts as a training image too.
-Points are features, float (N, d).
+Distances of synthetic images to the training images are compared with those of real test images, which are
+new. Where training may mirror an image, the generator was shown its mirror image too, which counts as a
+training image.
 """
 
 from __future__ import annotations
@@ -14,20 +14,103 @@ from typing import Any
 import numpy as np
 
 from labelmint.data.storage.splits import derive_seed
-from labelmint.metrics.content import digests
-from labelmint.metrics.distances import nearest, radii
+from labelmint.metrics.inputs import Comparison, Setup
+from labelmint.metrics.nearest import flatten, kth_distances, nearest
+from labelmint.metrics.registry import Metric, Values, compares_images
+from labelmint.metrics.sampling_order import digests
 
 _NEAR_QUANTILE = 0.01
-_SHOWN = 12
-_IMAGES_PER_CELL, _MOST_CELLS, _LEAST_OF_A_CELL = 500, 10, 5
-_ROUNDING = 1e-5  # of distances, features being near 1
+_PAIRS = 12
+_IMAGES_PER_CELL, _MAX_CELLS, _MIN_PER_CELL = 500, 10, 5
+_ROUNDING = 1e-5  # of distances between features, which are near 1
+
+
+def _training_image(setup: Setup) -> str:
+    mirrored = ", or the mirror image of one that training may flip" if any(setup.dataset["mirror"]) else ""
+    return "a training image of this arm" + mirrored
+
+
+@compares_images(
+    Metric(
+        "memorised",
+        "lower",
+        lambda setup: (
+            f"fraction of (at most {setup.params.points}) synthetic images nearer, in features, to "
+            f"{_training_image(setup)}, than 99 % of the test images are; 0.01 is what new real images would "
+            "give; memorised_pixels: the same in pixels"
+        ),
+        protocol_columns={"n_memorised": "n"},
+    ),
+    Metric("memorised_pixels", "lower"),
+    Metric(
+        "exact_copies",
+        "lower",
+        lambda setup: f"synthetic images that are {_training_image(setup)}, byte for byte; of all",
+    ),
+    Metric(
+        "authentic",
+        "higher",
+        "AuthPct: fraction of synthetic images farther from the nearest training image than that one is from "
+        "its own nearest (Alaa et al. 2022); authentic_test: the same for test images, the ceiling",
+        title="AuthPct",
+    ),
+    Metric("authentic_test", "none", columns=()),
+    Metric(
+        "copying",
+        "none",
+        "C_T: z of synthetic against test images' distances to the training images, within cells (Meehan et "
+        "al. 2020); below -3 is copying, far above 0 underfitting",
+        title="C_T",
+    ),
+)
+def memorization(comparison: Comparison) -> dict[str, Values]:
+    """Memorization of the synthetic images; also `nearest`, their nearest training images, by space.
+
+    Compared are at most `points` synthetic and `points` test images with all training images.
+    """
+    synthetic, real, test = comparison.sources["synthetic"], comparison.sources["real"], comparison.test
+    shown = TrainingImages(real.images, comparison.flipped)
+    rows, test_rows = (images.indices[: comparison.params.points] for images in (synthetic, test))
+    own, reference = synthetic.features[: len(rows)], test.features[: len(test_rows)]
+    plain = np.empty_like(real.features)
+    plain[real.indices] = real.features
+    training = shown.points(plain, comparison.network.features)
+
+    near = Neighbours.of(own, reference, training)
+    near_in_pixels = Neighbours.in_pixels(synthetic.images[rows], test.images[test_rows], shown)
+    c_t = copying(own, reference, real.features, near)
+    kept = np.arange(len(real)) if comparison.real_indices is None else comparison.real_indices
+    how = comparison.how("synthetic", len(rows), len(test_rows)) | {"n_training": len(training)}
+    against_training = how | {"reference": "train", "n_reference": len(training)}
+    return {
+        "synthetic": {
+            "memorised": fraction_near(near),
+            "memorised_pixels": fraction_near(near_in_pixels),
+            "exact_copies": exact_copies(synthetic.images, shown),
+            **authenticity(near, training, shown.mirror_images),
+            **c_t,
+            "nearest": {
+                "features": nearest_pairs(near, rows, shown, kept),
+                "pixels": nearest_pairs(near_in_pixels, rows, shown, kept),
+            },
+            "measured": {
+                "memorised": how | {"quantile": _NEAR_QUANTILE},
+                "memorised_pixels": how | {"quantile": _NEAR_QUANTILE, "network": "none: pixels"},
+                "exact_copies": against_training | {"n": len(synthetic), "network": "none: bytes"},
+                "authentic": against_training,
+                "authentic_test": against_training | {"split": test.split, "n": len(test_rows)},
+                "copying": how | {"cells": c_t["cells"]},
+            },
+        }
+    }
 
 
 @dataclass(frozen=True)
-class Training:
-    """What a generator was shown: images as they are, uint8 (N, C, S, S), and behind them the mirror images of some.
+class TrainingImages:
+    """What a generator was shown: images, uint8 (N, C, S, S), followed by the mirror images of some of them.
 
-    flipped: int64 (M,), which of them are mirrored. Places below N are of images as they are, the others of mirror images.
+    flipped: int64 (M,), indices of the mirrored ones. An index below N means an image as it is, one from N to
+    N + M a mirror image.
     """
 
     images: np.ndarray
@@ -38,7 +121,7 @@ class Training:
         return self.images if len(self.flipped) == len(self.images) else self.images[self.flipped]
 
     def points(self, plain: np.ndarray, features: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """(N + M, d). plain: features of the images as they are. features: makes those of images."""
+        """Features of all, (N + M, d). plain: of the images as they are. features: computes them."""
         if not len(self.flipped):
             return plain
         return np.concatenate([plain, features(self._to_flip[..., ::-1])])
@@ -49,154 +132,145 @@ class Training:
         return known.union(digests(self._to_flip[..., ::-1])) if len(self.flipped) else known
 
     @property
-    def partners(self) -> np.ndarray:
-        """int64 (N + M,): the place of each one's own mirror image, -1 for none."""
-        found = np.full(len(self.images) + len(self.flipped), -1)
-        found[self.flipped] = np.arange(len(self.images), len(found))
-        found[len(self.images) :] = self.flipped
-        return found
+    def mirror_images(self) -> np.ndarray:
+        """Index of the mirror image of each: int64 (N + M,), -1 for none."""
+        indices = np.full(len(self.images) + len(self.flipped), -1)
+        indices[self.flipped] = np.arange(len(self.images), len(indices))
+        indices[len(self.images) :] = self.flipped
+        return indices
 
-    def origin(self, place: int) -> tuple[int, bool]:
-        """(place of the image as it is, whether its mirror image is meant)."""
+    def origin(self, index: int) -> tuple[int, bool]:
+        """(index of the image as it is, whether `index` means its mirror image)."""
         count = len(self.images)
-        return (place, False) if place < count else (int(self.flipped[place - count]), True)
+        return (index, False) if index < count else (int(self.flipped[index - count]), True)
 
     def nearest_in_pixels(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distance from each image to the nearest that was shown, and that one's place. images: uint8 (n, C, S, S).
+        """Distance from each image, uint8 (n, C, S, S), to the nearest one shown, and its index.
 
-        An image lies as far from another's mirror image as its own mirror image from the other: so the few are flipped, not the many.
+        The distance from x to the mirror image of y is that from the mirror image of x to y, so the fewer
+        images are mirrored.
         """
-        distances, places = nearest(_flat(images), _flat(self.images))
+        distances, indices = nearest(flatten(images), flatten(self.images))
         if not len(self.flipped):
-            return distances, places
-        mirrored, which = nearest(_flat(images[..., ::-1]), _flat(self._to_flip))
+            return distances, indices
+        mirrored, which = nearest(flatten(images[..., ::-1]), flatten(self._to_flip))
         closer = mirrored < distances
-        return np.where(closer, mirrored, distances), np.where(closer, len(self.images) + which, places)
-
-
-def _flat(images: np.ndarray) -> np.ndarray:
-    """uint8 (N, C * S * S)."""
-    return images.reshape(len(images), -1)
+        return np.where(closer, mirrored, distances), np.where(closer, len(self.images) + which, indices)
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Distances to the nearest training image, and the place of that one, of minted and of test images."""
+    """Distances to the nearest training images, float64 (n,), and their indices, int64 (n,)."""
 
-    minted: np.ndarray
-    places: np.ndarray
+    synthetic: np.ndarray
+    indices: np.ndarray
     test: np.ndarray
-    test_places: np.ndarray
+    test_indices: np.ndarray
 
+    @classmethod
+    def of(cls, synthetic: np.ndarray, test: np.ndarray, training: np.ndarray) -> Neighbours:
+        """Neighbours by features, (n, d) each."""
+        return cls(*nearest(synthetic, training), *nearest(test, training))
 
-def neighbours(minted: np.ndarray, test: np.ndarray, training: np.ndarray) -> Neighbours:
-    return Neighbours(*nearest(minted, training), *nearest(test, training))
-
-
-def neighbours_in_pixels(minted: np.ndarray, test: np.ndarray, training: Training) -> Neighbours:
-    """minted, test: uint8 (n, C, S, S)."""
-    return Neighbours(*training.nearest_in_pixels(minted), *training.nearest_in_pixels(test))
+    @classmethod
+    def in_pixels(cls, synthetic: np.ndarray, test: np.ndarray, training: TrainingImages) -> Neighbours:
+        """Neighbours by pixels; synthetic, test: uint8 (n, C, S, S)."""
+        return cls(*training.nearest_in_pixels(synthetic), *training.nearest_in_pixels(test))
 
 
 def fraction_near(found: Neighbours) -> float:
-    """Share of minted images nearer to a training image than 99 % of the test images are: 0.01 is what new images give."""
-    return float((found.minted < np.quantile(found.test, _NEAR_QUANTILE)).mean())
+    """Fraction of images nearer to a training image than 99 % of the test images: 0.01 for new images."""
+    return float((found.synthetic < np.quantile(found.test, _NEAR_QUANTILE)).mean())
 
 
-def authenticity(found: Neighbours, training: np.ndarray, partners: np.ndarray | None = None) -> dict[str, float]:
-    """AuthPct (Alaa et al. 2022): share of images farther from their nearest training image than that one is from its own.
+def authenticity(
+    found: Neighbours, training: np.ndarray, mirror_images: np.ndarray | None = None
+) -> dict[str, float]:
+    """Fraction of images farther from the nearest training image than that one is from its own nearest.
 
-    partners: as Training has them; an image's own mirror image is not another image. New real images do not reach 1, so that
-    theirs stands beside it. Returns: authentic, authentic_test.
+    AuthPct of Alaa et al. 2022.
+    training: (N + M, d). mirror_images: as TrainingImages has them; an image's own mirror image does not
+    count as another image. New real images do not reach 1, so theirs is measured too. Returns: authentic,
+    authentic_test.
     """
     return {
-        "authentic": _authentic(found.minted, found.places, training, partners),
-        "authentic_test": _authentic(found.test, found.test_places, training, partners),
+        "authentic": _authentic(found.synthetic, found.indices, training, mirror_images),
+        "authentic_test": _authentic(found.test, found.test_indices, training, mirror_images),
     }
 
 
-def _authentic(distances: np.ndarray, places: np.ndarray, training: np.ndarray, partners: np.ndarray | None) -> float:
-    hit, which = np.unique(places, return_inverse=True)
-    return float((distances > _spacing(training, hit, partners)[which]).mean())
+def _authentic(
+    distances: np.ndarray, indices: np.ndarray, training: np.ndarray, mirror_images: np.ndarray | None
+) -> float:
+    rows, inverse = np.unique(indices, return_inverse=True)
+    return float((distances > _spacing(training, rows, mirror_images)[inverse]).mean())
 
 
-def _spacing(training: np.ndarray, of: np.ndarray, partners: np.ndarray | None) -> np.ndarray:
-    """Distance from each of the places `of` to the nearest other image."""
-    first = radii(training, 1, of=of)
-    if partners is None or not (has := partners[of] >= 0).any():
-        return first
-    apart = np.full(len(of), np.inf)
-    own, mirrored = (training[places[has]].astype(np.float64) for places in (of, partners[of]))
-    apart[has] = np.linalg.norm(own - mirrored, axis=1)
-    return np.where(apart <= first + _ROUNDING, radii(training, 2, of=of), first)
+def _spacing(training: np.ndarray, rows: np.ndarray, mirror_images: np.ndarray | None) -> np.ndarray:
+    """Distance from each of `rows` to the nearest other image."""
+    spacing = kth_distances(training, 1, rows)
+    if mirror_images is None or not (has_mirror := mirror_images[rows] >= 0).any():
+        return spacing
+    to_mirror = np.full(len(rows), np.inf)
+    own, mirrored = (training[of[has_mirror]].astype(np.float64) for of in (rows, mirror_images[rows]))
+    to_mirror[has_mirror] = np.linalg.norm(own - mirrored, axis=1)
+    return np.where(to_mirror <= spacing + _ROUNDING, kth_distances(training, 2, rows), spacing)
 
 
-def copying(minted: np.ndarray, test: np.ndarray, training: np.ndarray, found: Neighbours) -> dict[str, Any]:
-    """C_T (Meehan et al. 2020): z of a Mann-Whitney test, minted against test distances to the training set.
+def copying(
+    synthetic: np.ndarray, test: np.ndarray, training: np.ndarray, found: Neighbours
+) -> dict[str, Any]:
+    """C_T (Meehan et al. 2020): z of a Mann-Whitney test of synthetic against test images' distances.
 
-    Far below 0 (-3 and less): minted images lie nearer than new ones do, which is copying; far above: they lie farther off,
-    which is underfitting. The test is made within cells of the training set (k-means), and averaged by the share of test
-    images in them. Returns: copying, cells.
+    Far below 0 (-3 and less): synthetic images are nearer than new ones, which is copying; far above:
+    farther, which is underfitting. The test is made within cells of the training set (k-means), and averaged
+    by the fraction of test images in each. Arguments are features, (N, d). Returns: copying, cells.
     """
     from scipy.cluster.vq import kmeans2
     from scipy.stats import rankdata
 
-    cells = int(np.clip(len(training) // _IMAGES_PER_CELL, 1, _MOST_CELLS))
+    cells = int(np.clip(len(training) // _IMAGES_PER_CELL, 1, _MAX_CELLS))
     if cells == 1:
-        own, reference = np.zeros(len(minted), int), np.zeros(len(test), int)
+        own, reference = np.zeros(len(synthetic), int), np.zeros(len(test), int)
     else:
         rng = np.random.default_rng(derive_seed("cells"))
         centres, _ = kmeans2(training.astype(np.float64), cells, minit="++", seed=rng)
-        own, reference = nearest(minted, centres)[1], nearest(test, centres)[1]
+        own, reference = nearest(synthetic, centres)[1], nearest(test, centres)[1]
     scores, weights = [], []
     for cell in range(cells):
-        first, second = found.minted[own == cell], found.test[reference == cell]
+        first, second = found.synthetic[own == cell], found.test[reference == cell]
         m, n = len(first), len(second)
-        if min(m, n) < _LEAST_OF_A_CELL:
+        if min(m, n) < _MIN_PER_CELL:
             continue
         ranks = rankdata(np.concatenate([first, second]))
-        above = ranks[:m].sum() - m * (m + 1) / 2  # pairs in which the minted image lies farther off
+        u = ranks[:m].sum() - m * (m + 1) / 2  # pairs in which the synthetic image is farther
         _, ties = np.unique(ranks, return_counts=True)
         variance = m * n / 12 * (m + n + 1 - (ties**3 - ties).sum() / ((m + n) * (m + n - 1)))
-        scores.append((above - m * n / 2) / np.sqrt(variance) if variance > 0 else 0.0)
+        scores.append((u - m * n / 2) / np.sqrt(variance) if variance > 0 else 0.0)
         weights.append(n)
     return {"copying": float(np.average(scores, weights=weights)) if scores else None, "cells": len(scores)}
 
 
-def exact_copies(images: np.ndarray, training: Training) -> int:
-    """How many images are, byte for byte, one that was shown. uint8 (N, C, S, S)."""
+def exact_copies(images: np.ndarray, training: TrainingImages) -> int:
+    """Number of images, uint8 (N, C, S, S), that equal one of the training images byte for byte."""
     known = training.digests
     return sum(digest in known for digest in digests(images))
 
 
-def protocol(
-    n: int, n_test: int, split: str, minted: int, training: int, cells: int, frozen: dict[str, Any]
-) -> dict[str, Any]:
-    """n, n_test: minted and test images whose neighbours were sought among `training` images, of all `minted`; split: of the test
-    images; frozen: resize and network."""
-    near = {"split": "synthetic", "n": n, "n_training": training, "reference": split, "n_reference": n_test, **frozen}
-    own = near | {"reference": "train", "n_reference": training}
-    return {
-        "memorised": near | {"quantile": _NEAR_QUANTILE},
-        "memorised_pixels": near | {"quantile": _NEAR_QUANTILE, "network": "none: pixels"},
-        "exact_copies": own | {"n": minted, "network": "none: bytes"},
-        "authentic": own,
-        "authentic_test": own | {"split": split, "n": n_test},
-        "copying": near | {"cells": cells},
-    }
+def nearest_pairs(
+    found: Neighbours, rows: np.ndarray, training: TrainingImages, training_rows: np.ndarray
+) -> dict[str, list[list[float]]]:
+    """The `closest` pairs of synthetic and training images, and `typical` ones, which are a random sample.
 
-
-def pairs(found: Neighbours, rows: np.ndarray, training: Training, kept: np.ndarray) -> dict[str, list[list[float]]]:
-    """Of the closest pairs, and of a few at random: place of a minted image, place of the training image nearest to it, distance, and
-    1 where it is that one's mirror image, else 0.
-
-    rows: of the minted images measured, within their set; kept: of the training images, within theirs.
+    rows, training_rows: index of each measured image within its set. Returns: for each pair the index of the
+    synthetic image, the index of the training image, their distance, and 1 where it is the mirror image of
+    that one, else 0.
     """
-    order = np.argsort(found.minted, kind="stable")
-    picks = {"closest": order[:_SHOWN], "typical": np.arange(len(order))[:_SHOWN]}
+    order = np.argsort(found.synthetic, kind="stable")
 
-    def pair(at: int) -> list[float]:
-        place, mirrored = training.origin(int(found.places[at]))
-        return [int(rows[at]), int(kept[place]), float(found.minted[at]), int(mirrored)]
+    def pair(row: int) -> list[float]:
+        index, mirrored = training.origin(int(found.indices[row]))
+        return [int(rows[row]), int(training_rows[index]), float(found.synthetic[row]), int(mirrored)]
 
-    return {name: [pair(at) for at in chosen] for name, chosen in picks.items()}
+    picks = {"closest": order[:_PAIRS], "typical": np.arange(len(order))[:_PAIRS]}
+    return {name: [pair(row) for row in chosen] for name, chosen in picks.items()}

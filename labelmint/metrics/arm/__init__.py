@@ -1,0 +1,1 @@
+"""Evaluation of an arm: its classifiers, its networks, and everything that data/metrics/<arm>.json holds."""

@@ -1,0 +1,110 @@
+"""Metrics of the classifiers of an arm and of its baseline, and the GAN-test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from labelmint.classifiers import archive, targets
+from labelmint.classifiers.fit import predict
+from labelmint.classifiers.views import view
+from labelmint.data.storage.splits import at_most
+from labelmint.metrics import accuracy, registry
+from labelmint.metrics.controls import NEAREST_NEIGHBOUR_MAX_IMAGES
+from labelmint.metrics.inputs import ClassifierResult, LabelledImages, classifier_protocol
+from labelmint.metrics.nearest import classify
+from labelmint.metrics.sampling_order import content_order
+
+GAN_TEST_PER_CLASS = 200
+GAN_TEST_MAX_IMAGES = 2000
+_KEPT = ("n_real", "n_synthetic", "n_holdout", "steps", "best_step", "view")
+
+
+def classifier_rows(
+    folders: Iterable[Path],
+    test: LabelledImages,
+    names: list[str],
+    *,
+    split: str,
+    stored: tuple[np.ndarray, np.ndarray],
+    device: torch.device,
+) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """(a row of metrics for each source, predictions for the test images by source).
+
+    folders: of classifiers, the baseline's first, which has the source "real". names: of the classes or
+    attributes. split: of the test images. stored: all real training images and the arm's synthetic images,
+    which 1-NN searches where the settings ask for it.
+    """
+    rows, predictions = [], {}
+    images, labels = test
+    for folder in folders:
+        recorded = archive.load(folder)
+        for source, facts in recorded.items():
+            if facts["simple_classifier"]:
+                continue
+            predictions[source] = predict_with(folder, source, images, device)
+            simple = {}
+            if f"{source}-linear" in recorded:
+                network = f"sha256 {recorded[f'{source}-linear']['weights_sha256']}"
+                simple["linear"] = predict_with(folder, f"{source}-linear", images, device), network
+            if "nearest_neighbour" in archive.params_of(facts).simple_classifiers:
+                training = archive.training_images(folder, source, *stored)
+                simple["nearest_neighbour"] = _nearest(view(facts["view"], images), *training), "none: pixels"
+            result = ClassifierResult(
+                labels,
+                predictions[source],
+                names,
+                predictions["real"],
+                simple,
+                split,
+                images.shape[-1],
+                facts,
+            )
+            kept = {name: facts[name] for name in _KEPT}
+            rows.append({"source": source, **kept, **registry.measure_classifier(result)})
+    return rows, predictions
+
+
+def _nearest(images: np.ndarray, training: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    if len(training) > NEAREST_NEIGHBOUR_MAX_IMAGES:
+        few = np.random.default_rng(0).permutation(len(training))[:NEAREST_NEIGHBOUR_MAX_IMAGES]
+        training, labels = training[few], labels[few]
+    return classify(images, training, labels)
+
+
+def gan_test(
+    baseline: Path, synthetic: LabelledImages, names: list[str], device: torch.device
+) -> dict[str, Any]:
+    """Agreement of the classifier of the real images with the synthetic labels (Shmelkov et al. 2018).
+
+    baseline: folder of that classifier. Returns: accuracy with its 95 % interval; recalls by class, or by
+    attribute the fraction of images with agreement; measured.
+    """
+    images, labels = synthetic
+    multi_hot, indices = labels.ndim > 1, content_order(images, labels)
+    rows = indices[
+        at_most(labels[indices], GAN_TEST_MAX_IMAGES if multi_hot else GAN_TEST_PER_CLASS, "gan_test")
+    ]
+    summary = accuracy.summary(labels[rows], predict_with(baseline, "real", images[rows], device), names)
+    recalls = [each["accuracy"] for each in summary["attributes"]] if multi_hot else summary["recalls"]
+    how = classifier_protocol("synthetic", len(rows), images.shape[-1], archive.load(baseline)["real"])
+    if multi_hot:
+        per_class = [len(rows)] * len(names)
+    else:
+        per_class = np.bincount(labels[rows], minlength=len(names)).tolist()
+    return {
+        **{name: summary[name] for name in ("accuracy", "accuracy_low", "accuracy_high")},
+        "recalls": recalls,
+        "measured": {"accuracy": how, "recalls": how | {"n": per_class}},
+    }
+
+
+def predict_with(folder: Path, name: str, images: np.ndarray, device: torch.device) -> np.ndarray:
+    """Predictions of one stored classifier: classes, int64 (N,), or attributes, int64 (N, A) of 0 and 1."""
+    facts = archive.load(folder)[name]
+    network = archive.network(folder, name).to(device)
+    return targets.decide(predict(network, view(facts["view"], images), device), facts["multi_hot"])
