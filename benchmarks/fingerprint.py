@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.arms import Subject, measure_all, prepare, results
 from benchmarks.limited_data import settings
-from labelmint.classifiers.settings import VIEWS
+from labelmint.classifiers.views import VIEWS
 from labelmint.data.storage.tensors import load_set, save_set
 from labelmint.runtime.atomic_files import load_json, save_json
 from stages.paths import Arm, Paths

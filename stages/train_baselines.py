@@ -1,19 +1,34 @@
-"""The stage: the classifier that had the same real images as the arms of this percent and seed, and the controls of it."""
+"""Stage: train the classifiers of real images that the arms of one percent and seed are compared with."""
 
 from __future__ import annotations
 
-from labelmint.classifiers.settings import REAL_SOURCES
-from labelmint.classifiers.sources import real_source
-from labelmint.classifiers.training import Params, train
+from dataclasses import dataclass
+
+from labelmint.classifiers.pools import Pool
+from labelmint.classifiers.settings import Classifier
+from labelmint.classifiers.sources import Inputs, baseline_sources
+from labelmint.classifiers.training import plan, train
+from labelmint.data.storage.tensors import load_set
+from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
-from stages.paths import Paths
+from stages.paths import Arm, Paths
 
 
-def run(params: Params, layout: Paths, tracker: Tracker) -> None:
-    # The first is what all others are compared with, wherever params name it.
-    asked = sorted((name for name in params.classifier.sources if name in REAL_SOURCES), key=REAL_SOURCES.index)
-    sources = {name: real_source(name, layout, params.arm, params.classifier) for name in asked}
-    train(params, "train_baselines", layout, sources, tracker)
+@dataclass(frozen=True)
+class Params:
+    """The parts of params.yaml that this stage depends on."""
+
+    arm: Arm
+    classifier: Classifier
+    compute: Compute
 
 
-__all__ = ["Params", "run"]
+def run(params: Params, paths: Paths, tracker: Tracker) -> None:
+    """Write data/classifiers/real-<percent>-<seed>."""
+    arm, recipe, facts = params.arm, params.classifier, load_json(paths.tensors / "dataset.json")
+    real = Pool.real(*load_set(paths.tensors), arm.percent, arm.seed)
+    inputs, sources = Inputs(real, arm.seed, recipe.real_fraction), baseline_sources(recipe.sources)
+    jobs = plan(sources, inputs, recipe, classes=facts["classes"], mirror=facts["mirror"], raw=paths.raw)
+    seconds = train(jobs, paths.classifiers(arm), arm.name, params.compute, tracker)
+    save_json(paths.timing("train_baselines", arm), seconds)

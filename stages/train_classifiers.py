@@ -1,22 +1,43 @@
-"""The stage: classifiers that saw one arm's minted images, alone and together with the real ones."""
+"""Stage: train classifiers of one arm's synthetic images, alone and mixed with the real ones."""
 
 from __future__ import annotations
 
-from labelmint.classifiers.synthetic_sources import names, synthetic_source
-from labelmint.classifiers.training import Params, train
-from labelmint.runtime.atomic_files import load_json
+from dataclasses import dataclass
+
+from labelmint.classifiers.pools import Pool
+from labelmint.classifiers.sampler import GeneratorSampler
+from labelmint.classifiers.settings import Classifier
+from labelmint.classifiers.sources import Inputs, arm_sources
+from labelmint.classifiers.training import plan, train
+from labelmint.data.storage.tensors import load_set
+from labelmint.gans import archive
+from labelmint.runtime.atomic_files import load_json, save_json
 from labelmint.runtime.progress import say
+from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
-from stages.paths import Paths
+from stages.paths import Arm, Paths
 
 
-def run(params: Params, layout: Paths, tracker: Tracker) -> None:
-    arm, sources = params.arm, {}
-    if load_json(layout.synthetic(arm) / "manifest.json")["labels"] == "none":
-        say(f"{arm.name}: the minted images bear no labels, so that no classifier can be trained on them")
-    else:
-        sources = {name: synthetic_source(name, layout, arm, params.classifier) for name in names(params.classifier)}
-    train(params, "train_classifiers", layout, sources, tracker)
+@dataclass(frozen=True)
+class Params:
+    """The parts of params.yaml that this stage depends on."""
+
+    arm: Arm
+    classifier: Classifier
+    compute: Compute
 
 
-__all__ = ["Params", "run"]
+def run(params: Params, paths: Paths, tracker: Tracker) -> None:
+    """Write data/classifiers/<arm>."""
+    arm, recipe, facts = params.arm, params.classifier, load_json(paths.tensors / "dataset.json")
+    sources = arm_sources(recipe.sources, recipe.sweep)
+    if load_json(paths.synthetic(arm) / "manifest.json")["labels"] == "none":
+        say(f"{arm.name}: the synthetic images have no labels, so no classifier can be trained on them")
+        sources = []
+    real = Pool.real(*load_set(paths.tensors), arm.percent, arm.seed)
+    sampler = GeneratorSampler(archive.load(paths.generator(arm)))
+    generated = Pool.synthetic(*load_set(paths.synthetic(arm))), sampler
+    inputs = Inputs(real, arm.seed, recipe.real_fraction, generated)
+    jobs = plan(sources, inputs, recipe, classes=facts["classes"], mirror=facts["mirror"], raw=paths.raw)
+    seconds = train(jobs, paths.classifiers(arm), arm.name, params.compute, tracker)
+    save_json(paths.timing("train_classifiers", arm), seconds)

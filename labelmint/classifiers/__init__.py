@@ -1,0 +1,1 @@
+"""Classifiers of real and synthetic images, and the feature network of the metrics."""

@@ -14,20 +14,15 @@ _BLUR_RADIUS = 2
 
 
 def augment(images: torch.Tensor, params: Augmentation, stream: Stream) -> torch.Tensor:
-    """images: float (N, C, S, S) in [-1, 1] -> the same, each image changed in its own way."""
+    """Change each image independently. images: float (N, C, S, S) in [-1, 1]; so are the returned ones."""
 
     def uniform(most: float) -> torch.Tensor:
         return (stream.uniform(len(images)) * 2 - 1) * most
 
     if params.rotation or params.shift or params.scale or params.shear:
-        images = _affine(
-            images,
-            uniform(params.rotation),
-            uniform(params.scale),
-            uniform(params.shear),
-            uniform(params.shift),
-            uniform(params.shift),
-        )
+        degrees, scale, shear = uniform(params.rotation), uniform(params.scale), uniform(params.shear)
+        right, down = uniform(params.shift), uniform(params.shift)
+        images = _affine(images, degrees=degrees, scale=scale, shear=shear, right=right, down=down)
     if params.blur:
         images = _blur(images, uniform(params.blur).abs())
     if params.contrast:
@@ -39,34 +34,35 @@ def augment(images: torch.Tensor, params: Augmentation, stream: Stream) -> torch
 
 def _affine(
     images: torch.Tensor,
+    *,
     degrees: torch.Tensor,
     scale: torch.Tensor,
     shear: torch.Tensor,
     right: torch.Tensor,
     down: torch.Tensor,
 ) -> torch.Tensor:
-    """Rotate, scale, shear and shift about the centre, bilinear; the border continues outwards."""
+    """Rotate, scale, shear and shift about the centre, bilinear. Pixels beyond the border repeat it."""
     angle, factor = degrees * (math.pi / 180), 1 / (1 + scale)
     cosine, sine = angle.cos() * factor, angle.sin() * factor
     first = torch.stack([cosine, shear - sine, 2 * right], 1)
     second = torch.stack([sine, cosine, 2 * down], 1)
-    places = F.affine_grid(torch.stack([first, second], 1), list(images.shape), align_corners=False)
-    return F.grid_sample(images, places, padding_mode="border", align_corners=False)
+    grid = F.affine_grid(torch.stack([first, second], 1), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def _blur(images: torch.Tensor, deviations: torch.Tensor) -> torch.Tensor:
-    """Gaussian blur of each image by its own standard deviation, in pixels."""
+    """Gaussian blur of each image with its own standard deviation, in pixels."""
     count, channels, height, width = images.shape
     offsets = torch.arange(-_BLUR_RADIUS, _BLUR_RADIUS + 1, device=images.device)
     weights = torch.exp(-0.5 * (offsets / deviations.clamp(min=1e-3).view(-1, 1)) ** 2)
     weights = weights / weights.sum(1, keepdim=True)
 
     def along(size: int) -> torch.Tensor:
-        """(N, size, size) matrices that blur a vector; what would fall over the border counts for the border."""
+        """Matrices that blur a vector, (N, size, size). Weights beyond the border are added to the border."""
         matrix = torch.zeros(count, size, size, device=images.device)
-        places = torch.arange(size, device=images.device)
-        for at, offset in enumerate(offsets):
-            matrix[:, places, (places + offset).clamp(0, size - 1)] += weights[:, at : at + 1]
+        rows = torch.arange(size, device=images.device)
+        for position, offset in enumerate(offsets):
+            matrix[:, rows, (rows + offset).clamp(0, size - 1)] += weights[:, position : position + 1]
         return matrix.unsqueeze(1)
 
     return along(height) @ images @ along(width).mT

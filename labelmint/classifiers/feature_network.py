@@ -1,6 +1,6 @@
-"""The stage: one small CNN, trained on the whole real training set and frozen, whose features the metrics use.
+"""The feature network: a small CNN, trained once on all real training images and frozen.
 
-It never sees a synthetic or a test image, so no arm can please it.
+Metrics use its features. It never sees a synthetic or a test image, so that no arm can be fitted to it.
 """
 
 from __future__ import annotations
@@ -12,27 +12,52 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from labelmint.classifiers import settings as P
 from labelmint.classifiers import targets
-from labelmint.classifiers.small_cnn import SmallCNN
+from labelmint.classifiers.settings import FeatureNetwork
+from labelmint.classifiers.small_networks import SmallCNN
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import derive_seed
 from labelmint.data.storage.weights import load_weights, save_weights
 from labelmint.random_streams import Stream
 from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.devices import threads
 from labelmint.training.image_ops import mirror, translate
 
 _BATCH = 500
 _TRANSLATION = 0.1
 
 
-def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, mirrored: list[bool]) -> SmallCNN:
-    """images: uint8 (N, C, S, S); labels: int64 (N,), or float32 multi-hot (N, A).
-    mirrored: by class or attribute, whether its images may be flipped.
+@dataclass(frozen=True)
+class Trained:
+    """The trained network. scale: root mean square of its features. accuracy: on its own training images."""
+
+    network: SmallCNN
+    scale: float
+    accuracy: float
+
+
+def train(params: FeatureNetwork, images: np.ndarray, labels: np.ndarray, may_mirror: list[bool]) -> Trained:
+    """Train the network.
+
+    images: uint8 (N, C, S, S). labels: int64 (N,), or float32 multi-hot (N, A). may_mirror: by class or
+    attribute, whether its images may be flipped.
     """
+    with threads(1):  # the same weights on any number of cores
+        network = _train(params, np.asarray(images), labels, may_mirror)
+        # Features are divided by their scale: distances would otherwise depend on this network's arbitrary
+        # units.
+        scale = float(np.sqrt((in_batches(network.features, images) ** 2).mean()))
+        predicted = targets.decide(in_batches(network, images), labels.ndim > 1)
+    return Trained(network, scale, targets.fraction_correct(predicted, labels))
+
+
+def _train(
+    params: FeatureNetwork, images: np.ndarray, labels: np.ndarray, may_mirror: list[bool]
+) -> SmallCNN:
+    channels, height, width = images.shape[1:]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(params.seed, "feature network"))
-        network = SmallCNN(tuple(images.shape[1:]), len(mirrored), params.features)
+        network = SmallCNN((channels, height, width), len(may_mirror), params.features)
     optimizer = torch.optim.AdamW(network.parameters(), params.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=params.steps)
     network.train()
@@ -41,55 +66,56 @@ def train(params: P.FeatureNetwork, images: np.ndarray, labels: np.ndarray, mirr
         chosen = stream.integers(0, len(labels) - 1, params.batch_size).numpy()
         batch = translate(normalize(torch.from_numpy(images[chosen])), _TRANSLATION, stream)
         target = torch.from_numpy(labels[chosen])
-        if any(mirrored):
-            batch = mirror(batch, targets.may_flip(mirrored, target), stream)
+        if any(may_mirror):
+            batch = mirror(batch, targets.may_flip(may_mirror, target), stream)
         loss = targets.loss(network(batch), target)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
     return network.eval()
 
 
 def save(
-    folder: Path, network: SmallCNN, params: P.FeatureNetwork, shape: tuple[int, ...], classes: int, scale: float
+    folder: Path, trained: Trained, params: FeatureNetwork, shape: tuple[int, int, int], classes: int
 ) -> None:
-    weights = {name: value.contiguous().numpy() for name, value in network.state_dict().items()}
-    digest = save_weights(folder / "network.safetensors", weights)
+    """Write network.safetensors and network.json. shape: (C, S, S) of the images."""
+    weights = {name: value.contiguous().numpy() for name, value in trained.network.state_dict().items()}
     facts = {
         "params": asdict(params),
         "shape": list(shape),
         "classes": classes,
-        "scale": scale,
-        "sha256": digest,
+        "scale": trained.scale,
+        "sha256": save_weights(folder / "network.safetensors", weights),
     }
     save_json(folder / "network.json", facts)
 
 
 def load(folder: Path) -> FrozenNetwork:
-    """Raises: InputError when it is missing or damaged."""
+    """Read the network. Raises: InputError if it is missing or damaged."""
     facts = load_json(folder / "network.json")
     weights = load_weights(folder / "network.safetensors", facts["sha256"])
-    network = SmallCNN(tuple(facts["shape"]), facts["classes"], facts["params"]["features"])
+    channels, height, width = facts["shape"]
+    network = SmallCNN((channels, height, width), facts["classes"], facts["params"]["features"])
     network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     return FrozenNetwork(network.eval(), facts["sha256"], facts["scale"])
 
 
 @dataclass(frozen=True)
 class FrozenNetwork:
-    """sha256: of its weights. scale: root mean square of its features over the real training images."""
+    """sha256: hash of the weights. scale: root mean square of the features over the real training images."""
 
     network: SmallCNN
     sha256: str
     scale: float
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (N, C, S, S) -> float32 (N, features) in units of `scale`."""
+        """Features in units of `scale`, float32 (N, features). images: uint8 (N, C, S, S)."""
         return in_batches(self.network.features, images) / self.scale
 
 
 @torch.no_grad()
 def in_batches(function: Callable[[torch.Tensor], torch.Tensor], images: np.ndarray) -> np.ndarray:
-    """function of normalized images, over uint8 (N, C, S, S), in batches of a fixed size."""
+    """A function of normalized images applied to uint8 (N, C, S, S), in batches of a fixed size."""
     batches = (torch.from_numpy(np.array(images[at : at + _BATCH])) for at in range(0, len(images), _BATCH))
     return np.concatenate([function(normalize(batch)).numpy() for batch in batches])

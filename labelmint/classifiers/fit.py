@@ -1,58 +1,37 @@
-"""Train one classifier for a fixed number of steps, and keep its best moment on held-out training images, or its last."""
+"""Train one classifier for a fixed number of steps, and keep its best or its last weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Optional, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
-from labelmint.classifiers import targets
+from labelmint.classifiers import pools, targets
 from labelmint.classifiers.augment import augment
 from labelmint.classifiers.efficientnet import EfficientNetB0
-from labelmint.classifiers.linear import Linear
+from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.settings import Classifier
-from labelmint.classifiers.small_cnn import SmallCNN
+from labelmint.classifiers.small_networks import Linear, SmallCNN
 from labelmint.data.storage.pixels import normalize
-from labelmint.data.storage.splits import at_most, derive_seed, hold_out, strata
+from labelmint.data.storage.splits import derive_seed
 from labelmint.random_streams import Stream
 from labelmint.training.image_ops import mirror
 
 _EVALUATION_BATCH = 256
 
 
-class Renewal(Protocol):
-    """Where a pool's images of a further epoch come from."""
-
-    def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images and labels; epoch counts from 1, the pool's own images being those of epoch 0."""
-        ...
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Labelled images of one origin, and their share of each batch.
-
-    images: uint8 (N, C, S, S). labels: int64 (N,), or float32 multi-hot (N, A). renewal: None keeps them for all epochs.
-    bootstrap: seed of a draw with replacement from those that are trained on; None trains on each.
-    """
-
-    origin: Literal["real", "synthetic"]
-    images: np.ndarray
-    labels: np.ndarray
-    share: float = 1.0
-    renewal: Optional[Renewal] = None
-    bootstrap: Optional[int] = None
-
-
 @dataclass(frozen=True)
 class Job:
-    """source: real, synthetic, mixed, ... classes: how many, or how many attributes. raw: where weights by name are looked up.
-    mirror: bool by class or attribute, whether its images may be flipped; None for no class.
-    view: what of the images the pools show, of views.VIEWS; None for all. checks: the source that this is only a weak check of.
+    """One classifier to train.
+
+    source: the name of its image source. classes: number of classes or attributes. raw: folder of downloaded
+    weights.
+    mirror: by class or attribute, whether its images may be flipped; None for no class. view: the view that
+    the pools show, one of views.VIEWS; None for the whole image. simple: whether it is a simple classifier of
+    the source.
     """
 
     source: str
@@ -63,42 +42,56 @@ class Job:
     raw: Path
     mirror: list[bool] | None = None
     view: str | None = None
-    evaluations: str | None = None
+    simple: bool = False
 
     @property
     def name(self) -> str:
-        return f"{self.evaluations}-{self.params.network}" if self.evaluations else self.source
+        return f"{self.source}-{self.params.network}" if self.simple else self.source
 
     @property
     def steps(self) -> int:
         if self.params.epochs is None:
             return self.params.steps
-        return max(1, -(-self.params.epochs * sum(len(pool.labels) for pool in self.pools) // self.params.batch_size))
+        return max(1, -(-self.params.epochs * sum(map(len, self.pools)) // self.params.batch_size))
 
     @property
     def multi_hot(self) -> bool:
-        return self.pools[0].labels.ndim > 1
+        return self.pools[0].multi_hot
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.pools[0].images.shape[1:]
+        return channels, height, width
 
     def count(self, origin: str) -> int:
-        """How many images of one origin the job is given."""
-        return sum(len(pool.labels) for pool in self.pools if pool.origin == origin)
+        """Number of images of one origin."""
+        return sum(len(pool) for pool in self.pools if pool.origin == origin)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """weights: of the moment that is kept. checks: one row each: step, train_loss, holdout_loss, holdout_accuracy.
+    """A trained classifier.
 
-    held_out: how many of the source's images were not trained on, for these checks.
+    weights: those of best_step. evaluations: one row each: step, train_loss, holdout_loss, holdout_accuracy.
+    held_out: number of images of the source that were held out for the evaluations.
     """
 
     weights: dict[str, np.ndarray]
-    evaluations: list[dict[str, float]]
+    evaluations: list[dict[str, Any]]
     best_step: int
     held_out: int
 
+    @property
+    def best(self) -> dict[str, Any]:
+        """The evaluation of the weights."""
+        return next(row for row in self.evaluations if row["step"] == self.best_step)
+
 
 def build(params: Classifier, shape: tuple[int, int, int], classes: int, raw: Path | None) -> torch.nn.Module:
-    """shape: (C, S, S). raw: where pretrained weights are looked up; None leaves them out, for a caller who has better."""
+    """The network that the settings name.
+
+    shape: (C, S, S) of the images. raw: folder of downloaded weights; None loads none.
+    """
     if params.network == "small_cnn":
         return SmallCNN(shape, classes)
     if params.network == "linear":
@@ -107,39 +100,45 @@ def build(params: Classifier, shape: tuple[int, int, int], classes: int, raw: Pa
 
 
 def fit(job: Job, device: torch.device) -> Fitted:
-    """Raises: InputError when weights cannot be had."""
+    """Train one classifier. Raises: InputError if pretrained weights are not available."""
     params, steps = job.params, job.steps
-    shape = tuple(job.pools[0].images.shape[1:])
-    with torch.random.fork_rng(devices=[]):  # modules initialise themselves from the global generator
+    with torch.random.fork_rng(devices=[]):  # modules initialize themselves from the global generator
         torch.manual_seed(derive_seed(job.seed, "initial weights"))
-        network = build(params, shape, job.classes, job.raw).to(device=device, memory_format=torch.channels_last)
-    pools, (held_images, held_labels) = _hold_out(job)
+        network = build(params, job.shape, job.classes, job.raw)
+    network = network.to(device).to(memory_format=torch.channels_last)
+    groups = 1 if job.multi_hot else job.classes  # multi-hot labels are not stratified
+    most = max(1, params.holdout_max_images // (groups * len(job.pools)))
+    trained, (held_images, held_labels) = pools.split_holdout(
+        job.pools, params.holdout_percent, most, job.seed
+    )
     optimizer, schedule = _optimizer(network, params, steps)
-    looks = min(params.evaluations, steps)
-    marks = {round(steps * look / looks) for look in range(1, looks + 1)}
-    evaluations, best, weights, loss_sum, since = [], (-1.0, 0.0), {}, torch.zeros((), device=device), 0
+    count = min(params.evaluations, steps)
+    marks = {round(steps * number / count) for number in range(1, count + 1)}
+    evaluations: list[dict[str, Any]] = []
+    best, best_step, weights = (-1.0, 0.0), 0, {}
+    loss_sum, since = torch.zeros((), device=device), 0
 
     network.train()
-    epochs = [0] * len(pools)
+    epochs = [0] * len(trained)
     for step in range(steps):
-        for place, pool in enumerate(pools):
-            epoch = int(step * params.batch_size * pool.share) // len(pool.labels)
-            if pool.renewal and epoch > epochs[place]:
-                epochs[place], (images, labels) = epoch, pool.renewal.draw(epoch)
-                pools[place] = replace(pool, images=images, labels=labels)
+        for position, pool in enumerate(trained):
+            epoch = int(step * params.batch_size * pool.fraction) // len(pool)
+            if pool.renewal and epoch > epochs[position]:
+                epochs[position] = epoch
+                trained[position] = pool.replaced(*pool.renewal.draw(epoch))
         stream = Stream(derive_seed(job.seed, "step", step), device)
         if params.epochs is None:
-            chosen = _draw(pools, params.batch_size, derive_seed(job.seed, "batch", step))
+            chosen = pools.draw_batch(trained, params.batch_size, derive_seed(job.seed, "batch", step))
         else:
-            chosen = _in_turn(sum(len(pool.labels) for pool in pools), step, params.batch_size, job.seed)
-        images, labels = _batch(pools, chosen, device)
+            chosen = pools.epoch_batch(sum(map(len, trained)), step, params.batch_size, job.seed)
+        images, labels = (torch.from_numpy(part).to(device) for part in pools.gather(trained, chosen))
         images = augment(normalize(images), params.augmentation, stream)
         if job.mirror and any(job.mirror):
             images = mirror(images, targets.may_flip(job.mirror, labels), stream)
         images = images.contiguous(memory_format=torch.channels_last)
         loss = targets.loss(network(images, stream), labels)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
         loss_sum, since = loss_sum + loss.detach(), since + 1
@@ -168,94 +167,28 @@ def fit(job: Job, device: torch.device) -> Fitted:
 
 @torch.no_grad()
 def predict(network: torch.nn.Module, images: np.ndarray, device: torch.device) -> np.ndarray:
-    """images: uint8 (N, C, S, S) -> logits float32 (N, classes), in evaluation mode."""
+    """Logits in evaluation mode, float32 (N, classes). images: uint8 (N, C, S, S)."""
     network.eval()
     parts = []
-    for at in range(0, len(images), _EVALUATION_BATCH):
-        batch = normalize(torch.from_numpy(np.array(images[at : at + _EVALUATION_BATCH])).to(device))
-        parts.append(network(batch.contiguous(memory_format=torch.channels_last)).cpu())
-    return torch.cat(parts).numpy()
-
-
-def _hold_out(job: Job) -> tuple[list[Pool], tuple[np.ndarray, np.ndarray]]:
-    """(what is trained on, what the best moment is chosen on): both of the arm's own origin, never the test set."""
-    kept, held = [], []
-    groups = 1 if job.multi_hot else job.classes  # multi-hot labels are drawn from as a whole
-    most = max(1, job.params.holdout_max_images // (groups * len(job.pools)))
-    for position, pool in enumerate(job.pools):
-        _, out = hold_out(pool.labels, job.params.holdout_percent, job.seed, "holdout", position)
-        out = out[at_most(pool.labels[out], most, job.seed, "fewer", position)]
-        rest = np.setdiff1d(np.arange(len(pool.labels)), out)
-        # After the draw of the held-out, whose copies would else be trained on.
-        kept.append(resampled(replace(pool, images=pool.images[rest], labels=pool.labels[rest])))
-        held.append((pool.images[out], pool.labels[out]))
-    held_images, held_labels = (np.concatenate(parts) for parts in zip(*held))
-    return kept, (held_images, held_labels)
-
-
-def resampled(pool: Pool) -> Pool:
-    """Where it has a bootstrap, as many of its images drawn with replacement, of each class as many as before; else itself."""
-    if pool.bootstrap is None:
-        return pool
-    rng, chosen = np.random.default_rng(derive_seed(pool.bootstrap, "bootstrap")), np.arange(len(pool.labels))
-    groups = strata(pool.labels)
-    for label in np.unique(groups):
-        members = np.flatnonzero(groups == label)
-        chosen[members] = rng.choice(members, len(members))
-    return replace(pool, images=pool.images[chosen], labels=pool.labels[chosen], bootstrap=None)
-
-
-def _draw(pools: list[Pool], size: int, seed: int) -> np.ndarray:
-    """int64 (size,): places in all pools together, drawn with replacement, from each pool its share."""
-    rng, chosen, first = np.random.default_rng(seed), np.empty(size, np.int64), 0
-    origin = rng.choice(len(pools), size, p=[pool.share for pool in pools])
-    for position, pool in enumerate(pools):
-        places = np.flatnonzero(origin == position)
-        chosen[places] = first + rng.integers(len(pool.labels), size=len(places))
-        first += len(pool.labels)
-    return chosen
-
-
-def _in_turn(total: int, step: int, size: int, seed: int) -> np.ndarray:
-    """int64 (size,): the places of one step, where every epoch goes through all of `total` once, in an order of its own."""
-    at = np.arange(step * size, (step + 1) * size)
-    first, last = at[0] // total, at[-1] // total
-    orders = [_order(total, seed, epoch) for epoch in range(first, last + 1)]
-    return np.concatenate(orders)[at - first * total] if len(orders) > 1 else orders[0][at - first * total]
-
-
-@lru_cache(maxsize=2)
-def _order(total: int, seed: int, epoch: int) -> np.ndarray:
-    """Kept, since every step of an epoch asks for it."""
-    return np.random.default_rng(derive_seed(seed, "epoch", epoch)).permutation(total)
-
-
-def _batch(pools: list[Pool], chosen: np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """chosen: int64 (B,), places in all pools together -> images uint8 (B, C, S, S), and their labels."""
-    images = np.empty((len(chosen), *pools[0].images.shape[1:]), np.uint8)
-    labels = np.empty((len(chosen), *pools[0].labels.shape[1:]), pools[0].labels.dtype)
-    first = 0
-    for pool in pools:
-        inside = np.flatnonzero((first <= chosen) & (chosen < first + len(pool.labels)))
-        images[inside] = pool.images[chosen[inside] - first]
-        labels[inside] = pool.labels[chosen[inside] - first]
-        first += len(pool.labels)
-    return torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+    for start in range(0, len(images), _EVALUATION_BATCH):
+        part = torch.from_numpy(np.array(images[start : start + _EVALUATION_BATCH]))
+        batch = normalize(part.to(device)).contiguous(memory_format=torch.channels_last)
+        parts.append(network(batch).cpu())
+    logits: np.ndarray = torch.cat(parts).numpy()
+    return logits
 
 
 def _optimizer(
     network: torch.nn.Module, params: Classifier, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    weights, rate, decay = network.parameters(), params.learning_rate, params.weight_decay
+    optimizer: torch.optim.Optimizer
     if params.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(
-            network.parameters(), params.learning_rate, weight_decay=params.weight_decay, fused=True
-        )
+        optimizer = torch.optim.AdamW(weights, rate, weight_decay=decay, fused=True)
     else:
-        optimizer = torch.optim.SGD(
-            network.parameters(), params.learning_rate, params.momentum, weight_decay=params.weight_decay
-        )
+        optimizer = torch.optim.SGD(weights, rate, params.momentum, weight_decay=decay)
     if params.learning_rate_schedule == "constant":
         return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, params.learning_rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
+        optimizer, rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Interval
 from typing_extensions import Doc
 
+from labelmint.classifiers.sources import SOURCES, meanings
 from labelmint.runtime.validation import Settings
 from labelmint.runtime.words import did_you_mean
 
@@ -38,30 +39,7 @@ class Augmentation(Settings):
     ] = 0.1
 
 
-VIEWS = ("residual", "background", "blurred", "noised", "requantized")
 NO_AUGMENTATION = Augmentation(rotation=0, shift=0, scale=0, shear=0, blur=0, contrast=0, noise=0)
-AUGMENTATIONS = {
-    "real_augmented": replace(NO_AUGMENTATION, rotation=30.0, shift=0.1),
-    "real_rotated": replace(NO_AUGMENTATION, rotation=30.0),
-    "real_unaugmented": NO_AUGMENTATION,
-    "synthetic_unaugmented": NO_AUGMENTATION,
-}
-"""Augmentations of sources that do not use `classifier.augmentation`."""
-REAL_SOURCES = (
-    *("real", "real_augmented", "real_rotated", "real_unaugmented", "real_shuffled", "real_bootstrap"),
-    *(f"real_{view}" for view in VIEWS),
-)
-SYNTHETIC_SOURCES = (
-    *(
-        "synthetic",
-        "mixed",
-        "synthetic_equal",
-        "synthetic_fresh",
-        "synthetic_unaugmented",
-        "synthetic_shuffled",
-    ),
-    *("untrained", *(f"synthetic_{view}" for view in VIEWS)),
-)
 
 
 @dataclass(frozen=True)
@@ -73,17 +51,7 @@ class Classifier(Settings):
 
     sources: Annotated[
         list[str],
-        Doc(
-            "Sources of training images, one classifier each. `real`: the images the generator had. "
-            "`synthetic`: synthetic ones. `mixed`: both. `real_augmented`: real ones with rotations of 30 "
-            "degrees and shifts of a tenth. `real_rotated`: with rotations of 30 degrees. "
-            "`real_unaugmented`, `synthetic_unaugmented`: without augmentation. `real_bootstrap`: as many "
-            "real ones drawn with replacement, like a generator of perfect copies. `synthetic_equal`: as "
-            "many synthetic images as real ones. `synthetic_fresh`: new synthetic images in every epoch. "
-            "`real_shuffled`, `synthetic_shuffled`: controls with shuffled labels, which must give chance. "
-            "`untrained`: a control from generators with their initial weights. `real_VIEW`, "
-            f"`synthetic_VIEW`: one view of the images in training and testing, of {', '.join(VIEWS)}."
-        ),
+        Doc(f"Sources of training images, one classifier each. {meanings()}"),
     ] = field(default_factory=lambda: ["real", "synthetic", "mixed"])
     sweep: Annotated[
         list[Annotated[int, Ge(2)]],
@@ -95,8 +63,8 @@ class Classifier(Settings):
     simple_classifiers: Annotated[
         list[Literal["linear", "nearest_neighbour"]],
         Doc(
-            "Simple classifiers of pixels for comparison. Each is trained on every source; `linear` takes the "
-            "same steps."
+            "Simple classifiers of pixels for comparison. Each is trained on every source; `linear` takes "
+            "the same steps."
         ),
     ] = field(default_factory=list)
     network: Annotated[Literal["efficientnet-b0", "small_cnn", "linear"], Doc("Network.")] = "efficientnet-b0"
@@ -152,12 +120,11 @@ class Classifier(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = (*REAL_SOURCES, *SYNTHETIC_SOURCES)
         for source in self.sources:
-            if source not in known:
-                raise ValueError(
-                    f"sources: no '{source}'{did_you_mean(source, known)}; known are {', '.join(known)}"
-                )
+            if source not in SOURCES:
+                known = ", ".join(SOURCES)
+                hint = did_you_mean(source, SOURCES)
+                raise ValueError(f"sources: no '{source}'{hint}; known are {known}")
         if "real" not in self.sources:
             raise ValueError("sources must name real, which all others are compared with")
         for name in ("sources", "sweep", "simple_classifiers"):

@@ -1,56 +1,217 @@
-"""What classifiers are trained on, of real images: the baseline, and its controls."""
+"""The registry of image sources: the named sets of images that classifiers are trained on.
+
+Adding a source is one entry in SOURCES. Settings import this module, so it imports neither numpy nor torch.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    from labelmint.classifiers.pools import Pool, Sampler
 
-from labelmint.classifiers.fit import Pool
-from labelmint.classifiers.settings import AUGMENTATIONS, VIEWS, Augmentation, Classifier
-from labelmint.classifiers.views import view
-from labelmint.data.storage.splits import derive_seed, subset
-from labelmint.data.storage.tensors import load_set
-from stages.paths import Arm, Paths
+
+@dataclass(frozen=True)
+class Inputs:
+    """What sources take their images from.
+
+    real: the real images that the arm's generator had. seed: of the replicate. real_fraction: of each batch
+    of mixed.
+    generated: the synthetic images of the arm, and a sampler of more; None for a baseline.
+    """
+
+    real: Pool
+    seed: int
+    real_fraction: float
+    generated: tuple[Pool, Sampler] | None = None
+
+    @property
+    def synthetic(self) -> Pool:
+        """Raises: ValueError for a baseline."""
+        return self._generated()[0]
+
+    @property
+    def sampler(self) -> Sampler:
+        """Raises: ValueError for a baseline."""
+        return self._generated()[1]
+
+    def _generated(self) -> tuple[Pool, Sampler]:
+        if self.generated is None:
+            raise ValueError("a baseline has no synthetic images")
+        return self.generated
 
 
 @dataclass(frozen=True)
 class Source:
-    """pools: its images. augmentation: in place of the recipe's; None leaves that. view: what the pools show, of views.VIEWS."""
+    """A named set of training images.
 
-    pools: list[Pool]
-    augmentation: Augmentation | None = None
+    origin: which images it consists of. meaning: a phrase for the documentation. select: its pools.
+    augmentation: settings in place of the recipe's, those not named being 0; None keeps the recipe's.
+    view: the view of the images in training and in testing, one of views.VIEWS. per_class: images of each
+    class.
+    """
+
+    name: str
+    origin: Literal["real", "synthetic", "mixed"]
+    meaning: str
+    select: Callable[[Inputs], list[Pool]] = field(repr=False)
+    augmentation: Mapping[str, float] | None = None
     view: str | None = None
+    per_class: int | None = None
+
+    def pools(self, inputs: Inputs) -> list[Pool]:
+        pools = self.select(inputs)
+        return pools if self.view is None else [pool.viewed(self.view) for pool in pools]
 
 
-def real_pool(layout: Paths, arm: Arm) -> Pool:
-    """The real images that this arm's generator had."""
-    images, labels = load_set(layout.tensors)
-    chosen = subset(labels, arm.percent, arm.seed)
-    return Pool("real", np.asarray(images[chosen]), labels[chosen])
+def _real(inputs: Inputs) -> list[Pool]:
+    return [inputs.real]
 
 
-def real_source(name: str, layout: Paths, arm: Arm, params: Classifier) -> Source:
-    """name: one of params.REAL_SOURCES."""
-    pool = real_pool(layout, arm)
-    if name in AUGMENTATIONS:
-        return Source([pool], AUGMENTATIONS[name])
-    if name == "real_shuffled":
-        return Source([shuffled(pool, arm.seed)])
-    if name == "real_bootstrap":
-        return Source([replace(pool, bootstrap=arm.seed)])
-    return viewed([pool], name)
+def _synthetic(inputs: Inputs) -> list[Pool]:
+    return [inputs.synthetic]
 
 
-def viewed(pools: list[Pool], name: str) -> Source:
-    """The pools as the last word of the source's name has it."""
-    last = name.split("_")[-1]
-    if last not in VIEWS:
-        return Source(pools)
-    return Source([replace(pool, images=view(last, pool.images)) for pool in pools], view=last)
+def _mixed(inputs: Inputs) -> list[Pool]:
+    fraction = inputs.real_fraction
+    return [inputs.real.weighted(fraction), inputs.synthetic.weighted(1 - fraction)]
 
 
-def shuffled(pool: Pool, seed: int) -> Pool:
-    """The same images, their labels in another order: nothing can be learned but how often each label comes."""
-    order = np.random.default_rng(derive_seed(seed, "shuffled labels")).permutation(len(pool.labels))
-    return replace(pool, labels=pool.labels[order])
+def _untrained(inputs: Inputs) -> list[Pool]:
+    untrained = inputs.sampler.untrained(inputs.seed)
+    count = inputs.synthetic.images_per_label
+    return [inputs.synthetic.replaced(*untrained.sample(count, inputs.seed))]
+
+
+def _per_class(inputs: Inputs, count: int) -> list[Pool]:
+    """Some of the stored images where they suffice, else newly sampled ones."""
+    pool = inputs.synthetic
+    if count <= pool.images_per_label:
+        return [pool.first_per_label(count, inputs.seed, "sweep")]
+    return [pool.replaced(*inputs.sampler.sample(count, inputs.seed))]
+
+
+_UNAUGMENTED = "without augmentation"
+_SHUFFLED = "a control with shuffled labels, which must give chance"
+_VIEW = "one view of the images, in training and in testing"
+_VIEWS = ("residual", "background", "blurred", "noised", "requantized")
+
+# In the order of results.
+SOURCES = {
+    source.name: source
+    for source in (
+        Source("real", "real", "the real images that the generator had", _real),
+        Source("synthetic", "synthetic", "the synthetic images", _synthetic),
+        Source("mixed", "mixed", "both", _mixed),
+        Source(
+            "real_augmented",
+            "real",
+            "real images with rotations of 30 degrees and shifts of a tenth",
+            _real,
+            augmentation={"rotation": 30.0, "shift": 0.1},
+        ),
+        Source(
+            "real_rotated",
+            "real",
+            "real images with rotations of 30 degrees",
+            _real,
+            augmentation={"rotation": 30.0},
+        ),
+        Source("real_unaugmented", "real", _UNAUGMENTED, _real, augmentation={}),
+        Source(
+            "real_shuffled",
+            "real",
+            _SHUFFLED,
+            lambda inputs: [inputs.real.shuffled(inputs.seed)],
+        ),
+        Source(
+            "real_bootstrap",
+            "real",
+            "as many real images drawn with replacement, like a generator of perfect copies",
+            lambda inputs: [inputs.real.bootstrapped(inputs.seed)],
+        ),
+        *(Source(f"real_{view}", "real", _VIEW, _real, view=view) for view in _VIEWS),
+        Source(
+            "synthetic_equal",
+            "synthetic",
+            "as many synthetic images as real ones",
+            lambda inputs: [inputs.synthetic.thinned(len(inputs.real), inputs.seed)],
+        ),
+        Source(
+            "synthetic_fresh",
+            "synthetic",
+            "new synthetic images in every epoch",
+            lambda inputs: [inputs.synthetic.renewed(inputs.sampler, inputs.seed)],
+        ),
+        Source(
+            "synthetic_unaugmented",
+            "synthetic",
+            _UNAUGMENTED,
+            _synthetic,
+            augmentation={},
+        ),
+        Source(
+            "synthetic_shuffled",
+            "synthetic",
+            _SHUFFLED,
+            lambda inputs: [inputs.synthetic.shuffled(inputs.seed)],
+        ),
+        Source("untrained", "synthetic", "a control from generators with their initial weights", _untrained),
+        *(
+            Source(
+                f"synthetic_{view}",
+                "synthetic",
+                _VIEW,
+                _synthetic,
+                view=view,
+            )
+            for view in _VIEWS
+        ),
+    )
+}
+
+
+def meanings() -> str:
+    """All sources for the documentation of settings: "`real`: the real images. ..."."""
+    groups: dict[str, list[str]] = {}
+    for source in SOURCES.values():
+        groups.setdefault(source.meaning, []).append(f"`{source.name}`")
+    return " ".join(f"{', '.join(names)}: {meaning}." for meaning, names in groups.items())
+
+
+def per_class(count: int) -> Source:
+    """The source of `count` synthetic images of each class, one of `classifier.sweep`."""
+    select = partial(_per_class, count=count)
+    meaning = f"{count} synthetic images per class"
+    return Source(f"synthetic_{count}", "synthetic", meaning, select, per_class=count)
+
+
+def parse(name: str) -> Source:
+    """The source of that name. Raises: ValueError if there is none."""
+    if name in SOURCES:
+        return SOURCES[name]
+    if found := re.fullmatch(r"synthetic_([1-9]\d*)", name):
+        return per_class(int(found[1]))
+    raise ValueError(f"no image source '{name}'")
+
+
+def position(name: str) -> tuple[int, int]:
+    """Sort key of the order of results: that of SOURCES, then the number of images per class."""
+    source = parse(name)
+    return (len(SOURCES), source.per_class) if source.per_class else (list(SOURCES).index(name), 0)
+
+
+def baseline_sources(names: Iterable[str]) -> list[Source]:
+    """The sources of real images among `names`, in the order of results: `real`, the reference, is first."""
+    wanted = set(names)
+    return [source for source in SOURCES.values() if source.origin == "real" and source.name in wanted]
+
+
+def arm_sources(names: Iterable[str], sweep: Iterable[int]) -> list[Source]:
+    """The sources with synthetic images among `names`, in their order, then those of the sweep."""
+    named = [SOURCES[name] for name in names if SOURCES[name].origin != "real"]
+    return [*named, *(per_class(count) for count in sweep)]

@@ -1,4 +1,4 @@
-"""What a classifier is to tell: one class of several (int64 labels), or each of several attributes (multi-hot labels)."""
+"""Losses and decisions for classes (int64 labels) and for several attributes (multi-hot labels)."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from torch.nn import functional as F
 
 
 def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean over images (and attributes). logits: float (N, K). labels: int64 (N,), or float multi-hot (N, K)."""
+    """Mean over images (and attributes). logits: float (N, K). labels: int64 (N,) or float (N, K) multi-hot."""
     if labels.ndim == 1:
         return F.cross_entropy(logits, labels)
     return F.binary_cross_entropy_with_logits(logits, labels)
 
 
 def decide(logits: np.ndarray, multi_hot: bool) -> np.ndarray:
-    """float (N, K) -> int64 (N,), the likeliest class; or int64 (N, K) of 0 and 1, which attributes are likelier than not."""
-    return (logits > 0).astype(np.int64) if multi_hot else logits.argmax(1)
+    """The most likely class, int64 (N,), or the attributes likelier than not, int64 (N, K) of 0 and 1.
+
+    logits: float (N, K).
+    """
+    predicted: np.ndarray = (logits > 0).astype(np.int64) if multi_hot else logits.argmax(1)
+    return predicted
 
 
 def fraction_correct(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Share of images, or of images and attributes, that are told right."""
+    """Fraction of images, or of images and attributes, that are predicted correctly."""
     return float((predicted == labels).mean())
 
 
 def may_flip(mirror: list[bool], labels: torch.Tensor) -> torch.Tensor:
-    """bool (N,): which images may be mirrored. mirror: by class, or by attribute, which all must allow it."""
+    """Which images may be mirrored, bool (N,). mirror: by class, or by attribute, which all must allow it."""
     allowed = torch.tensor(mirror, device=labels.device)
     return allowed[labels] if labels.ndim == 1 else allowed.all().expand(len(labels))

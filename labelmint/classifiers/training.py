@@ -1,70 +1,84 @@
-"""Fit one classifier for each source with the same recipe, and write them to the arm's folder."""
+"""Train one classifier per image source with the same recipe."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 from labelmint.classifiers import archive
 from labelmint.classifiers.fit import Fitted, Job, fit
-from labelmint.classifiers.settings import Classifier
-from labelmint.classifiers.sources import Source
+from labelmint.classifiers.settings import NO_AUGMENTATION, Classifier
+from labelmint.classifiers.sources import Inputs, Source
 from labelmint.data.storage.splits import derive_seed
-from labelmint.runtime.atomic_files import load_json, save_json
 from labelmint.runtime.process_pool import run_jobs
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
-from stages.paths import Arm, Paths
 
-_WEAK_LEARNING_RATE = 2e-3
-
-
-@dataclass(frozen=True)
-class Params:
-    arm: Arm
-    classifier: Classifier
-    compute: Compute
+_SIMPLE_LEARNING_RATE = 2e-3
 
 
-def train(params: Params, stage: str, layout: Paths, sources: dict[str, Source], tracker: Tracker) -> None:
-    """Of no source, empty lists are written."""
-    arm, folder = params.arm, layout.classifiers(params.arm)
-    facts = load_json(layout.tensors / "dataset.json")
-    jobs = plan(params, layout, sources, facts)
-    fitted: list[Fitted | None] = [None] * len(jobs)
-    seconds: dict[str, Any] = {}
-    started = time.perf_counter()
-    with closing(run_jobs(fit, jobs, params.compute)) as results:
-        for position, result in results:
-            name = jobs[position].name
-            fitted[position], seconds[name] = result, round(time.perf_counter() - started, 2)
-            best = next(row for row in result.evaluations if row["step"] == result.best_step)
-            say(
-                f"{arm.name} {name}: {jobs[position].steps} steps, kept as of step {result.best_step}: {100 * best['holdout_accuracy']:.2f} % of {result.held_out} held-out images of its own"
-            )
-            for row in result.evaluations:
-                tracker.log_metrics(
-                    {f"{check}/{name}": row[check] for check in archive.EVALUATION_COLUMNS[2:]}, step=row["step"]
-                )
-    archive.save(folder, jobs, fitted)
-    save_json(layout.timing(stage, arm), seconds)
-    for path in sorted(folder.iterdir()):
-        tracker.log_file(path)
+def plan(
+    sources: Iterable[Source],
+    inputs: Inputs,
+    recipe: Classifier,
+    *,
+    classes: Sequence[str],
+    mirror: list[bool],
+    raw: Path,
+) -> list[Job]:
+    """A classifier of each source, then the simple classifiers of each.
 
-
-def plan(params: Params, layout: Paths, sources: dict[str, Source], facts: dict[str, Any]) -> list[Job]:
-    """facts: of the data set. A classifier of each source, and the weak check of each."""
-    # One seed for every source of a replicate: they start from the same weights and differ in their data alone.
-    seed, recipe = derive_seed(params.arm.seed, "classifier"), params.classifier
-    linear = replace(recipe, network="linear", learning_rate=_WEAK_LEARNING_RATE, optimizer="adamw")
-    jobs, evaluations = [], []
-    for name, source in sources.items():
-        own = replace(recipe, augmentation=source.augmentation or recipe.augmentation)
-        job = Job(name, source.pools, len(facts["classes"]), own, seed, layout.raw, facts["mirror"], source.view)
+    classes: names of the classes or attributes. mirror: for each, whether its images may be flipped. raw:
+    folder of downloaded weights.
+    """
+    # One seed for every source of a replicate: they start from the same weights and differ only in their
+    # data.
+    seed = derive_seed(inputs.seed, "classifier")
+    linear = replace(recipe, network="linear", learning_rate=_SIMPLE_LEARNING_RATE, optimizer="adamw")
+    jobs, simple = [], []
+    for source in sources:
+        own = recipe
+        if source.augmentation is not None:
+            own = replace(recipe, augmentation=replace(NO_AUGMENTATION, **source.augmentation))
+        pools = source.pools(inputs)
+        job = Job(source.name, pools, len(classes), own, seed, raw, mirror, source.view)
         jobs.append(job)
         if "linear" in recipe.simple_classifiers and recipe.network != "linear":
-            evaluations.append(replace(job, params=replace(linear, augmentation=own.augmentation), evaluations=name))
-    return jobs + evaluations
+            simple.append(replace(job, params=replace(linear, augmentation=own.augmentation), simple=True))
+    return jobs + simple
+
+
+def train(
+    jobs: Sequence[Job], folder: Path, label: str, compute: Compute, tracker: Tracker
+) -> dict[str, float]:
+    """Train all jobs and write them to `folder`; without jobs, empty lists. label: for messages.
+
+    Returns: seconds from the start until each classifier was finished, by its name.
+    """
+    fitted: dict[int, Fitted] = {}
+    seconds: dict[str, float] = {}
+    started = time.perf_counter()
+    with closing(run_jobs(fit, jobs, compute)) as results:
+        for position, result in results:
+            job = jobs[position]
+            fitted[position], seconds[job.name] = result, round(time.perf_counter() - started, 2)
+            _report(job, result, label, tracker)
+    archive.save(folder, jobs, [fitted[position] for position in range(len(jobs))])
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        tracker.log_file(path)
+    return seconds
+
+
+def _report(job: Job, result: Fitted, label: str, tracker: Tracker) -> None:
+    accuracy = 100 * result.best["holdout_accuracy"]
+    say(
+        f"{label} {job.name}: {job.steps} steps, best checkpoint at step {result.best_step}: "
+        f"{accuracy:.2f} % of {result.held_out} held-out images"
+    )
+    for row in result.evaluations:
+        metrics = {f"{column}/{job.name}": row[column] for column in archive.EVALUATION_COLUMNS[2:]}
+        tracker.log_metrics(metrics, step=row["step"])

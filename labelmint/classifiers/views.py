@@ -1,6 +1,6 @@
-"""What a classifier is shown of an image: all of it, what a generator's fingerprint would lie in, or the image with its fingerprint hidden.
+"""Views of images: the part that contains a generator's fingerprint, or the image with it hidden.
 
-images: uint8 (N, C, S, S), and so are views of them. The same view is taken of training, held-out and test images.
+Images and views are uint8 (N, C, S, S). Training, held-out and test images are shown in the same view.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-_GREY_LEVELS_OF_NOISE = 16
+_NOISE_DEVIATION = 16  # grey levels
 _LEVELS = 8
 _GAIN = 4
 
 
 def residual(images: np.ndarray) -> np.ndarray:
-    """High-pass: the image less its mean over 3 x 3 pixels, four times as strong, about middle grey."""
+    """High-pass: the image minus its mean over 3 x 3 pixels, amplified four times, around middle grey."""
     values = images.astype(np.float32)
     padded = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
     size, width = images.shape[-2:]
@@ -24,7 +24,7 @@ def residual(images: np.ndarray) -> np.ndarray:
 
 
 def background(images: np.ndarray) -> np.ndarray:
-    """A frame an eighth of the side wide; what lies within is middle grey, so that no shape shows."""
+    """A frame of an eighth of the side. The inside is middle grey, so that no shape is visible."""
     size = images.shape[-1]
     width = max(1, round(size / 8))
     framed = images.copy()
@@ -33,7 +33,7 @@ def background(images: np.ndarray) -> np.ndarray:
 
 
 def blurred(images: np.ndarray) -> np.ndarray:
-    """Gaussian blur with a standard deviation of one pixel, cut off at two."""
+    """Gaussian blur with a standard deviation of one pixel, truncated at two."""
     weights = np.exp(-0.5 * np.arange(-2, 3) ** 2.0).astype(np.float32)
     weights /= weights.sum()
     size = images.shape[-1]
@@ -43,13 +43,13 @@ def blurred(images: np.ndarray) -> np.ndarray:
 
 
 def noised(images: np.ndarray) -> np.ndarray:
-    """Gaussian noise of 16 grey levels, drawn by the image's place."""
-    noise = np.random.default_rng(0).normal(0, _GREY_LEVELS_OF_NOISE, images.shape).astype(np.float32)
+    """Gaussian noise of 16 grey levels, a function of the image's index."""
+    noise = np.random.default_rng(0).normal(0, _NOISE_DEVIATION, images.shape).astype(np.float32)
     return _to_uint8(images + noise)
 
 
 def requantized(images: np.ndarray) -> np.ndarray:
-    """Eight levels of grey or colour in place of 256."""
+    """Eight levels of grey or colour instead of 256."""
     step = 256 // _LEVELS
     return images // step * step + step // 2
 
@@ -64,7 +64,7 @@ VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def view(name: str | None, images: np.ndarray) -> np.ndarray:
-    """None is the whole image."""
+    """One view of the images. None is the whole image."""
     return images if name is None else VIEWS[name](np.asarray(images))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labelmint.classifiers.settings import AUGMENTATIONS
+from labelmint.classifiers.settings import NO_AUGMENTATION
 from labelmint.gans import registry
 from labelmint.runtime.errors import InputError
 from pipeline.settings import experiments
@@ -77,7 +77,7 @@ class TestFiles:
         assert (recipe.network, recipe.weights, recipe.stem_stride, recipe.head_dropout, recipe.head_units) == ("efficientnet-b0", "imagenet", 2, 0.3, 512)  # fmt: skip
         assert (recipe.optimizer, recipe.learning_rate, recipe.momentum, recipe.weight_decay) == ("sgd", 0.001, 0.3, 0.0)  # fmt: skip
         assert (recipe.learning_rate_schedule, recipe.epochs, recipe.checkpoint) == ("constant", 40, "last")
-        assert recipe.augmentation == AUGMENTATIONS["synthetic_unaugmented"] and "real_rotated" in recipe.sources
+        assert recipe.augmentation == NO_AUGMENTATION and "real_rotated" in recipe.sources
         assert used(project, "mnist_report").percents == [40, 60, 80, 100]
 
     def test_the_committed_params_are_the_default(self):

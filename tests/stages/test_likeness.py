@@ -10,7 +10,7 @@ import torch
 
 from labelmint.classifiers import feature_network
 from labelmint.classifiers.feature_network import FrozenNetwork
-from labelmint.classifiers.small_cnn import SmallCNN
+from labelmint.classifiers.small_networks import SmallCNN
 from labelmint.metrics import content
 from labelmint.metrics.distances import frechet, kernel_distance
 from labelmint.metrics.settings import Metrics
