@@ -20,12 +20,12 @@ from tests.system.clone import Clone
 
 pytestmark = pytest.mark.slow
 DOCUMENT = ROOT / "docs" / "extending.md"
-FAMILY = ("stages/train_generators/families/lsgan.py", "experiments/lsgan.yaml")
+FAMILY = ("labelmint/families/lsgan.py", "experiments/lsgan.yaml")
 
 
 def files_of(document: Path) -> dict[str, str]:
     """path -> content of the code blocks that begin with a path in a comment."""
-    blocks = re.findall(r"```(?:python|yaml)\n# ((?:stages|experiments)/\S+)\n(.*?)```", document.read_text(), re.S)
+    blocks = re.findall(r"```(?:python|yaml)\n# ((?:labelmint|stages|experiments)/\S+)\n(.*?)```", document.read_text(), re.S)
     return dict(blocks)
 
 
@@ -52,9 +52,9 @@ def test_a_family_is_one_file_and_its_settings(tmp_path):
     assert all(len(values) == 10 for values in load_file(weights).values())  # one generator a digit
     before = weights.read_bytes()
 
-    # An edit of its file trains it anew, and it alone; the change shows in the weights.
-    path = clone.folder / "stages" / "train_generators" / "families" / "lsgan.py"
-    path.write_text(path.read_text().replace("(judged.source + 1)", "(judged.source + 3)"))
+    # An edit of its file retrains this family alone, and changes the weights.
+    path = clone.folder / "labelmint" / "families" / "lsgan.py"
+    path.write_text(path.read_text().replace("(fake.logits + 1)", "(fake.logits + 3)"))
     assert clone.repro("synthesize") == ["train_generators@lsgan-100-0", "synthesize@lsgan-100-0"]
     assert weights.read_bytes() != before
 
@@ -133,3 +133,14 @@ class TestTheRest:
         (clone.folder / "data" / "raw" / "optdigits.tes").write_text("1,2,3\n")
         done = clone.run("python", "-m", "pipeline.stage", "prepare", LABELMINT_TRACKING="off")
         assert done.returncode == 2 and "expected 64 values of 0 to 16" in done.stderr.splitlines()[-1]
+
+    def test_the_image_source_trains_a_classifier_of_its_own_images(self, clone):
+        params = clone.folder / "params.yaml"
+        before = params.read_text()
+        try:
+            clone.change(classifier={"sources": ["real", "mixed_equal"], "network": "small_cnn"})
+            self.stage(clone, "train_classifiers", "dcgan-100-0")
+        finally:
+            params.write_text(before)
+        facts = json.loads((clone.folder / "data/classifiers/dcgan-100-0/classifiers.json").read_text())
+        assert (facts["mixed_equal"]["n_real"], facts["mixed_equal"]["n_synthetic"]) == (120, 120)
