@@ -1,1 +1,1 @@
-"""What a notebook uses: data set, synthesizer, classifier, quality report. Import the names from `labelmint`."""
+"""What a notebook uses: data set, synthesizer, classifier, quality report. Import it from `labelmint`."""

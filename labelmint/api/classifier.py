@@ -12,7 +12,8 @@ import torch
 from labelmint.api.dataset import LabelledDataset
 from labelmint.api.synthesizer import check_images
 from labelmint.classifiers import settings as classifier_settings
-from labelmint.classifiers.fit import Job, Pool, build, fit, predict
+from labelmint.classifiers.fit import Job, build, fit, predict
+from labelmint.classifiers.pools import Pool
 from labelmint.data.storage.splits import derive_seed
 from labelmint.metrics import accuracy
 from labelmint.runtime.devices import pick_device, threads
@@ -25,8 +26,8 @@ from labelmint.runtime.words import did_you_mean
 class Classifier:
     """A trained classifier.
 
-    network: In evaluation mode, on `device`. classes: Names. steps: Optimizer steps. best_step: The step whose weights
-    were kept, by accuracy on held-out training images.
+    network: In evaluation mode, on `device`. classes: Names. steps: Optimizer steps.
+    best_step: The step whose weights were kept, by accuracy on held-out training images.
     """
 
     network: torch.nn.Module
@@ -38,7 +39,8 @@ class Classifier:
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities, float32 (N, classes), of images, uint8 (N, C, S, S)."""
         logits = torch.from_numpy(predict(self.network, np.asarray(images), self.device))
-        return logits.softmax(1).numpy()
+        probabilities: np.ndarray = logits.softmax(1).numpy()
+        return probabilities
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Most probable class, int64 (N,), of images, uint8 (N, C, S, S)."""
@@ -47,7 +49,7 @@ class Classifier:
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """Accuracy with its 95 % Wilson interval, recall by class and confusion matrix on labelled images."""
         images, labels = check_images(images, labels)
-        return accuracy.summary(labels, self.predict(images), len(self.classes))
+        return accuracy.class_summary(labels, self.predict(images), len(self.classes))
 
 
 def train_classifier(

@@ -23,7 +23,7 @@ def load_dataset(source: str | Path, *, raw: str | Path = "data/raw", **settings
     Args:
         source: A folder, zip or tar with one folder of images per class (with or without `train/` and `test/`
             above them), or the name of a published data set, e.g. "digits" or "mnist".
-        raw: Folder with the original files of published data sets; they are downloaded into it where they are absent.
+        raw: Folder with the original files of published data sets; absent ones are downloaded into it.
         **settings: Fields of `dataset` in params.yaml, e.g. `image_size=64`, `test_percent=30`.
 
     Returns:
@@ -58,5 +58,11 @@ def _describe(source: str | Path, settings: dict[str, Any]) -> Dataset:
         raise InputError(f"{path} does not exist; give a folder or archive, or one of {', '.join(PUBLISHED)}")
     title = re.sub(r"[^a-z0-9]+", "_", path.name.split(".")[0].lower()).strip("_")
     title = title if title[:1].isalpha() and title not in PUBLISHED else f"images_{title}".rstrip("_")
-    own = {"name": title, "format": "imagefolder", "path": str(path.resolve()), "image_size": 32, "channels": 3}
+    own = {
+        "name": title,
+        "format": "imagefolder",
+        "path": str(path.resolve()),
+        "image_size": 32,
+        "channels": 3,
+    }
     return Dataset(**{**own, "fit": "cover", **settings})

@@ -28,9 +28,11 @@ class Synthesizer:
         family: Name of a GAN family, e.g. "dcgan" (one generator per class) or "acgan" (one for all classes).
         seed: All randomness of training derives from it.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
-        workers: Processes that train side by side on a CPU, or "auto" for one per core. Results do not depend on it.
-        **settings: Fields of `training` and `families.<family>` in params.yaml, e.g. `epochs=40`, `batch_size=128`,
-            `latent_size=100`, `generator={"filters": [128, 64]}`. Fields that are left out keep the family's defaults.
+        workers: Processes that train side by side on a CPU, or "auto" for one per core. Results do not
+            depend on it.
+        **settings: Fields of `training` and `families.<family>` in params.yaml, e.g. `epochs=40`,
+            `batch_size=128`, `latent_size=100`, `generator={"filters": [128, 64]}`. Fields that are left
+            out keep the family's defaults.
 
     Raises:
         InputError: An unknown family or setting, or a value out of range.
@@ -104,7 +106,7 @@ class Synthesizer:
         """Generate labelled images. The same seed gives the same images.
 
         Args:
-            per_class: Images per class; of attributes, as many for each in all, in the proportions of the real images.
+            per_class: Images per class; with attributes, per attribute, in the real images' proportions.
             seed: Seed of the latents.
 
         Returns:
@@ -149,7 +151,7 @@ class Synthesizer:
 
 
 def load(folder: str | Path) -> Synthesizer:
-    """Open a trained generator: a folder from `Synthesizer.save`, or `data/generators/<arm>` of a pipeline run."""
+    """Open a trained generator: a folder of `Synthesizer.save`, or `data/generators/<arm>` of a run."""
     return Synthesizer.load(folder)
 
 
@@ -170,7 +172,7 @@ def check_images(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _split(family: Family, settings: dict[str, Any]) -> tuple[Family, Training]:
-    """The settings given, laid over the family's and over Training's defaults. Raises: InputError, ValueError."""
+    """The given settings over the family's and Training's defaults. Raises: InputError, ValueError."""
     of_training = {field.name for field in fields(Training)}
     of_family = {field.name for field in fields(Family)}
     for name in settings:
@@ -182,11 +184,10 @@ def _split(family: Family, settings: dict[str, Any]) -> tuple[Family, Training]:
     for name in of_family & settings.keys():
         value, own = settings[name], getattr(family, name)
         if isinstance(value, dict):
-            unknown = sorted(set(value) - set(asdict(own)))
-            if unknown:
-                raise InputError(
-                    f"Synthesizer: unknown setting '{name}.{unknown[0]}'{did_you_mean(unknown[0], list(asdict(own)))}"
-                )
+            known = list(asdict(own))
+            for key in value:
+                if key not in known:
+                    raise InputError(f"Synthesizer: unknown setting '{name}.{key}'{did_you_mean(key, known)}")
             value = replace(own, **value)
         nested[name] = value
     return replace(family, **nested), Training(

@@ -29,6 +29,16 @@ class LabelledDataset:
     test_labels: np.ndarray
     classes: list[str]
 
+    @property
+    def train(self) -> tuple[np.ndarray, np.ndarray]:
+        """Training images and their labels."""
+        return self.images, self.labels
+
+    @property
+    def test(self) -> tuple[np.ndarray, np.ndarray]:
+        """Test images and their labels."""
+        return self.test_images, self.test_labels
+
 
 def prepare_arrays(dataset: Dataset, raw: Path = Path("data/raw")) -> LabelledDataset:
     """Prepare `dataset` as the stage `prepare` does, leaving no file behind except downloads in `raw`.
