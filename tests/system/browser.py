@@ -1,4 +1,4 @@
-"""Headless Chromium, as the system has it. Tests that need it skip, saying so, where it is absent."""
+"""The system's headless Chromium. Tests that need it are skipped where it is absent."""
 
 from __future__ import annotations
 
@@ -6,37 +6,36 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
 
 SCREENSHOTS = Path(os.environ.get("LABELMINT_SCREENSHOTS", ROOT / "screenshots"))
-
-_PATIENCE_SECONDS = 240.0  # a page of much JavaScript on a busy machine
+_OPTIONS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
+_TIMEOUT_SECONDS = 240.0  # a page of much JavaScript on a busy machine
 
 
 @contextmanager
 def browser(width: int = 1400, height: int = 1000) -> Iterator[Page]:
+    """A page in a new browser of that size in pixels."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
-        pytest.skip("no chromium and chromedriver here; Debian's packages chromium and chromium-driver have them")
+        pytest.skip(
+            "no chromium and chromedriver here; Debian's packages chromium and chromium-driver have them"
+        )
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for each in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--disable-gpu",
-        f"--window-size={width},{height}",
-    ):
-        options.add_argument(each)
+    for option in (*_OPTIONS, f"--window-size={width},{height}"):
+        options.add_argument(option)
     chrome = webdriver.Chrome(options=options, service=Service(driver))
-    chrome.set_script_timeout(_PATIENCE_SECONDS)
+    chrome.set_script_timeout(_TIMEOUT_SECONDS)
     try:
         yield Page(chrome)
     finally:
@@ -44,54 +43,58 @@ def browser(width: int = 1400, height: int = 1000) -> Iterator[Page]:
 
 
 class Page:
-    def __init__(self, chrome):
+    """A page of the browser."""
+
+    def __init__(self, chrome: Any):
         self.chrome = chrome
 
-    def open(self, address: str, *texts: str, seconds: float = _PATIENCE_SECONDS) -> None:
-        """Load the page and wait until all `texts` can be read on it."""
+    def open(self, address: str, *texts: str, seconds: float = _TIMEOUT_SECONDS) -> None:
+        """Load the page and wait until it shows all `texts`."""
         self.chrome.get(address)
         self.see(*texts, seconds=seconds)
 
-    def see(self, *texts: str, seconds: float = _PATIENCE_SECONDS) -> None:
+    def see(self, *texts: str, seconds: float = _TIMEOUT_SECONDS) -> None:
+        """Wait until the page shows all `texts`. Raises: AssertionError if it does not."""
         from selenium.common.exceptions import TimeoutException
         from selenium.webdriver.support.ui import WebDriverWait
 
         try:
             WebDriverWait(self.chrome, seconds).until(lambda _: all(text in self.text() for text in texts))
         except TimeoutException:
-            missing = [text for text in texts if text not in self.text()]
-            raise AssertionError(
-                f"{missing} cannot be read on {self.chrome.current_url}:\n{self.text()[:3000]}"
-            ) from None
+            missing, shown = [text for text in texts if text not in self.text()], self.text()[:3000]
+            raise AssertionError(f"{self.chrome.current_url} does not show {missing}:\n{shown}") from None
 
     def text(self) -> str:
+        """The text that the page shows."""
         return self.chrome.execute_script("return document.body ? document.body.innerText : ''") or ""
 
-    def remember(self, key: str, value: str) -> None:
-        """Set what the page keeps in the browser, by a part of its key, and load the page anew."""
-        self.chrome.execute_script(
-            "for (const key of Object.keys(localStorage)) if (key.includes(arguments[0])) localStorage.setItem(key, arguments[1])",
-            key,
-            value,
+    def set_local_storage(self, part_of_key: str, value: str) -> None:
+        """Set values of the page's local storage, and load the page again."""
+        script = (
+            "for (const key of Object.keys(localStorage))"
+            " if (key.includes(arguments[0])) localStorage.setItem(key, arguments[1])"
         )
+        self.chrome.execute_script(script, part_of_key, value)
         self.chrome.refresh()
 
     def click(self, text: str) -> None:
-        """The first element that says just this, as soon as it is there."""
+        """Click the first element with exactly this text, as soon as there is one."""
         from selenium.webdriver.common.by import By
         from selenium.webdriver.support.ui import WebDriverWait
 
-        place = (By.XPATH, f"//*[text()[normalize-space()='{text}']]")
-        element = WebDriverWait(self.chrome, _PATIENCE_SECONDS).until(lambda chrome: chrome.find_element(*place))
+        locator = (By.XPATH, f"//*[text()[normalize-space()='{text}']]")
+        element = WebDriverWait(self.chrome, _TIMEOUT_SECONDS).until(
+            lambda chrome: chrome.find_element(*locator)
+        )
         self.chrome.execute_script("arguments[0].click()", element)
 
     def save(self, name: str) -> Path:
-        """A screenshot, of few colours, since documentation keeps some of them."""
-        from io import BytesIO
-
+        """Save a screenshot with few colours, since the documentation contains some of them."""
         from PIL import Image
 
         SCREENSHOTS.mkdir(exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
-        Image.open(BytesIO(self.chrome.get_screenshot_as_png())).convert("RGB").quantize(128).save(path, optimize=True)
+        Image.open(BytesIO(self.chrome.get_screenshot_as_png())).convert("RGB").quantize(128).save(
+            path, optimize=True
+        )
         return path

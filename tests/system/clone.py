@@ -1,4 +1,4 @@
-"""A copy of the project in which everything runs for real, on few digits."""
+"""A copy of the project in which the pipeline runs for real, on few digits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -15,7 +16,7 @@ from tests.conftest import ROOT
 
 
 class Clone:
-    """A copy of the project's tracked files, with the settings shrunk."""
+    """A copy of the project's tracked files, by default with settings for a run of seconds."""
 
     def __init__(self, folder: Path, shrink: bool = True):
         self.folder = folder
@@ -39,15 +40,23 @@ class Clone:
             feature_network={"steps": 40},
         )
 
+    @classmethod
+    def at(cls, folder: Path) -> Clone:
+        """The copy that is in `folder` already."""
+        clone = cls.__new__(cls)
+        clone.folder = folder
+        return clone
+
     def install(self) -> None:
-        """The environment of these tests in place of .venv, as `make env` leaves one."""
+        """Make the environment of these tests the copy's .venv, as `make env` leaves one."""
         (self.folder / ".venv").mkdir()
-        for part in Path(sys.prefix).iterdir():  # whole, or python would not find its packages
+        for part in Path(sys.prefix).iterdir():  # every part, or python would not find its packages
             if part.name != ".ready":
                 (self.folder / ".venv" / part.name).symlink_to(part)
         (self.folder / ".venv" / ".ready").touch()
 
-    def change(self, **groups) -> None:
+    def change(self, **groups: Any) -> None:
+        """Set settings in params.yaml: whole lists, or single values of a group."""
         yaml, path = YAML(), self.folder / "params.yaml"
         content = yaml.load(path.read_text())
         for name, values in groups.items():
@@ -57,12 +66,19 @@ class Clone:
                 content[name] = values
         yaml.dump(content, path)
 
-    def run(self, *command: str, timeout: float = 900, **environment: str) -> subprocess.CompletedProcess:
+    def run(
+        self, *command: str, timeout: float = 900, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the copy, with the variables of `environment` added."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        # MLflow's client leaves its address in the environment of the test that used it before.
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "LABELMINT_"))}
-        surroundings = {
-            **kept,
+        # MLflow's client leaves its address in the environment of a test that has used it before.
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MLFLOW_", "LABELMINT_"))
+        }
+        variables = {
+            **inherited,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "PATH": path,
             "PYTHONPATH": str(self.folder),
@@ -70,15 +86,22 @@ class Clone:
             **environment,
         }
         return subprocess.run(
-            command, cwd=self.folder, env=surroundings, capture_output=True, text=True, timeout=timeout
+            command,
+            cwd=self.folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
 
     def repro(self, *arguments: str, **environment: str) -> list[str]:
-        """The stages that ran."""
+        """Run `dvc repro`. Returns: the stages that ran."""
         done = self.run("dvc", "repro", *arguments, **environment)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
 
     def results(self) -> list[dict[str, str]]:
+        """Rows of results.csv."""
         with (self.folder / "reports" / "results.csv").open() as file:
             return list(csv.DictReader(file))

@@ -1,11 +1,35 @@
+"""Servers and a real run that all tests of this tier share, in one group of tests that runs in one process."""
+
 from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.system.clone import Clone
+from tests.system.real_run import RealRun
+from tests.system.servers import UiServers
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group tests for `--dist loadgroup`: those that share the servers, and else those of one module."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("xdist_group") is None:
+            shares_servers = "ui" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("ui" if shares_servers else item.path.stem))
+
 
 @pytest.fixture(scope="session")
-def real(pages):
-    """The run, and the servers that know of it."""
-    from tests.system.real_run import Real
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UiServers]:
+    """Prefect's and MLflow's servers, as `labelmint ui` starts them, in a shrunk copy of the project."""
+    servers = UiServers(Clone(tmp_path_factory.mktemp("ui")).folder)
+    yield servers
+    servers.stop()
 
-    return Real(pages)
+
+@pytest.fixture(scope="session")
+def real(ui: UiServers) -> RealRun:
+    """A finished small run of the whole pipeline, and the servers that have its records."""
+    return RealRun(ui)

@@ -1,4 +1,4 @@
-"""A real small run as a flow, shared by all tests that look at what it left."""
+"""A small run of the whole pipeline as a flow, shared by all tests of its records and results."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ import json
 import subprocess
 import sys
 import urllib.request
+from typing import Any
 
-from pipeline.tracking.ship import waiting
+from pipeline.tracking.spool import waiting
 from tests.system.clone import Clone
-from tests.system.servers import surroundings, until
+from tests.system.servers import UiServers, clean_environment, until
 
 PERCENTS = [50, 100]
 STAGES = 3 + 5 * len(PERCENTS)
 EXPERIMENT = "labelmint-digits"
 
 
-class Real:
-    """The run, and the servers that know of it."""
+class RealRun:
+    """The run, in the folder of the servers that have its records.
 
-    def __init__(self, pages):
-        self.pages, self.folder = pages, pages.root
-        self.clone = Clone.__new__(Clone)
-        self.clone.folder = pages.root
+    results: rows of results.csv. clone: the project.
+    """
+
+    def __init__(self, ui: UiServers):
+        self.ui, self.folder = ui, ui.root
+        self.clone = Clone.at(ui.root)
         self.clone.change(
             percents=PERCENTS,
             dataset={"images_per_class": 30},
@@ -32,13 +35,13 @@ class Real:
         )
         self.first = self.labelmint("run", "--workers", "2")
         assert self.first.returncode == 0, self.first.stderr[-4000:]
-        self.all_told()
+        self.ship_everything()
         with (self.folder / "reports/results.csv").open() as file:
             self.results = list(csv.DictReader(file))
 
-    def labelmint(self, *arguments: str) -> subprocess.CompletedProcess:
-        # The servers of `make ui` are found by themselves; MLflow's is asked by its address, as a team would.
-        environment = surroundings(MLFLOW_TRACKING_URI=self.pages.mlflow, PYTHONPATH=str(self.folder))
+    def labelmint(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        # Prefect's server is found by the command itself; MLflow's is named by its URL, as in a team.
+        environment = clean_environment(MLFLOW_TRACKING_URI=self.ui.mlflow, PYTHONPATH=str(self.folder))
         return subprocess.run(
             [sys.executable, "-m", "pipeline.cli.main", *arguments],
             cwd=self.folder,
@@ -46,14 +49,16 @@ class Real:
             capture_output=True,
             text=True,
             timeout=900,
+            check=False,
         )
 
-    def all_told(self) -> None:
-        """The shipper may still be at work on the classifier."""
+    def ship_everything(self) -> None:
+        """Wait until all records are in MLflow: the shipper may still be registering the classifier."""
         until(lambda: self.labelmint("sync").returncode == 0 and not waiting(self.folder), 600)
 
-    def prefect(self, path: str, **body):
-        api = f"{self.pages.prefect}/api"
+    def prefect(self, path: str, **body: Any) -> Any:
+        """Answer of Prefect's API to a POST."""
+        api = f"{self.ui.prefect}/api"
         with urllib.request.urlopen(f"{api}/csrf-token?client=tests") as response:
             token = {"Prefect-Csrf-Client": "tests", "Prefect-Csrf-Token": json.load(response)["token"]}
         request = urllib.request.Request(
@@ -62,9 +67,10 @@ class Real:
         with urllib.request.urlopen(request) as response:
             return json.load(response)
 
-    def runs(self):
+    def runs(self) -> tuple[Any, Any]:
+        """MLflow's client, and all runs of the experiment in the order of their start."""
         from mlflow.tracking import MlflowClient
 
-        client = MlflowClient(self.pages.mlflow)
+        client = MlflowClient(self.ui.mlflow)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         return client, client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])

@@ -1,4 +1,4 @@
-"""Real servers for tests: started once a session, on loopback ports that are free, and stopped at its end."""
+"""Real servers for tests, on free ports of the loopback interface."""
 
 from __future__ import annotations
 
@@ -10,33 +10,51 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
 
+from pipeline.probes import answers
 from tests.conftest import ROOT
+
+Value = TypeVar("Value")
 
 
 def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return trial.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
-def surroundings(**more: str) -> dict[str, str]:
-    """The environment of a person who has set nothing."""
-    kept = {
+def clean_environment(**more: str) -> dict[str, str]:
+    """Environment of a user who has set nothing, with `more` added."""
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PREFECT_", "MLFLOW_", "LABELMINT_")) or name == "LABELMINT_TEST_DATA"
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1", **more}
+    return {**inherited, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1", **more}
 
 
-class Pages:
-    """`labelmint ui` in a folder."""
+def until(condition: Callable[[], Value], seconds: float = 60.0) -> Value:
+    """The first true value of `condition()`. Raises: AssertionError if there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s: {condition}")
+
+
+class UiServers:
+    """A running `labelmint ui` in a folder.
+
+    prefect, mlflow: URLs of the servers. lines: what it has printed.
+    """
 
     def __init__(self, root: Path, **environment: str):
         self.root = root
@@ -46,53 +64,50 @@ class Pages:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli.main", *command],
             cwd=root,
-            env=surroundings(PYTHONUNBUFFERED="1", **environment),
+            env=clean_environment(PYTHONUNBUFFERED="1", **environment),
             stdout=subprocess.PIPE,
             text=True,
         )
         try:
-            self.said = [self.process.stdout.readline() for _ in range(3)]
-            assert "Ctrl-C" in self.said[2], self.said
-        except BaseException:  # a person's Ctrl-C while they come up, too
+            self.lines = [self.read_line() for _ in range(3)]
+            assert "Ctrl-C" in self.lines[2], self.lines
+        except BaseException:  # also Ctrl-C while they start
             self.process.terminate()
             self.process.wait()
             raise
 
+    def read_line(self) -> str:
+        """The next line that it prints."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
     def server(self, name: str) -> psutil.Process:
-        """name: prefect or mlflow. Its process, whose id is that of its group; a listener may be a child of it."""
+        """Process of prefect or mlflow, whose id is that of its group; the listener may be a child of it."""
         (found,) = [each for each in psutil.Process(self.process.pid).children() if name in each.cmdline()]
         return found
 
     def stop(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        self.said += self.process.communicate(timeout=60)[0].splitlines()
+        self.lines += self.process.communicate(timeout=60)[0].splitlines()
         return self.process.returncode
 
 
-def check_no_other_page_gets_in(prefect: str) -> None:
-    """The server at the address `prefect` answers no script of a page from elsewhere, but those of its own, and takes no form of either."""
+def assert_no_other_page_gets_in(prefect: str) -> None:
+    """The server at the URL `prefect` allows no scripts but those of its own pages, and accepts no form."""
 
-    def allowed(origin: str) -> str | None:
+    def allowed_origin(origin: str) -> str | None:
         request = urllib.request.Request(f"{prefect}/api/health", headers={"Origin": origin})
         with urllib.request.urlopen(request) as answer:
-            return answer.headers.get("Access-Control-Allow-Origin")
+            value: str | None = answer.headers.get("Access-Control-Allow-Origin")
+            return value
 
-    assert allowed("http://evil.example.org") is None
-    assert allowed(prefect) == prefect
+    assert allowed_origin("http://evil.example.org") is None
+    assert allowed_origin(prefect) == prefect
     form = urllib.request.Request(f"{prefect}/api/flow_runs/filter", b"{}", {"Content-Type": "text/plain"})
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(form)
-    assert refused.value.code == 403 and b"CSRF" in refused.value.read()
-
-
-def until(condition, seconds: float = 60.0):
-    """The first true value of condition()."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds} s: {condition}")
+    assert refused.value.code == 403
+    assert b"CSRF" in refused.value.read()
 
 
 class MlflowServer:
@@ -104,20 +119,29 @@ class MlflowServer:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self.store, "--workers", "1"]
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--backend-store-uri",
+            self.store,
+            "--workers",
+            "1",
+        ]
         command += ["--artifacts-destination", str(self.root / "artifacts"), "--host", "127.0.0.1"]
         with (self.root / "server.log").open("a") as log:
             self.process = subprocess.Popen(
                 [*command, "--port", str(self.port)],
-                env=surroundings(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
+                env=clean_environment(
+                    MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"
+                ),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
 
     def wait(self) -> None:
-        from pipeline.flow.prefect_environment import answers
-
         until(lambda: answers(f"{self.address}/health"), 180)
 
     def pids(self) -> list[int]:

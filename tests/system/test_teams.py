@@ -1,4 +1,4 @@
-"""Sharing results: a second clone gets everything without training, from a folder and from an S3 API; experiments of DVC."""
+"""Sharing results: a second clone gets them without training, from a folder and from S3; DVC's experiments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from tests.system.clone import Clone
 
-pytestmark = pytest.mark.slow
 GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -21,28 +20,24 @@ def git(folder, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def first(real, tmp_path_factory) -> Clone:
-    """A colleague's copy of the real run: its files, its cache, committed."""
-    clone = Clone.__new__(Clone)
-    clone.folder = tmp_path_factory.mktemp("team") / "first"
-    left_out = shutil.ignore_patterns(".servers", ".tracking", "mlartifacts", "mlflow.db*", "tmp")
-    shutil.copytree(real.folder, clone.folder, ignore=left_out, symlinks=True)
-    git(clone.folder, "add", "-A")
-    git(clone.folder, "commit", "-qm", "Results")
-    return clone
+    """A copy of the real run with its files and DVC's cache, committed."""
+    folder = tmp_path_factory.mktemp("team") / "first"
+    ignored = shutil.ignore_patterns(".servers", ".tracking", "mlartifacts", "mlflow.db*", "tmp")
+    shutil.copytree(real.folder, folder, ignore=ignored, symlinks=True)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "Results")
+    return Clone.at(folder)
 
 
-def checked(done: subprocess.CompletedProcess) -> str:
+def checked(done: subprocess.CompletedProcess[str]) -> str:
+    """Output of a command that has succeeded."""
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
 
-def results(folder) -> str:
-    return (folder / "reports/results.csv").read_text()
-
-
 @pytest.fixture
 def bucket():
-    """An address that speaks S3's language."""
+    """URL of a service with the API of S3."""
     import boto3
     from moto.server import ThreadedMotoServer
 
@@ -50,54 +45,49 @@ def bucket():
     server.start()
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"
-    keys = dict(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
     boto3.client("s3", endpoint_url=address, **keys).create_bucket(Bucket="labelmint")
     yield address
     server.stop()
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])
-def test_a_second_clone_gets_every_result_without_training(first, tmp_path, request, kind):
-    if kind == "folder":
-        place, more = str(tmp_path / "shared"), []
-    else:
-        place, more = "s3://labelmint/results", [("endpointurl", request.getfixturevalue("bucket"))]
-    checked(first.run("dvc", "remote", "add", "--force", "--default", "team", place))
-    for name, value in more:
-        checked(first.run("dvc", "remote", "modify", "team", name, value))
+def test_second_clone_gets_every_result_without_training(first, tmp_path, request, kind):
+    remote = str(tmp_path / "shared") if kind == "folder" else "s3://labelmint/results"
+    checked(first.run("dvc", "remote", "add", "--force", "--default", "team", remote))
+    if kind == "s3":
+        address = request.getfixturevalue("bucket")
+        checked(first.run("dvc", "remote", "modify", "team", "endpointurl", address))
     checked(first.run("dvc", "push", **KEYS))
     git(first.folder, "commit", "-qam", f"Remote: {kind}")
 
-    second = Clone.__new__(Clone)
-    second.folder = tmp_path / "second"
-    git(tmp_path, "clone", "-q", str(first.folder), str(second.folder))
-    assert not (second.folder / "data").exists()
+    git(tmp_path, "clone", "-q", str(first.folder), str(tmp_path / "second"))
+    second = Clone.at(tmp_path / "second")
+    assert not (second.folder / "data" / "tensors").exists()
     checked(second.run("dvc", "pull", **KEYS))
-    assert results(second.folder) == results(first.folder)
-    assert (second.folder / "data/generators/dcgan-50-0/generator.safetensors").read_bytes() == (first.folder / "data/generators/dcgan-50-0/generator.safetensors").read_bytes()  # fmt: skip
+    for name in ("reports/results.csv", "data/generators/dcgan-50-0/generator.safetensors"):
+        assert (second.folder / name).read_bytes() == (first.folder / name).read_bytes()
     assert second.repro() == []
 
 
 def test_experiments_of_dvc(first):
-    """One in the workspace, one queued; each on one stage, for the time's sake."""
-    target, surroundings = "train_feature_network", {"LABELMINT_TRACKING": "off"}
-    checked(first.run("dvc", "exp", "run", "-n", "fewer", "-S", "feature_network.steps=20", target, **surroundings))
-    checked(
-        first.run(
-            "dvc", "exp", "run", "--queue", "-n", "queued", "-S", "feature_network.steps=25", target, **surroundings
-        )
-    )
-    checked(first.run("dvc", "queue", "start", **surroundings))
-    done = first.run("dvc", "queue", "logs", "queued", "--follow")
+    """One experiment in the workspace and one in DVC's queue, each of one stage, to save time."""
+    stage, environment = "train_feature_network", {"LABELMINT_TRACKING": "off"}
+    for options in (
+        ["-n", "fewer", "-S", "feature_network.steps=20"],
+        ["--queue", "-n", "queued", "-S", "feature_network.steps=25"],
+    ):
+        checked(first.run("dvc", "exp", "run", *options, stage, **environment))
+    checked(first.run("dvc", "queue", "start", **environment))
+    logs = first.run("dvc", "queue", "logs", "queued", "--follow").stdout
     shown = json.loads(checked(first.run("dvc", "exp", "show", "--json")))
-    steps = {}
-    for branch in shown:
-        for experiment in branch.get("experiments") or []:
-            for revision in experiment["revs"]:
-                if revision["data"]:
-                    steps[experiment["name"]] = revision["data"]["params"]["params.yaml"]["data"]["feature_network"][
-                        "steps"
-                    ]
-    assert steps == {"fewer": 20, "queued": 25}, done.stdout[-2000:]
+    steps = {
+        experiment["name"]: revision["data"]["params"]["params.yaml"]["data"]["feature_network"]["steps"]
+        for branch in shown
+        for experiment in branch.get("experiments") or []
+        for revision in experiment["revs"]
+        if revision["data"]
+    }
+    assert steps == {"fewer": 20, "queued": 25}, logs[-2000:]
     difference = json.loads(checked(first.run("dvc", "params", "diff", "HEAD", "--json")))
     assert difference["params.yaml"]["feature_network.steps"] == {"old": 40, "new": 20, "diff": -20}

@@ -31,9 +31,17 @@ def installed(tmp_path_factory) -> Path:
     """Folder into which the wheel was installed, without its dependencies: those are the test environment's."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder / "dist", ROOT], check=True, timeout=300)
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder / "dist", ROOT],
+        check=True,
+        timeout=300,
+    )
     (wheel,) = (folder / "dist").glob("*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", folder / "site", wheel], check=True, timeout=300)
+    subprocess.run(
+        [*pip, "install", "--no-deps", "--no-index", "--target", folder / "site", wheel],
+        check=True,
+        timeout=300,
+    )
     return folder
 
 
@@ -47,7 +55,14 @@ def test_installs_one_top_level_package_and_what_it_needs(installed):
     (wheel,) = (installed / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"labelmint"}
-    for name in ("py.typed", "reporting/page.html.j2", "reporting/page.css", "_project/pipeline/stage.py", "_project/stages/prepare.py", "_project/experiments/default.yaml"):
+    for name in (
+        "py.typed",
+        "reporting/page.html.j2",
+        "reporting/page.css",
+        "_project/pipeline/stage.py",
+        "_project/stages/prepare.py",
+        "_project/experiments/default.yaml",
+    ):
         assert f"labelmint/{name}" in names
     assert not [name for name in names if "tests" in name or "__pycache__" in name]
 
@@ -55,12 +70,24 @@ def test_installs_one_top_level_package_and_what_it_needs(installed):
 def test_the_library_trains_samples_saves_and_loads(installed):
     done = run(installed, sys.executable, "-c", USE)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(installed / "site/labelmint/__init__.py"), "(30,", "1,", "16,", "16)", "10", "True"]
+    assert done.stdout.split() == [
+        str(installed / "site/labelmint/__init__.py"),
+        "(30,",
+        "1,",
+        "16,",
+        "16)",
+        "10",
+        "True",
+    ]
 
 
 def test_the_command_works_outside_of_a_checkout(installed):
     command = installed / "site" / "bin" / "labelmint"
-    for arguments, expected in ((["--help"], "Usage: labelmint"), (["--version"], "0.1.0"), (["experiments"], "mnist_quick")):
+    for arguments, expected in (
+        (["--help"], "Usage: labelmint"),
+        (["--version"], "0.1.0"),
+        (["experiments"], "mnist_quick"),
+    ):
         done = run(installed, sys.executable, command, *arguments)
         assert (done.returncode, done.stderr) == (0, "") and expected in done.stdout, (arguments, done.stderr)
     done = run(installed, sys.executable, command, "run")

@@ -6,11 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.conftest import ROOT
+from tests.system.servers import until
 
-# What each stage does is in work.py. `train` is a GPU stage.
+# work.py does what a stage does. `train` is a GPU stage.
 DVC_YAML = """\
 stages:
   prepare:
@@ -34,44 +38,49 @@ stages:
     outs: [data/report]
 """
 
-# control/<stage> says how it behaves: fail, busy (could not reach, once), slow, deaf to signals, sleep N, track.
+# control/<stage> holds a stage's behaviour: fail, busy (unreachable, once), slow, deaf to signals, sleep N, wait for
+# the file control/<stage>.go, or track.
 WORK = """\
 import os, subprocess, sys, time
 from pathlib import Path
 name = sys.argv[1]
 control, log = Path("control") / name, Path("log")
-told = control.read_text() if control.exists() else ""
+behaviour = control.read_text() if control.exists() else ""
+parent, outside = os.environ.get("LABELMINT_PARENT_RUN", ""), os.environ.get("FROM_OUTSIDE", "")
 with log.open("a") as file:
-    file.write(f"start {name} {time.time()} {os.getpid()} {os.environ.get('LABELMINT_PARENT_RUN', '')} {os.environ.get('FROM_OUTSIDE', '')}\\n")
+    file.write(f"start {name} {time.time()} {os.getpid()} {parent} {outside}\\n")
 print(f"working on {name}", flush=True)
 print(f"a note of {name}", file=sys.stderr, flush=True)
-if told == "fail":
+if behaviour == "fail":
     sys.exit(f"error: {name}: this cannot work")
-if told == "busy":
+if behaviour == "busy":
     control.unlink()
     print(f"error: {name}: nothing answers", file=sys.stderr)
     sys.exit(75)
-if told == "track":
+if behaviour == "track":
     from pipeline.tracking.spool import open_tracker
     tracker = open_tracker(Path.cwd(), name, None, "digits")
     for step in range(50):
         tracker.log_metrics({"loss": step}, step=step)
     tracker.close("FINISHED")
-if told == "slow":
+if behaviour == "slow":
     worker = subprocess.Popen(["sleep", "600"])
     (control.parent / f"{name}.pids").write_text(f"{os.getpid()} {worker.pid}")
     try:
         time.sleep(600)
     except KeyboardInterrupt:
-        sys.exit(f"error: {name}: interrupted; run again to go on")
-if told == "deaf":
+        sys.exit(f"error: {name}: interrupted; run again to continue")
+if behaviour == "deaf":
     import signal
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     (control.parent / f"{name}.pids").write_text(f"{os.getpid()}")
     time.sleep(600)
-if told.startswith("sleep"):
-    time.sleep(float(told.split()[1]))
+if behaviour.startswith("sleep"):
+    time.sleep(float(behaviour.split()[1]))
+if behaviour == "wait":
+    while not (control.parent / f"{name}.go").exists():
+        time.sleep(0.05)
 Path("data").mkdir(exist_ok=True)
 (Path("data") / name.replace("prepare", "prepared")).write_text(name)
 with log.open("a") as file:
@@ -80,6 +89,8 @@ with log.open("a") as file:
 
 
 class TinyProject:
+    """The project's folder, and what its stages have done."""
+
     def __init__(self, root: Path):
         self.root = root
         root.mkdir(exist_ok=True)
@@ -94,31 +105,59 @@ class TinyProject:
             (root / "data" / "in").mkdir(parents=True, exist_ok=True)
             (root / "data" / "in" / str(percent)).write_text(str(percent))
         subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-        shutil.copytree(ROOT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "config.local"))
+        shutil.copytree(
+            ROOT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "config.local")
+        )
         shutil.copy(ROOT / ".dvcignore", root)
 
-    def tell(self, stage: str, what: str) -> None:
-        (self.root / "control" / stage).write_text(what)
+    def set_behaviour(self, stage: str, behaviour: str) -> None:
+        (self.root / "control" / stage).write_text(behaviour)
+
+    @contextmanager
+    def waiting_until(self, stage: str, condition: Callable[[], object]) -> Iterator[None]:
+        """Within the block, let `stage` wait until `condition()` is true. Raises: AssertionError if it never is."""
+        self.set_behaviour(stage, "wait")
+        errors: list[AssertionError] = []
+
+        def release() -> None:
+            try:
+                until(condition)
+            except AssertionError as error:
+                errors.append(error)
+            finally:
+                (self.root / "control" / f"{stage}.go").touch()
+
+        thread = threading.Thread(target=release)
+        thread.start()
+        yield
+        thread.join()
+        if errors:
+            raise errors[0]
 
     def pids(self, stage: str) -> list[int]:
-        """Of a stage that was told to be slow, once it is; else none."""
+        """Process ids of a slow or deaf stage and its worker, once they run; else none."""
         path = self.root / "control" / f"{stage}.pids"
         return [int(each) for each in path.read_text().split()] if path.exists() else []
 
     def log(self) -> list[list[str]]:
+        """Words of each line of the stages' log.
+
+        ["start", stage, time, process id, parent run, FROM_OUTSIDE] or ["end", stage, time].
+        """
         path = self.root / "log"
         return [line.split(" ") for line in path.read_text().splitlines()] if path.exists() else []
 
     def ran(self) -> list[str]:
-        """Names of stages, in the order they began."""
+        """Names of the stages that have run, in the order of their start."""
         return [line[1] for line in self.log() if line[0] == "start"]
 
     def environment(self, **more: str) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1", **more}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        return {**inherited, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1", **more}
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start `labelmint ARGUMENTS`."""
         return subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli.main", *arguments],
             cwd=self.root,
@@ -128,13 +167,15 @@ class TinyProject:
             text=True,
         )
 
-    def labelmint(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    def labelmint(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `labelmint ARGUMENTS`."""
         process = self.start(*arguments, **environment)
         out, err = process.communicate(timeout=300)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:

@@ -1,4 +1,4 @@
-"""Stages on Dask workers: a local cluster, and one by address."""
+"""Stages on Dask workers: of a local cluster, and of a scheduler given by address."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ import psutil
 import pytest
 
 from pipeline.flow import prefect_environment
-from tests.system import servers
-from tests.system.tiny_project import alive
-from tests.system.servers import free_port, until
-
-pytestmark = pytest.mark.slow
+from tests.system.servers import clean_environment, free_port, until
+from tests.system.tiny_project import is_alive
 
 
-def test_a_local_cluster_gets_the_environment_and_fails_as_threads_do(tiny, run, monkeypatch):
+def test_local_cluster_gets_the_environment_and_handles_failures_as_threads_do(tiny, run, monkeypatch):
     monkeypatch.setenv("FROM_OUTSIDE", "yes")  # Dask does not copy the environment to its workers
-    tiny.tell("train-40", "fail")
+    tiny.set_behaviour("train-40", "fail")
     monkeypatch.setenv(prefect_environment.RUNNER, "dask")
-    ended = run(workers=2)
-    assert ended.names == {
+    result = run(workers=2)
+    assert result.names == {
         "prepare": "Ran",
         "train@40": "Failed",
         "evaluate@40": "Skipped",
@@ -30,19 +27,18 @@ def test_a_local_cluster_gets_the_environment_and_fails_as_threads_do(tiny, run,
         "report": "Skipped",
     }
     assert {line[5] for line in tiny.log() if line[0] == "start"} == {"yes"}
-    assert any(log.message == "working on train-60" for log in ended.logs), "lines of workers arrive too"
+    assert any(record.message == "working on train-60" for record in result.logs), (
+        "output of workers arrives too"
+    )
 
 
 @pytest.fixture
 def cluster(tiny):
-    """A scheduler and a worker, as an administrator starts them."""
+    """Address of a scheduler with one worker, started as an administrator does."""
     address = f"tcp://127.0.0.1:{free_port()}"
-    environment = servers.environment(PATH=tiny.environment()["PATH"])
-    start = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"]
-    scheduler = subprocess.Popen(start, env=environment, cwd=tiny.root, stderr=subprocess.DEVNULL)
-    work = [
-        sys.executable,
-        "-m",
+    environment = clean_environment(PATH=tiny.environment()["PATH"])
+    scheduler_command = ["distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"]
+    worker_command = [
         "distributed.cli.dask_worker",
         address,
         "--nworkers",
@@ -51,28 +47,26 @@ def cluster(tiny):
         "2",
         "--no-dashboard",
     ]
-    worker = subprocess.Popen(work, env=environment, cwd=tiny.root, stderr=subprocess.DEVNULL)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", *command], env=environment, cwd=tiny.root, stderr=subprocess.DEVNULL
+        )
+        for command in (scheduler_command, worker_command)
+    ]
     yield address
-    for process in (worker, scheduler):
+    for process in reversed(processes):
         process.terminate()
         process.wait(30)
 
 
-def test_by_address_a_lost_flow_stops_its_stages(tiny, pages, cluster, prefect):
-    """The worker goes on living; what it runs for a flow that is stopped does not."""
-    tiny.tell("train-40", "slow")
+def test_stopped_flow_stops_its_stages_on_a_worker_that_continues(tiny, ui, cluster):
+    tiny.set_behaviour("train-40", "slow")
     arguments = ["run", "train@40", "--runner", "dask", "--dask-address", cluster]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli.main", *arguments],
-        cwd=tiny.root,
-        env=tiny.environment(PREFECT_API_URL=f"{pages.prefect}/api", LABELMINT_TRACKING="off"),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = tiny.start(*arguments, PREFECT_API_URL=f"{ui.prefect}/api", LABELMINT_TRACKING="off")
     until(lambda: tiny.pids("train-40"), 120)
     ancestors = {parent.pid for parent in psutil.Process(tiny.pids("train-40")[0]).parents()}
     assert process.pid not in ancestors, "the stage runs below the worker"
     process.terminate()
-    _, said = process.communicate(timeout=90)
-    assert process.returncode == 130, said
-    until(lambda: not any(alive(pid) for pid in tiny.pids("train-40")), 60)
+    _, err = process.communicate(timeout=90)
+    assert process.returncode == 130, err
+    until(lambda: not any(is_alive(pid) for pid in tiny.pids("train-40")), 60)

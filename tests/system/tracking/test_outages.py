@@ -1,4 +1,4 @@
-"""MLflow out of order, in every way it can be: the stage does not wait, and afterwards all is there, once."""
+"""MLflow out of order, in every way: the stage does not wait, and afterwards all its records are there, once."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ import subprocess
 import sys
 import threading
 
+import psutil
 import pytest
 
 from pipeline import failures
-from pipeline.tracking.ship import waiting
+from pipeline.tracking.spool import waiting
 from pipeline.tracking.sync import sync_all
 from tests.conftest import ROOT
-from tests.system.servers import MlflowServer, surroundings, until
-
-pytestmark = pytest.mark.slow
+from tests.system.servers import MlflowServer, clean_environment, until
 
 STEPS = 100
 
-# A stage of eight seconds, which measures how long its tracker keeps it.
+# A stage of eight seconds, which measures the time that its tracker takes.
 STAGE = f"""\
-import json, sys, time
+import json, time
 from pathlib import Path
 from pipeline.tracking.spool import open_tracker
-from stages.prepare.layout import Arm
-begun, kept = time.perf_counter(), []
+from stages.paths import Arm
+started, durations = time.perf_counter(), []
 def timed(call, *arguments, **named):
     since = time.perf_counter()
     result = call(*arguments, **named)
-    kept.append(time.perf_counter() - since)
+    durations.append(time.perf_counter() - since)
     return result
 tracker = timed(open_tracker, Path.cwd(), "train_generators", Arm("dcgan", 40, 0), "digits")
 png = Path("grid.png").read_bytes()
@@ -43,7 +42,16 @@ for step in range({STEPS}):
     time.sleep(0.08)
 timed(tracker.log_file, Path("grid.png"))
 timed(tracker.close, "FINISHED")
-Path("times.json").write_text(json.dumps([kept[0] + kept[-1], sum(kept[1:-1]), time.perf_counter() - begun]))
+around, within = durations[0] + durations[-1], sum(durations[1:-1])
+Path("times.json").write_text(json.dumps([around, within, time.perf_counter() - started]))
+"""
+
+SHORT_STAGE = """\
+from pathlib import Path
+from pipeline.terminal import messages_on_stderr
+from pipeline.tracking.spool import open_tracker
+with messages_on_stderr():
+    open_tracker(Path.cwd(), "report", None).close("FINISHED")
 """
 
 
@@ -57,7 +65,10 @@ class Failing(http.server.BaseHTTPRequestHandler):
 
 
 class Outage:
-    """A stage that ran while MLflow was out of order."""
+    """A stage that runs while MLflow is out of order.
+
+    around, within, total: seconds of opening and closing the tracker, of all other calls, and of the whole stage.
+    """
 
     def __init__(self, folder, uri: str):
         from PIL import Image
@@ -67,20 +78,20 @@ class Outage:
         self.process = subprocess.Popen(
             [sys.executable, "-c", STAGE],
             cwd=folder,
-            env=surroundings(MLFLOW_TRACKING_URI=uri, PYTHONPATH=str(ROOT)),
+            env=clean_environment(MLFLOW_TRACKING_URI=uri, PYTHONPATH=str(ROOT)),
             stderr=subprocess.PIPE,
             text=True,
         )
 
     def wait(self) -> None:
-        self.said = self.process.communicate(timeout=120)[1]
-        assert self.process.returncode == 0, self.said
+        err = self.process.communicate(timeout=120)[1]
+        assert self.process.returncode == 0, err
         self.around, self.within, self.total = json.loads((self.root / "times.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
-    """Two, started together."""
+    """Two servers, started together."""
     both = [MlflowServer(tmp_path_factory.mktemp("mlflow")) for _ in range(2)]
     for each in both:
         each.wait()
@@ -96,9 +107,9 @@ def server(servers):
 
 @pytest.fixture(scope="module")
 def outages(servers, tmp_path_factory):
-    """All of them at once, since each takes the time that a stage takes."""
+    """All outages at once, since each takes the time of a stage."""
     server, dying = servers
-    hanging = socket.create_server(("127.0.0.1", 0))  # accepts, by the system's backlog, and never answers
+    hanging = socket.create_server(("127.0.0.1", 0))  # the system's backlog accepts, and nobody answers
     failing = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing)
     threading.Thread(target=failing.serve_forever, daemon=True).start()
     uris = {
@@ -108,59 +119,61 @@ def outages(servers, tmp_path_factory):
         "dying midway": dying.address,
         "disk full": server.address,
     }
-    # As a full disk does, a file that may not grow fails what the server writes.
-    limits = [(pid, resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))) for pid in server.pids()]
-    made = {name: Outage(tmp_path_factory.mktemp("root"), uri) for name, uri in uris.items()}
-    midway = made["dying midway"]
+    # As on a full disk, the server's writes fail, since its files may not grow.
+    limits = [
+        (pid, resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)))
+        for pid in server.pids()
+    ]
+    stages = {name: Outage(tmp_path_factory.mktemp("root"), uri) for name, uri in uris.items()}
+    midway = stages["dying midway"]
     until(lambda: any((folder / "shipped").exists() for folder in waiting(midway.root)), 90)
     dying.kill()
-    for outage in made.values():
+    for outage in stages.values():
         outage.wait()
-    until(lambda: _shipper_gone(made), 120)
+    roots = {str(outage.root) for outage in stages.values()}
+    until(lambda: not _shippers(roots), 120)
     for pid, limit in limits:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
-    dying.start()  # with what it had
+    dying.start()  # with its former content
     dying.wait()
-    yield made
+    yield stages
     hanging.close()
     failing.shutdown()
 
 
-def _shipper_gone(made) -> bool:
-    import psutil
-
-    roots = {str(outage.root) for outage in made.values()}
-    for process in psutil.process_iter(["cmdline"]):
-        try:
-            if "pipeline.tracking.ship" in (process.info["cmdline"] or []) and process.cwd() in roots:
-                return False
-        except psutil.Error:
-            continue
-    return True
+def _shippers(roots: set[str]) -> list[psutil.Process]:
+    """Shippers that work in one of the folders."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if "pipeline.tracking.ship" in (process.info["cmdline"] or []) and process.info["cwd"] in roots
+    ]
 
 
 @pytest.mark.parametrize("name", ["absent", "hanging", "answering 500", "dying midway", "disk full"])
-def test_nothing_waits_and_nothing_is_lost(outages, server, monkeypatch, name):
+def test_stage_does_not_wait_and_nothing_is_lost(outages, server, monkeypatch, name):
     from mlflow.tracking import MlflowClient
 
     outage = outages[name]
-    assert outage.within < 0.02 * outage.total, f"telling took {outage.within:.2f} of {outage.total:.2f} s"
-    assert outage.around < 1.0, f"beginning and ending took {outage.around:.2f} s, however long the stage"
-    assert len(waiting(outage.root)) == 1, "it is there, to be shipped"
-    home = outage.uri if name == "dying midway" else server.address
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", home)
+    assert outage.within < 0.02 * outage.total, f"tracking took {outage.within:.2f} of {outage.total:.2f} s"
+    assert outage.around < 1.0, f"opening and closing took {outage.around:.2f} s"
+    assert len(waiting(outage.root)) == 1
+    uri = outage.uri if name == "dying midway" else server.address
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "labelmint-digits")
-    before = _runs(home)
-    assert sync_all(outage.root).startswith("1 of 1 runs shipped") and not waiting(outage.root)
+    before = _runs(uri)
+    assert sync_all(outage.root).startswith("1 of 1 runs shipped")
+    assert not waiting(outage.root)
     assert sync_all(outage.root).startswith("0 of 0")
-    after = _runs(home)
+    after = _runs(uri)
     new = [run for run in after if run.info.run_id not in {each.info.run_id for each in before}]
-    if name == "dying midway":  # the run had begun before the server died, and is gone on with
-        assert not new and len(before) == 1
+    if name == "dying midway":  # the run had started before the server died, and is continued
+        assert not new
+        assert len(before) == 1
         new = after
     (run,) = new
     assert run.info.status == "FINISHED"
-    client = MlflowClient(home)
+    client = MlflowClient(uri)
     history = client.get_metric_history(run.info.run_id, "loss")
     assert [(point.step, point.value) for point in history] == [
         (step, pytest.approx(1 / (step + 1))) for step in range(STEPS)
@@ -177,35 +190,39 @@ def _runs(uri: str):
     return client.search_runs([found.experiment_id]) if found else []
 
 
-def test_a_later_stage_says_why(outages):
-    """The first cannot know yet; who comes after reads it, in one line."""
+def test_later_stage_names_the_reason(outages):
+    """The first stage cannot know it yet. A later one says it in one line."""
     root = outages["hanging"].root
     (root / ".tracking" / "error").write_text("http://127.0.0.1:1: timed out")
-    code = "from pathlib import Path; from pipeline.tracking.spool import open_tracker as o; o(Path.cwd(), 'report', None).close('FINISHED')"
-    environment = surroundings(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True)
-    assert done.stderr == "not in MLflow yet (http://127.0.0.1:1: timed out); nothing is lost: a later stage or `labelmint sync` ships it\n"  # fmt: skip
+    environment = clean_environment(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    command = [sys.executable, "-c", SHORT_STAGE]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr == (
+        "not in MLflow yet (http://127.0.0.1:1: timed out); "
+        "nothing is lost: a later stage or `labelmint sync` ships it\n"
+    )
 
 
-def test_sync_says_so_when_it_cannot(outages):
+def test_sync_reports_a_failure(outages):
     root = outages["absent"].root
-    environment = surroundings(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    code = "from pathlib import Path; from pipeline.tracking.spool import open_tracker as o; o(Path.cwd(), 'report', None).close('FINISHED')"
-    subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=True)
+    environment = clean_environment(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    subprocess.run([sys.executable, "-c", SHORT_STAGE], cwd=root, env=environment, check=True)
     for name in ("params.yaml", "dvc.yaml"):
         (root / name).touch()
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli.main", "sync"], cwd=root, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "nothing is lost, try again later" in done.stderr
+    command = [sys.executable, "-m", "pipeline.cli.main", "sync"]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == failures.UNREACHABLE
+    assert done.stderr.count("\n") == 1
+    assert "nothing is lost, try again later" in done.stderr
     assert waiting(root)
 
 
-def test_a_lost_server_of_prefect_is_named_with_what_to_do():
+def test_lost_prefect_server_is_named_with_what_to_do():
     import httpx
 
     with pytest.raises(httpx.TransportError) as raised:
         httpx.get("http://127.0.0.1:9/api/health")
-    said = failures.describe(raised.value)
-    assert said.startswith("Prefect's server was lost (ConnectError: ") and "run again to go on" in said
-    assert "\n" not in said
+    message = failures.describe(raised.value)
+    assert message.startswith("Prefect's server was lost (ConnectError: ")
+    assert "run again to " in message
+    assert "\n" not in message

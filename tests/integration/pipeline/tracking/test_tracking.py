@@ -1,4 +1,4 @@
-"""Tracking: what arrives in MLflow, once, and that nothing MLflow does reaches a stage."""
+"""Tracking: what arrives in MLflow, once, and that no error of MLflow reaches a stage."""
 
 from __future__ import annotations
 
@@ -6,26 +6,23 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import types
 
 import pytest
 from PIL import Image
 
-from pipeline.tracking import ship, spool
-from pipeline.tracking.ship import waiting
-from pipeline.tracking.spool import PARENT_RUN, SpoolTracker, open_spool, open_tracker, tracking_uri
+from pipeline.tracking import ship, spool, system_metrics
+from pipeline.tracking.address import tracking_uri
+from pipeline.tracking.spool import PARENT_RUN, SpoolTracker, open_spool, open_tracker, waiting
+from pipeline.tracking.store import Store
 from pipeline.tracking.sync import sync_all
 from stages.paths import Arm
-from tests.conftest import ROOT
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
-    """An MLflow database without runs: making its tables takes seconds."""
+    """An MLflow database without runs: creating its tables takes seconds."""
     from mlflow.tracking import MlflowClient
 
     path = tmp_path_factory.mktemp("tables") / "mlflow.db"
@@ -35,13 +32,15 @@ def tables(tmp_path_factory):
 
 @pytest.fixture
 def root(tmp_path, tables, monkeypatch):
+    """A project whose spools are shipped only when a test does so, and whose stages have ended."""
     shutil.copy(tables, tmp_path)
-    monkeypatch.setattr(spool, "start_shipper", lambda root: None)  # tests ship when they want to
-    monkeypatch.setattr(ship, "_alive", lambda header: header["pid"] != os.getpid())  # this process's stages are over
+    monkeypatch.setattr(spool, "start_shipper", lambda root: None)
+    monkeypatch.setattr(ship, "_is_alive", lambda header: header["pid"] != os.getpid())
     return tmp_path
 
 
-def log_something(tracker: SpoolTracker, root) -> None:
+def log_everything(tracker: SpoolTracker, root) -> None:
+    """Log records of every kind."""
     tracker.log_params({"training.epochs": 8})
     for step in (1, 2, 3):
         tracker.log_metrics({"accuracy/real (all)": 1.0 / step}, step=step)
@@ -57,25 +56,27 @@ def log_something(tracker: SpoolTracker, root) -> None:
 
 
 def runs_of(root, experiment: str = "labelmint-digits") -> dict:
+    """{name: run} of all runs in MLflow."""
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri(root))
     runs = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
-    assert len({run.info.run_name for run in runs}) == len(runs), "a run is there twice"
+    assert len({run.info.run_name for run in runs}) == len(runs), "a run exists twice"
     return {run.info.run_name: run for run in runs}
 
 
-def test_a_stage_becomes_a_run_with_all_it_said(root):
+def test_stage_becomes_a_run_with_all_its_records(root):
     from mlflow.tracking import MlflowClient
 
     tracker = open_tracker(root, "train_generators", Arm("dcgan", 40, 0), "digits")
-    log_something(tracker, root)
-    tracker.close("FINISHED")  # at once: a short stage has its readings of the system all the same
-    assert sync_all(root).startswith("1 of 1 runs shipped") and not waiting(root)
+    log_everything(tracker, root)
+    tracker.close("FINISHED")  # at once: a short stage has system metrics all the same
+    assert sync_all(root).startswith("1 of 1 runs shipped")
+    assert not waiting(root)
 
     client, runs = MlflowClient(tracking_uri(root)), runs_of(root)
-    run, of_class = runs["train_generators@dcgan-40-0"], runs["class 3"]
-    assert run.info.status == of_class.info.status == "FINISHED"
+    run, child = runs["train_generators@dcgan-40-0"], runs["class 3"]
+    assert run.info.status == child.info.status == "FINISHED"
     assert run.data.params == {"percent": "40", "seed": "0", "generator": "dcgan", "training.epochs": "8"}
     assert run.data.metrics["percent"] == 40  # a metric too, so that it can be an axis
     history = client.get_metric_history(run.info.run_id, "accuracy/real _all_")
@@ -84,36 +85,38 @@ def test_a_stage_becomes_a_run_with_all_it_said(root):
     assert {"training.csv", "images"} <= {each.path for each in client.list_artifacts(run.info.run_id)}
     assert tracking_uri(root) == f"sqlite:///{root}/mlflow.db"
 
-    # The class is a run below the stage's.
-    assert of_class.data.tags["mlflow.parentRunId"] == run.info.run_id
-    assert [point.value for point in client.get_metric_history(of_class.info.run_id, "g_loss")] == [2, 4, 6]
+    # The class is a child run of the stage's.
+    assert child.data.tags["mlflow.parentRunId"] == run.info.run_id
+    assert [point.value for point in client.get_metric_history(child.info.run_id, "g_loss")] == [2, 4, 6]
 
-    # Which data: by the hash of the manifest, which names every image by its own.
+    # The data set is identified by the hash of the manifest, which names every image by its own.
     (data,) = run.inputs.dataset_inputs
-    assert data.dataset.name == "digits" and json.loads(data.dataset.profile)["n_train"] == 7
+    assert data.dataset.name == "digits"
+    assert json.loads(data.dataset.profile)["n_train"] == 7
     assert data.dataset.digest == hashlib.sha256((root / "manifest.json").read_bytes()).hexdigest()[:36]
 
-    # Grids lie under the names by which MLflow's pages find them for the slider over steps.
+    # Figures have the names by which MLflow's UI finds them for its slider over steps.
     names = sorted(each.path for each in client.list_artifacts(run.info.run_id, "images"))
     assert [name.split("+")[:3] for name in names if name.endswith("png")] == [
         ["images/samples", "step", "1"],
         ["images/samples", "step", "2"],
     ]
-    assert run.data.tags["mlflow.loggedImages"] == "True" and sum(name.endswith("webp") for name in names) == 2
+    assert run.data.tags["mlflow.loggedImages"] == "True"
+    assert sum(name.endswith("webp") for name in names) == 2
 
 
 def test_sending_everything_again_changes_nothing(root, monkeypatch):
     from mlflow.tracking import MlflowClient
 
-    monkeypatch.setattr(ship, "_alive", lambda header: True)
+    monkeypatch.setattr(ship, "_is_alive", lambda header: True)
     tracker = open_tracker(root, "train_generators", Arm("dcgan", 40, 0), "digits")
-    log_something(tracker, root)
+    log_everything(tracker, root)
     (folder,) = waiting(root)
-    store = _store(root)
-    for _ in range(2):  # as if cut off before the cursor was written, twice
+    store = Store(root)
+    for _ in range(2):  # as if killed before the cursor was written, twice
         ship.ship(store, folder)
         (folder / "shipped").unlink()
-        store = _store(root)
+        store = Store(root)
     tracker.close("FINISHED")
     assert ship.ship(store, folder)
     client, run = MlflowClient(tracking_uri(root)), runs_of(root)["train_generators@dcgan-40-0"]
@@ -122,76 +125,86 @@ def test_sending_everything_again_changes_nothing(root, monkeypatch):
     assert sync_all(root).startswith("0 of 0")
 
 
-def _store(root):
-    from pipeline.tracking.store import Store
+def test_pipeline_run_is_the_parent_and_names_what_it_reused(root, monkeypatch):
+    from mlflow.tracking import MlflowClient
 
-    return Store(root)
-
-
-def test_a_pipeline_run_is_the_parent_and_knows_what_it_reused(root, monkeypatch):
-    for number, outcome in enumerate(({"tags": {"ran.prepare": "f1"}}, {"reused": {"prepare": "f1", "other": "f9"}})):
-        parent = open_spool(root, "pipeline", {"stage": "pipeline", "stage_name": "pipeline", "n": number}, "digits")
+    for number, outcome in enumerate(
+        ({"tags": {"ran.prepare": "f1"}}, {"reused": {"prepare": "f1", "other": "f9"}})
+    ):
+        parent = open_spool(
+            root, "pipeline", {"stage": "pipeline", "stage_name": "pipeline", "n": number}, "digits"
+        )
+        assert parent.folder is not None
         monkeypatch.setenv(PARENT_RUN, parent.folder.name)
-        monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)  # someone else's, which MLflow's own start_run would take over
+        monkeypatch.setenv(
+            "MLFLOW_RUN_ID", "0" * 32
+        )  # another run's, which MLflow's own start_run would continue
         if number == 0:
             child = open_tracker(root, "prepare", None, "digits")
             child.log_metrics({"n": 1.0})
             child.close("FINISHED")
-            # The child is told of first: its parent is there all the same, and once.
-            ship.ship(_store(root), waiting(root)[1])
+            # The child is shipped first: its parent's run is created, once.
+            ship.ship(Store(root), waiting(root)[1])
         parent.write(outcome)
         parent.close("FINISHED")
         monkeypatch.delenv(PARENT_RUN)
         sync_all(root)
-    from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri(root))
     runs = client.search_runs([client.get_experiment_by_name("labelmint-digits").experiment_id])
-    first, second = sorted((run for run in runs if run.info.run_name == "pipeline"), key=lambda run: run.data.tags["n"])
-    (child,) = (run for run in runs if run.info.run_name == "prepare")
-    assert len(runs) == 3 and child.data.tags["mlflow.parentRunId"] == first.info.run_id
-    assert second.data.tags["reused.prepare"] == child.info.run_id and "reused.other" not in second.data.tags
+    first, second = sorted(
+        (run for run in runs if run.info.run_name == "pipeline"), key=lambda run: run.data.tags["n"]
+    )
+    (child_run,) = (run for run in runs if run.info.run_name == "prepare")
+    assert len(runs) == 3
+    assert child_run.data.tags["mlflow.parentRunId"] == first.info.run_id
+    assert second.data.tags["reused.prepare"] == child_run.info.run_id
+    assert "reused.other" not in second.data.tags
     assert "mlflow.parentRunId" not in second.data.tags
 
 
-def test_a_stage_that_was_killed_is_shipped_as_killed(root):
+def test_killed_stage_is_shipped_as_killed(root):
     tracker = open_tracker(root, "prepare", None, "digits")
     tracker.log_metrics({"n": 1.0})
     (folder,) = waiting(root)
     with (folder / "events.jsonl").open("a") as file:
-        file.write('{"time": 5, "metr')  # it died within a line
+        file.write('{"time": 5, "metr')  # killed within a line
     sync_all(root)
     run = runs_of(root)["prepare"]
-    assert run.info.status == "KILLED" and run.data.metrics["n"] == 1.0
+    assert run.info.status == "KILLED"
+    assert run.data.metrics["n"] == 1.0
 
 
-def test_an_empty_run_of_a_killed_stage_is_shipped_too(root):
+def test_killed_stage_without_records_is_shipped_too(root):
     open_tracker(root, "prepare", None, "digits")
     assert sync_all(root).startswith("1 of 1")
     assert runs_of(root)["prepare"].info.status == "KILLED"
 
 
-def test_running_stages_are_left_to_go_on(root, monkeypatch):
-    monkeypatch.setattr(ship, "_alive", lambda header: True)
+def test_running_stage_is_not_ended(root, monkeypatch):
+    monkeypatch.setattr(ship, "_is_alive", lambda header: True)
     open_tracker(root, "prepare", None, "digits").log_metrics({"n": 1.0})
-    assert "1 are still running" in sync_all(root) and waiting(root)
+    assert "1 are still running" in sync_all(root)
+    assert waiting(root)
     assert runs_of(root)["prepare"].info.status == "RUNNING"
 
 
 def test_more_than_mlflow_takes_at_once(root):
-    """It takes 1,000 metrics and 100 params a request, and 6,000 characters a param."""
+    """MLflow takes 1,000 metrics and 100 params a request, and 6,000 characters a param."""
     tracker = open_tracker(root, "prepare", None, "digits")
     tracker.log_params({f"setting.{number}": number for number in range(250)} | {"long": "x" * 7000})
     tracker.log_metrics({f"metric_{number}": number for number in range(2500)})
     tracker.close("FINISHED")
     sync_all(root)
     data = runs_of(root)["prepare"].data
-    assert data.params["setting.249"] == "249" and len(data.params) == 251 and data.params["long"] == "x" * 6000
+    assert data.params["setting.249"] == "249"
+    assert len(data.params) == 251
+    assert data.params["long"] == "x" * 6000
     assert data.metrics["metric_2499"] == 2499
 
 
-def test_a_large_file_is_named_but_not_copied(root, monkeypatch):
-    monkeypatch.setattr(spool, "_LARGEST_BYTES", 10)
+def test_large_file_is_named_but_not_copied(root, monkeypatch):
+    monkeypatch.setattr(spool, "_MAX_FILE_BYTES", 10)
     (root / "weights.bin").write_bytes(bytes(11))
     tracker = open_tracker(root, "prepare", None, "digits")
     tracker.log_file(root / "weights.bin")
@@ -200,7 +213,7 @@ def test_a_large_file_is_named_but_not_copied(root, monkeypatch):
     assert runs_of(root)["prepare"].data.tags["not_logged.weights.bin"] == "11 bytes"
 
 
-def test_a_stage_goes_on_when_its_spool_cannot_be_written(root, capsys):
+def test_stage_continues_if_its_spool_cannot_be_written(root, capsys):
     (root / ".tracking").write_text("in the way")
     tracker = open_tracker(root, "prepare", None)
     tracker.log_metrics({"a": 1.0})
@@ -208,54 +221,32 @@ def test_a_stage_goes_on_when_its_spool_cannot_be_written(root, capsys):
     assert "not tracked" in capsys.readouterr().err
 
 
-def test_off_means_off(root, monkeypatch):
+def test_tracking_can_be_switched_off(root, monkeypatch):
     monkeypatch.setenv("LABELMINT_TRACKING", "off")
     tracker = open_tracker(root, "prepare", None)
-    log_something(tracker, root)
+    log_everything(tracker, root)
     tracker.close("FINISHED")
     assert not (root / ".tracking").exists()
 
 
-def test_one_shipper_serves_a_workspace(tmp_path, tables):
-    """Two are started; the second leaves at once, without importing MLflow, and the first takes all."""
-    shutil.copy(tables, tmp_path)
-    for name in ("prepare", "report"):
-        folder = tmp_path / ".tracking" / f"{len(name)}-{name}-0"
-        (folder / "files").mkdir(parents=True)
-        tags = {"stage": name, "stage_name": name}
-        header = {"name": name, "pid": 2**22 + 1, "host": spool.socket.gethostname(), "start": 1, "parent": None}
-        header |= {"uri": tracking_uri(tmp_path), "experiment": "labelmint-digits", "tags": tags}
-        (folder / "run.json").write_text(json.dumps(header))
-        (folder / "events.jsonl").write_text(json.dumps({"time": 5, "end": "FINISHED"}) + "\n")
-    command = [sys.executable, "-X", "importtime", "-m", "pipeline.tracking.ship"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), ship.LINGER: "0"}
-    first = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
-    while not list((tmp_path / ".tracking").glob("shipper-*.lock")):
-        assert first.poll() is None
-    second = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert second.returncode == 0 and "mlflow" not in second.stderr
-    assert first.wait(120) == 0 and not waiting(tmp_path)
-    assert {run.info.status for run in runs_of(tmp_path).values()} == {"FINISHED"}
-
-
-def test_a_card_that_does_not_tell_everything(monkeypatch):
+def test_gpu_that_does_not_report_every_value(monkeypatch):
     class NVMLError(Exception):
         pass
 
     def unsupported(handle):
         raise NVMLError
 
-    card = types.SimpleNamespace(
+    driver = types.SimpleNamespace(
         NVMLError=NVMLError,
         nvmlInit=lambda: None,
         nvmlDeviceGetCount=lambda: 2,
         nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetUtilizationRates=unsupported,  # as a slice of a card answers
+        nvmlDeviceGetUtilizationRates=unsupported,  # as a slice of a card (MIG) answers
         nvmlDeviceGetMemoryInfo=lambda handle: types.SimpleNamespace(used=(handle + 1) * 1_000_000),
         nvmlDeviceGetPowerUsage=lambda handle: 250_000,
     )
-    monkeypatch.setitem(sys.modules, "pynvml", card)
-    found = {name: value for name, value in spool._system().items() if "gpu" in name}
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    found = {name: value for name, value in system_metrics.read().items() if "gpu" in name}
     assert found == {
         "system/gpu_0_memory_usage_megabytes": 1.0,
         "system/gpu_0_power_usage_watts": 250.0,

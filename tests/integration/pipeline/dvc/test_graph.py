@@ -1,0 +1,61 @@
+"""The graph of stages as DVC reads it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from labelmint.runtime.errors import InputError
+from pipeline.dvc import graph
+from tests.conftest import ROOT
+from tests.system.tiny_project import DVC_YAML
+
+STAGES = ["evaluate@40", "evaluate@60", "prepare", "report", "train@40", "train@60"]
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A DVC project with the stages of the tiny project, for 40 and 60 %."""
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    shutil.copytree(
+        ROOT / ".dvc", tmp_path / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "config.local")
+    )
+    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    (tmp_path / "params.yaml").write_text("percents: [40, 60]\n")
+    (tmp_path / "work.py").touch()
+    return tmp_path
+
+
+def test_order_needs_and_gpu(root):
+    stages = {stage.name: stage for stage in graph.read(root)}
+    assert sorted(stages) == STAGES
+    assert stages["train@40"].gpu
+    assert not stages["evaluate@40"].gpu
+    assert stages["report"].needs == ("evaluate@40", "evaluate@60")
+    seen: set[str] = set()
+    for stage in stages.values():
+        assert set(stage.needs) <= seen, "a stage comes after those that it needs"
+        seen.add(stage.name)
+
+
+def test_target_may_be_a_group(root):
+    assert [each.name for each in graph.read(root, ["train"])] == ["prepare", "train@40", "train@60"]
+
+
+def test_names_do_not_depend_on_the_current_folder(root, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert sorted(stage.name for stage in graph.read(root)) == STAGES
+
+
+def test_unknown_target_is_refused(root):
+    with pytest.raises(InputError, match=r"no stage 'trian' in dvc\.yaml"):
+        graph.read(root, ["trian"])
+
+
+def test_invalid_dvc_yaml_is_refused_in_one_line(root):
+    (root / "dvc.yaml").write_text("stages: [")
+    with pytest.raises(InputError, match=r"dvc\.yaml") as error:
+        graph.read(root)
+    assert "\n" not in str(error.value)
