@@ -84,3 +84,12 @@ PACKERS: dict[str, Callable[[Path, Tree], Path]] = {
     "tar.xz": lambda folder, tree: in_tar(folder / "tree.tar.xz", tree, "w:xz"),
 }
 """Each writes a tree into a folder and returns the path to read."""
+
+
+def smooth_images(count: int, size: int = 32, seed: int = 0) -> np.ndarray:
+    """Different images that are smooth, as photographs are: uint8 (count, 3, size, size)."""
+    small = np.random.default_rng(seed).integers(0, 256, (count, 6, 6, 3), dtype=np.uint8)
+    large = [
+        np.asarray(Image.fromarray(each).resize((size, size), Image.Resampling.BICUBIC)) for each in small
+    ]
+    return np.stack(large).transpose(0, 3, 1, 2)

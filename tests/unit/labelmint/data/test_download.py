@@ -1,0 +1,33 @@
+"""Addresses in messages, and what is not downloaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from labelmint.data import download
+from labelmint.runtime.errors import InputError
+
+
+def test_only_http_is_downloaded(tmp_path, monkeypatch):
+    (tmp_path / "x").write_text("a file of this machine")
+    monkeypatch.setenv(download.MIRROR, tmp_path.as_uri())
+    with pytest.raises(InputError, match="only http:// and https://"):
+        download.locate(["x"], tmp_path / "raw", [])
+    assert not (tmp_path / "raw" / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:secret@host.org:8000/a?sign=1", "https://***@host.org:8000/a?***"),
+        ("https://host.org/a", "https://host.org/a"),
+        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
+        ("http://[::1", "an invalid address"),
+    ],
+)
+def test_public_hides_secrets(url, shown):
+    assert download.public(url) == shown
+
+
+def test_anonymous_removes_the_user():
+    assert download.anonymous("https://me:secret@host.org/a?sign=1") == "https://host.org/a?sign=1"
