@@ -73,19 +73,27 @@ def workers(scheduler, tmp_path):
         process.wait()
 
 
-def test_a_worker_killed_midway_costs_nothing(replica, digits, scheduler, workers, tmp_path, capsys, monkeypatch):
+def test_a_worker_killed_midway_costs_nothing(
+    replica, digits, scheduler, workers, tmp_path, capsys, monkeypatch
+):
     """Four replicas on two workers, one of which is killed once it has saved: another goes on, to the same weights."""
     training = replace(replica.training, epochs=4, images_per_epoch=1600)
     replicas = [
-        replace(replica, name=str(seed), seed=seed, training=training, checkpoints=tmp_path / "kept" / str(seed))
+        replace(
+            replica, name=str(seed), seed=seed, training=training, checkpoints=tmp_path / "kept" / str(seed)
+        )
         for seed in range(4)
     ]
-    alone = dict(train_arm("x", [replace(each, checkpoints=None) for each in replicas], digits, Compute("cpu", 2)))
+    alone = dict(
+        train_arm("x", [replace(each, checkpoints=None) for each in replicas], digits, Compute("cpu", 2))
+    )
     sent = []
     from distributed import Client
 
     scatter = Client.scatter
-    monkeypatch.setattr(Client, "scatter", lambda self, data, **how: (sent.append(data), scatter(self, data, **how))[1])
+    monkeypatch.setattr(
+        Client, "scatter", lambda self, data, **how: (sent.append(data), scatter(self, data, **how))[1]
+    )
     victim, seen = workers[0], []
 
     def watch(position, images, row):
@@ -95,15 +103,21 @@ def test_a_worker_killed_midway_costs_nothing(replica, digits, scheduler, worker
 
     spread = dict(cluster.train(replicas, digits, Compute("cpu", cluster=scheduler), watch))
     assert victim.wait(10) == -signal.SIGKILL
-    assert spread.keys() == alone.keys() and all(equal(alone[position], spread[position]) for position in alone)
-    assert len(sent) == 1 and len(sent[0]) == len(np.unique(replica.rows))  # images travel once, and only those needed
+    assert spread.keys() == alone.keys() and all(
+        equal(alone[position], spread[position]) for position in alone
+    )
+    assert len(sent) == 1 and len(sent[0]) == len(
+        np.unique(replica.rows)
+    )  # images travel once, and only those needed
     assert "4 generators on 2 workers of tcp://127.0.0.1" in capsys.readouterr().err
     assert sum(seen) > 0.6 * 4 * 6400  # what a dying worker had not yet reported is not reported again
 
 
 def test_leaving_early_ends_the_work(replica, digits, scheduler, workers):
     training = replace(replica.training, epochs=1000, images_per_epoch=1600)
-    results = cluster.train([replace(replica, training=training)], digits, Compute("cpu", cluster=scheduler), _Leave())
+    results = cluster.train(
+        [replace(replica, training=training)], digits, Compute("cpu", cluster=scheduler), _Leave()
+    )
     with pytest.raises(KeyboardInterrupt):
         signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         signal.alarm(6)

@@ -108,9 +108,16 @@ def test_torchrun_runs_the_stage_and_one_process_writes(workspace, params, tmp_p
 
 
 def test_the_simultaneous_rule_is_refused_in_one_line(workspace, params, tmp_path):
-    text = (ROOT / "experiments" / "default.yaml").read_text().replace("update: sequential ", "update: simultaneous ")
+    text = (
+        (ROOT / "experiments" / "default.yaml")
+        .read_text()
+        .replace("update: sequential ", "update: simultaneous ")
+    )
     (tmp_path / "params.yaml").write_text(text)
     shutil.copytree(workspace.tensors, tmp_path / "data" / "tensors")
     ran = torchrun("-m", "pipeline.stage", "train_generators", "dcgan-100-0", folder=tmp_path)
     assert ran.returncode != 0
-    assert "error: train_generators dcgan-100-0: families: under torchrun only `update: sequential` works" in ran.stderr
+    assert (
+        "error: train_generators dcgan-100-0: families: under torchrun only `update: sequential` works"
+        in ran.stderr
+    )
