@@ -61,8 +61,8 @@ def bounded(test: Callable[..., None]) -> Callable[..., None]:
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory) -> Path:
     from labelmint.gans import archive
-    from tests.stages.test_sample import generators
+    from tests.untrained_generators import untrained
 
     place = tmp_path_factory.mktemp("generator")
-    archive.save(place, generators("conditional"), {})
+    archive.save(place, untrained("conditional"), {})
     return place

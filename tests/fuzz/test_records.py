@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.fuzz.conftest import bounded
 from tests.fuzz.mutations import spoiled_bytes, spoiled_tree
 from tests.fuzz.test_settings import called
-from tests.stages import made_arms
+from tests import random_arms
 
 ARM = Arm("dcgan", 100, 0)
 READ_BY_REPORT = [
@@ -35,7 +35,7 @@ READ_BY_REPORT = [
 def reported(params, tmp_path_factory) -> Path:
     """Of one arm and two classes."""
     root = tmp_path_factory.mktemp("reported")
-    made_arms.report(root, replace(params, generators=["dcgan"], percents=[100]), ["a", "b"])
+    random_arms.report(root, replace(params, generators=["dcgan"], percents=[100]), ["a", "b"])
     text = (ROOT / "experiments" / "default.yaml").read_text()
     (root / "params.yaml").write_text(text.replace("percents: [40, 60, 80, 100]", "percents: [100]", 1))
     shutil.copy(ROOT / "dvc.yaml", root)

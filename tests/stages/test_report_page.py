@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.browser import Page, browser
-from tests.stages import made_arms
+from tests import random_arms
 
 EVIL = "<script>alert(1)</script>"
 GENERATORS = ["dcgan", "cgan"]
@@ -50,7 +50,7 @@ return [...seen].map(([key, [ratio, text]]) => [ratio, `${key}: ${text}`]).sort(
 def made(params, tmp_path_factory) -> Path:
     """Two generators on two shares of ten classes, one of them with a hostile name."""
     of = replace(params, generators=GENERATORS, percents=[40, 100])
-    return made_arms.report(tmp_path_factory.mktemp("made"), of, [EVIL, *map(str, range(1, 10))])
+    return random_arms.report(tmp_path_factory.mktemp("made"), of, [EVIL, *map(str, range(1, 10))])
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ class TestSize:
     def test_a_hundred_classes_and_forty_arms_make_a_usable_page(self, params, tmp_path, chrome):
         generators = ["dcgan", "cgan", "acgan", "wgan", "wgan_gp", "r3gan", "vanilla", "projection_cgan", "attribute_cgan", "fairness_gan"]  # fmt: skip
         of = replace(params, generators=generators, percents=[40, 60, 80, 100])
-        path = made_arms.report(tmp_path, of, [f"class {number}" for number in range(100)])
+        path = random_arms.report(tmp_path, of, [f"class {number}" for number in range(100)])
         assert path.stat().st_size < 5e6
         look(chrome, 375, "light")
         chrome.open(path.as_uri(), "40 of 40 arms", seconds=120)

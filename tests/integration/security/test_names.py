@@ -17,7 +17,7 @@ from pipeline import stage
 from pipeline.settings import schema as settings
 from tests.conftest import ROOT
 from tests.system.clone import Clone
-from tests.stages.test_sample import generators
+from tests.untrained_generators import untrained
 from tests.image_trees import good_tree, in_zip
 
 COMMANDS = ("$(touch sprung)", "; touch sprung", "`touch sprung`", "a\ntouch sprung", "' && touch sprung #")
@@ -72,7 +72,7 @@ class TestDatasheet:
     @pytest.fixture
     def sheet(self) -> str:
         names = [MARKUP, "[a](javascript:alert(1))", "`b` | c"]
-        archive = generators("per_class")
+        archive = untrained("per_class")
         archive = replace(archive, label_spec=replace(archive.label_spec, names=names))
         archive.trained_on.update(title=f"Pets {MARKUP}", licence="x | </table><script>alert(1)</script>")
         export = Export(archive, "ab", Order(1), "folders", Path("out"), 1)
