@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import sys
 import tarfile
 import tempfile
@@ -30,6 +29,7 @@ from torchvision.transforms import InterpolationMode, v2
 from labelmint.data.convert import convert
 from labelmint.data.settings import Dataset
 from labelmint.data.sources import imagefolder
+from labelmint.runtime.devices import available_cores
 from labelmint.runtime.settings import Compute
 
 _ROUNDS = 5
@@ -44,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.archive.exists():
         sys.exit(f"{arguments.archive} is missing; give the path of cifar10-images.tar")
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     print(f"torchvision {torchvision.__version__}, {cores} cores, median of {_ROUNDS} rounds in turn, images/s")
     results = []
     with tempfile.TemporaryDirectory() as folder:

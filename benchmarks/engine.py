@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import subprocess
 import sys
 import time
@@ -25,19 +24,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import naive
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.runtime.devices import available_cores
 from labelmint.runtime.settings import Compute
 from labelmint.training.images import ArrayImages
+from labelmint.training.replica import Replica
 from labelmint.training.settings import Training
 from labelmint.training.strategies import train_arm
 from labelmint.training.team import Batch, Single
-from labelmint.training.replica import Replica
 from pipeline.settings import schema as settings
 
 _ROUNDS = 3
 _CLASSES = 10
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
-CORES = len(os.sched_getaffinity(0))
+CORES = available_cores()
 
 
 def cases() -> dict[str, tuple[Family, Training, tuple[int, int, int], int]]:
