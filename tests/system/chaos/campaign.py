@@ -1,4 +1,4 @@
-"""`make chaos`: kills at random moments and every fault, over the whole default pipeline at tiny size; the record is JSON."""
+"""`make chaos`: kills at random times and every fault, over the whole default pipeline at tiny size; the record is JSON."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from tests.system.chaos import soak
+from tests.system.chaos import load, soak
 from tests.system.chaos.faults import FAULTS, Verdict
 from tests.system.chaos.kills import campaign
 from tests.system.chaos.workspace import Workspace, kill
@@ -25,25 +26,32 @@ _WORDS = {True: "survived", False: "NOT SURVIVED", None: "NOT TRIED"}
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     folder = Path(tempfile.mkdtemp(prefix="labelmint-chaos-"))
-    # A shell has its background jobs ignore SIGINT, and so would all that is started here.
+    # A shell's background jobs ignore SIGINT, and so would all processes that are started here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # A signal ends what was started, too.
+    # End the processes that were started, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     workspace = Workspace(folder / "workspace", tuple(options.percents))
-    record = {"options": vars(options) | {"out": str(options.out)}, "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}", "date": time.strftime("%Y-%m-%d")}  # fmt: skip
+    record: dict[str, Any] = {
+        "options": vars(options) | {"out": str(options.out)},
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "date": time.strftime("%Y-%m-%d"),
+    }
     passed, finished = True, False
     try:
-        began = time.monotonic()
+        started = time.monotonic()
         if workspace.finish() != 0:
             say(f"the undisturbed run failed; see {workspace.log}")
             return 1
-        seconds, wanted = time.monotonic() - began, workspace.outcome()
-        record |= {"undisturbed_seconds": round(seconds, 1), "compared_files": len(wanted)}
-        say(f"undisturbed: {seconds:.0f} s, {len(wanted)} files to compare")
+        seconds, expected = time.monotonic() - started, workspace.outputs()
+        record |= {"undisturbed_seconds": round(seconds, 1), "compared_files": len(expected)}
+        say(f"undisturbed: {seconds:.0f} s, {len(expected)} files to compare")
         for name in options.faults:
-            began = time.monotonic()
-            verdict = survive(name, workspace, wanted)
-            record.setdefault("faults", {})[name] = {**verdict, "seconds": round(time.monotonic() - began, 1)}
+            started = time.monotonic()
+            verdict = survive(name, workspace, expected)
+            record.setdefault("faults", {})[name] = {
+                **verdict,
+                "seconds": round(time.monotonic() - started, 1),
+            }
             passed &= bool(verdict["ok"]) or (verdict["ok"] is None and name in options.may_be_untried)
             say(f"{name}: {_WORDS[verdict['ok']]}")
             save(options.out, record, passed)
@@ -51,7 +59,7 @@ def main(arguments: list[str]) -> int:
         if signals:
             rng = random.Random(options.seed)
             rng.shuffle(signals)
-            found = campaign(workspace, wanted, seconds, signals, rng, say)
+            found = campaign(workspace, expected, seconds, signals, rng, say)
             passed &= not (found["differing"] or found["unclear"] or found["stuck"] or found["strays"])
             record["kills"] = found
             save(options.out, record, passed)
@@ -60,7 +68,8 @@ def main(arguments: list[str]) -> int:
             passed &= record["soak"]["ok"]
             save(options.out, record, passed)
         if options.load:
-            record["load"] = soak.load(workspace, options.images, options.callers, options.classes, options.arms, say)
+            sizes = (options.images, options.callers, options.classes, options.arms)
+            record["load"] = load.measure(workspace, *sizes, say)
             passed &= record["load"]["ok"]
         save(options.out, record, passed)
         finished = True
@@ -73,34 +82,44 @@ def main(arguments: list[str]) -> int:
             say(f"kept: {folder}")
 
 
-def survive(name: str, workspace: Workspace, wanted: dict[str, str]) -> Verdict:
-    """One fault. What fails in trying it is a verdict too, and the others are tried all the same."""
+def survive(name: str, workspace: Workspace, expected: dict[str, str]) -> Verdict:
+    """Try one fault. An error in trying it is a verdict too, so that the other faults are tried all the same."""
     try:
-        return FAULTS[name](workspace, wanted)
+        return FAULTS[name](workspace, expected)
     except Exception as error:
         kill(workspace.processes())
         return {"ok": False, "said": f"{type(error).__name__}: {error}"}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make chaos OPTIONS=…", description=__doc__)
-    parser.add_argument("--kills", type=int, default=100, help="SIGKILL at so many random moments")
-    parser.add_argument("--terminations", type=int, default=20, help="SIGTERM likewise")
-    parser.add_argument("--interrupts", type=int, default=20, help="SIGINT likewise")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
-    parser.add_argument("--percents", nargs="+", type=int, default=[50, 100], help="size: an arm each")
-    parser.add_argument("--faults", nargs="*", default=list(FAULTS), choices=list(FAULTS))
-    parser.add_argument("--may-be-untried", nargs="*", default=[], choices=list(FAULTS), help="faults that this system may not allow; else one that cannot be tried is not passed")  # fmt: skip
-    parser.add_argument("--soak", type=int, default=0, help="so many small pipeline runs in a row; 200 for a night")
-    parser.add_argument("--load", action="store_true", help="many callers, many classes and arms, many images")
-    parser.add_argument("--callers", type=int, default=32)
-    parser.add_argument("--images", type=int, default=200_000)
-    parser.add_argument("--classes", type=int, default=100)
-    parser.add_argument("--arms", type=int, default=40)
-    parser.add_argument("--out", type=Path, default=Path("docs/results/chaos.json"))
+    parser = argparse.ArgumentParser(prog="make chaos CHAOS=…", description=__doc__)
+    parser.add_argument("--kills", type=int, default=100, help="number of SIGKILLs at random times")
+    parser.add_argument("--terminations", type=int, default=20, help="number of SIGTERMs")
+    parser.add_argument("--interrupts", type=int, default=20, help="number of SIGINTs")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the times and the victims")
+    parser.add_argument("--percents", nargs="+", type=int, default=[50, 100], help="an arm each")
     parser.add_argument(
-        "--keep", action="store_true", help="keep the workspace, which is kept anyway when something failed"
+        "--faults", nargs="*", default=list(FAULTS), choices=list(FAULTS), help="faults to try"
     )
+    parser.add_argument(
+        "--may-be-untried",
+        nargs="*",
+        default=[],
+        choices=list(FAULTS),
+        help="faults that this system may not allow",
+    )
+    parser.add_argument(
+        "--soak", type=int, default=0, help="number of small runs in a row; 200 take half an hour"
+    )
+    parser.add_argument("--load", action="store_true", help="many callers, classes, arms and images")
+    parser.add_argument("--callers", type=int, default=32, help="concurrent callers of `labelmint sample`")
+    parser.add_argument("--images", type=int, default=200_000, help="images to import")
+    parser.add_argument("--classes", type=int, default=100, help="classes of the report")
+    parser.add_argument("--arms", type=int, default=40, help="arms of the report")
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs/results/chaos.json"), help="file of the record"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the workspace, as after a failure")
     return parser.parse_args(arguments)
 
 

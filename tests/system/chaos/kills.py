@@ -1,4 +1,4 @@
-"""Kills at random moments of `dvc repro`: whatever is hit, running again finishes, and the measures are those of an undisturbed run."""
+"""Kills at random times of `dvc repro`: running it again completes it, with the outputs of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -14,60 +15,82 @@ import psutil
 
 from tests.system.chaos.workspace import REPRO, Workspace, differences, kill
 
-_TRIES = 5  # a run that fails so often, hit by nothing meanwhile, will not come through
-ALL, ONE = "all", "one"  # as when the power fails; or a single process, which leaves the others to cope
+_MAX_FAILURES = 5  # a run that fails so often without being hit will never complete
+ALL, ONE = "all", "one"  # as in a power failure; or a single process, which the others must handle
 
 
-def campaign(workspace: Workspace, wanted: dict[str, str], seconds: float, signals: list[str], rng: random.Random, say=print, target: str = "") -> dict[str, Any]:  # fmt: skip
-    """wanted: the outcome of an undisturbed run, which took `seconds`. signals: to be sent, one after the other.
+def campaign(
+    workspace: Workspace,
+    expected: dict[str, str],
+    seconds: float,
+    signals: list[str],
+    rng: random.Random,
+    say: Callable[[str], object] = print,
+    target: str = "",
+) -> dict[str, Any]:
+    """Send `signals`, one after the other, to runs of the pipeline.
 
-    Each attempt is hit after a random share of the time that a few stages take, and every second time again while it goes on all the
-    same, as it does without its shipper; else it must end by itself. When a run comes through, its outcome is compared and the workspace
-    cleared, until all were sent. Returns: what happened, for the record.
+    Each attempt is hit after a random part of the time that a few stages take, and half of the time again if it is
+    still running, as it is without its shipper; else it must end by itself. If a run completes, its outputs are
+    compared and the workspace is cleared, until all signals are sent.
+
+    Args:
+        workspace: Where the pipeline runs.
+        expected: Outputs of an undisturbed run.
+        seconds: Duration of an undisturbed run.
+        signals: Names such as "KILL".
+        rng: Source of the times and of the processes to hit.
+        say: Receives a line of progress after every completed run.
+        target: Stage that the runs end with; empty: all stages.
+
+    Returns: what happened, for the record.
     """
     hits: Counter[str] = Counter()
     record: dict[str, Any] = {"runs": 0, "differing": [], "unclear": [], "stuck": [], "strays": []}
     left = signals[::-1]
     while left:
         workspace.clear()
-        failed, code = 0, -1
+        failures, code = 0, -1
         while code != 0:
-            since, before = workspace.mark(), len(left)
+            start, before = workspace.log_size(), len(left)
             process = workspace.start(*REPRO, *([target] if target else []))
-            patient = not left
-            while (code := _wait(process, seconds * 10 if patient else _moment(rng, seconds))) is None:
-                if patient:  # it hangs
-                    record["stuck"].append(workspace.said(since)[-600:])
+            must_end = not left
+            while True:
+                ended = _wait(process, seconds * 10 if must_end else _random_seconds(rng, seconds))
+                if ended is not None:
+                    code = ended
+                    break
+                if must_end:  # it hangs
+                    record["stuck"].append(workspace.logged(start)[-600:])
                     kill(workspace.processes())
                     return {**record, "hits": dict(hits)}
-                name, whom = left.pop(), rng.choice([ALL, ONE])
-                hits[f"{name} to {_hit(workspace, process, name, whom, rng)}"] += 1
-                patient = rng.random() < 0.5 or not left
+                name, victims = left.pop(), rng.choice([ALL, ONE])
+                hits[f"{name} to {_hit(workspace, name, victims, rng)}"] += 1
+                must_end = rng.random() < 0.5 or not left
             if len(left) < before:
-                record["strays"] += _settle(workspace)
-                failed = 0
+                record["strays"] += _wait_for_the_end(workspace)
+                failures = 0
             elif code != 0:
-                said = workspace.said(since)
-                if "Traceback" in said or "error" not in said.lower():
-                    record["unclear"].append(said[-600:])
-                failed += 1
-                if failed == _TRIES:
-                    record["stuck"].append(said[-600:])
+                output = workspace.logged(start)
+                if "Traceback" in output or "error" not in output.lower():
+                    record["unclear"].append(output[-600:])
+                failures += 1
+                if failures == _MAX_FAILURES:
+                    record["stuck"].append(output[-600:])
                 if record["stuck"] or len(record["unclear"]) > 5:
                     return {**record, "hits": dict(hits)}
         record["runs"] += 1
-        if changed := differences(workspace.outcome(), wanted):
+        if changed := differences(workspace.outputs(), expected):
             record["differing"].append(changed)
-        say(
-            f"{sum(hits.values())} of {len(signals)} signals, {record['runs']} runs came through, {len(record['differing'])} differ"
-        )
+        sent, differing = f"{sum(hits.values())} of {len(signals)} signals", len(record["differing"])
+        say(f"{sent}, {record['runs']} runs completed, {differing} differ")
     return {**record, "hits": dict(sorted(hits.items()))}
 
 
-def _hit(workspace: Workspace, process: subprocess.Popen[bytes], name: str, whom: str, rng: random.Random) -> str:
-    """Returns: what was hit, in a word or two."""
+def _hit(workspace: Workspace, name: str, victims: str, rng: random.Random) -> str:
+    """Send a signal to all processes or to one of them. Returns: which, in a word or two."""
     number, present = getattr(signal, f"SIG{name}"), workspace.processes()
-    if whom == ALL or not present:
+    if victims == ALL or not present:
         for each in present:
             _send(each, number)
         return "all"
@@ -83,9 +106,11 @@ def _send(process: psutil.Process, number: int) -> None:
 
 
 def role(process: psutil.Process) -> str:
+    """What a process does in the pipeline, in a word or two."""
     try:
         line = process.cmdline()
-        parent = process.parent().cmdline() if process.parent() else []
+        parent = process.parent()
+        parent_line = parent.cmdline() if parent else []
     except psutil.Error:
         return "a process that was ending"
     text = " ".join(line)
@@ -93,33 +118,40 @@ def role(process: psutil.Process) -> str:
         return "shipper"
     if "pipeline.stage" in line:
         stage = line[line.index("pipeline.stage") + 1]
-        return f"{stage}'s worker" if "pipeline.stage" in parent else stage
-    if "pipeline.stage" in text:  # in `sh -c "python -m pipeline.stage …"`, which stays where it is dash
+        return f"{stage}'s worker" if "pipeline.stage" in parent_line else stage
+    if "pipeline.stage" in text:  # `sh -c "python -m pipeline.stage …"`, which remains if sh is dash
         return "DVC's shell"
     return "dvc" if "dvc" in text else "another"
 
 
-def _moment(rng: random.Random, seconds: float) -> float:
-    """Few long waits and many short ones, so that start-up and every stage are hit."""
+def _random_seconds(rng: random.Random, seconds: float) -> float:
+    """A few long waits and many short ones, so that start-up and every stage are hit."""
     return seconds * rng.random() ** 2 / 4 + 0.5
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
-    """Its exit code, or None where it still runs."""
+    """The exit code, or None if the process still runs."""
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
         return None
 
 
-def _settle(workspace: Workspace) -> list[str]:
-    """Wait for the end of what was hit. Returns: which processes other than the shipper did not end by themselves, and were killed."""
+def _wait_for_the_end(workspace: Workspace) -> list[str]:
+    """Wait for the end of a hit run.
+
+    Returns: the processes other than the shipper that did not end by themselves, and were killed.
+    """
     deadline, left = time.monotonic() + 60, []
     while time.monotonic() < deadline:
-        left = [each for each in workspace.processes() if role(each) not in ("shipper", "a process that was ending")]
+        left = [
+            each
+            for each in workspace.processes()
+            if role(each) not in ("shipper", "a process that was ending")
+        ]
         if not left:
             return []
         time.sleep(0.2)
-    named = [f"{role(each)}, {each.pid}" for each in left]
+    names = [f"{role(each)}, {each.pid}" for each in left]
     kill(left)
-    return named
+    return names
