@@ -166,3 +166,12 @@ def messages():
     """Messages of the library are on stderr, as a stage's user sees them."""
     with messages_on_stderr():
         yield
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A project of settings only: experiments/, params.yaml and dvc.yaml."""
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
