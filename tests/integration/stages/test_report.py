@@ -1,0 +1,157 @@
+"""The stage report, on arms with random results."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from labelmint.metrics import registry
+from labelmint.reporting.tables import read_results
+from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.errors import InputError
+from stages.paths import Arm, Paths
+from tests import random_arms
+
+ARM = Arm("dcgan", 100, 0)
+CLASSES = [str(digit) for digit in range(10)]
+
+
+@pytest.fixture
+def one_arm(params):
+    return replace(params, percents=[100])
+
+
+@pytest.fixture
+def paths(one_arm, tmp_path) -> Paths:
+    """A workspace with the results of one arm."""
+    paths = Paths(tmp_path)
+    random_arms.write_workspace(paths, one_arm, CLASSES)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def reported(params, tmp_path_factory) -> Paths:
+    """The same, and its report."""
+    root = tmp_path_factory.mktemp("reported")
+    random_arms.report(root, replace(params, percents=[100]), CLASSES)
+    return Paths(root)
+
+
+def changed(path: Path, change) -> None:
+    content = load_json(path)
+    change(content)
+    save_json(path, content)
+
+
+def test_the_table_has_its_columns_and_rows_in_order(reported):
+    rows = read_results(reported.reports / "results.csv")
+    assert list(rows[0]) == registry.columns()
+    assert [(row["percent"], row["source"]) for row in rows] == [
+        (100, "real"),
+        (100, "synthetic"),
+        (100, "mixed"),
+    ]
+    assert [row["seconds"] for row in rows] == [1.0, 3.0, 3.0]
+    assert [row["n_frechet"] for row in rows] == [100, 100, None]
+    assert "(n = 100)" in (reported.reports / "results.md").read_text()
+
+
+def test_the_page_is_self_contained_and_complete(reported):
+    page = (reported.reports / "index.html").read_text()
+    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]+"', page)
+    assert page.count("<script>") == 1
+    assert "@import" not in page
+    assert "url(" not in page
+    for part in (
+        "What is synthetic noise data worth?",
+        "Replacing the real images (100 % of the training data) with synthetic images from dcgan",
+        "Accuracy on real test images",
+        "dcgan-100-0",
+        "epoch 2",
+        "Probability given by the discriminator",
+        "Recall per class",
+        "Wilson, for the choice of the test set",
+        "the twelve closest pairs",
+        "n = 100 images, as many real as synthetic ones of an arm, against 100 images of the test split",
+        "] of the labels of 100 synthetic images (GAN-test)",
+        "Fréchet ∞",
+        "labelmint sample dcgan-100-0",
+        load_json(reported.generator(ARM) / "architecture.json")["trained_on"]["images_sha256"],
+    ):
+        assert part in page
+    assert page.count('<svg class="chart"') == 2 + 5  # accuracy, precision and recall; the arm's curves
+    assert page.count('class="heat"') == 3
+    assert page.count('class="frame"') == 6
+    assert page.count("<b>Protocol.</b>") >= page.count("<figcaption>") - 3  # confusion matrices share one
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_untrusted_names_are_escaped(one_arm, paths):
+    def spoil(manifest):
+        manifest["title"] = manifest["notes"] = ["<script>alert(1)</script>"]
+        manifest["bad_images"] = [{"image": "cat/<script>.png", "reason": "damaged (<script>)"}]
+        manifest["duplicates"]["near_test_in_training"] = 17
+
+    changed(paths.tensors / "manifest.json", spoil)
+    page = random_arms.run_report(paths, one_arm).read_text()
+    assert page.count("<script>") == 1  # the page's own
+    assert "1: cat/&lt;script&gt;.png (damaged" in page
+    assert "17 test images have a near duplicate" in page
+
+
+def test_another_split_is_pointed_out(one_arm, paths):
+    changed(paths.metrics(ARM), lambda content: content.update(split="validation"))
+    page = random_arms.run_report(paths, one_arm).read_text()
+    assert "Evaluated on the validation images (400), not on the test set" in page
+
+
+def test_several_seeds_are_averaged(params, tmp_path):
+    page = random_arms.report(tmp_path, replace(params, percents=[100], seeds=[0, 1]), ["a", "b"]).read_text()
+    assert "Means over replicates" in page
+    assert "Student&#39;s t over seeds, and the choice of the test set" in page
+
+
+def _in_every_row(change):
+    return lambda content: [change(row) for row in content["rows"]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.pop("rows"),
+        lambda content: content.pop("nearest"),
+        lambda content: content.pop("classes"),
+        lambda content: content.update(rows="three"),
+        lambda content: content.update(rows=[7]),
+        _in_every_row(lambda row: row.pop("accuracy")),
+        _in_every_row(lambda row: row.update(accuracy="high")),
+        _in_every_row(lambda row: row.update(source="elsewhere")),
+    ],
+    ids=[
+        "no rows",
+        "no pairs",
+        "no classes",
+        "text",
+        "numbers",
+        "no accuracy",
+        "accuracy in words",
+        "source",
+    ],
+)
+def test_a_damaged_metrics_file_is_named(one_arm, paths, change):
+    changed(paths.metrics(ARM), change)
+    with pytest.raises(InputError) as raised:
+        random_arms.run_report(paths, one_arm)
+    assert str(raised.value).startswith(f"{paths.metrics(ARM)}: not what a stage of this version writes (")
+    assert not paths.reports.exists()
+
+
+@pytest.mark.parametrize("content", [{}, {"n_test": "many"}, []])
+def test_a_damaged_description_of_the_data_is_named(one_arm, paths, content):
+    save_json(paths.tensors / "dataset.json", content)
+    with pytest.raises(InputError, match=r"dataset\.json: "):
+        random_arms.run_report(paths, one_arm)
