@@ -1,6 +1,7 @@
-"""Asks pip-audit whether what a lock names has known vulnerabilities: `python .ci/audit.py LOCK [OPTIONS OF pip-audit]`.
+"""Audit the packages of a lock with pip-audit: `python .ci/audit.py LOCK [OPTIONS OF pip-audit]`.
 
-Exit code 0: none, or nobody could be asked, which one line says; 1: there are some, one line each; 2: the lock cannot be read.
+Exit code 0: no known vulnerabilities, or the service cannot be reached (one line says so); 1: some, one line
+each; 2: the lock cannot be read.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ import json
 import subprocess
 import sys
 
-# How pip-audit's log or traceback ends when the service is out of reach or broken; it has no exit code of its own for that.
-_OUT_OF_REACH = ("ConnectionError", "ProxyError", "SSLError", "Timeout", "ServiceError", "Could not connect", "not redirecting properly")  # fmt: skip
+# Last words of pip-audit's log or traceback when the service is unreachable or broken: no exit code says so.
+_OUT_OF_REACH = (
+    *("ConnectionError", "ProxyError", "SSLError", "Timeout", "ServiceError"),
+    *("Could not connect", "not redirecting properly"),
+)
 
 
 def main(lock: str, *options: str) -> int:
-    command = [sys.executable, "-m", "pip_audit", "--requirement", lock, "--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json", *options]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
+    audit = [sys.executable, "-m", "pip_audit", "--requirement", lock, "--no-deps", "--disable-pip"]
+    command = [*audit, "--progress-spinner", "off", "--format", "json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         dependencies = json.loads(done.stdout)["dependencies"]
     except ValueError:
@@ -24,17 +29,18 @@ def main(lock: str, *options: str) -> int:
             return 0
         print(f"error: audit of {lock}: {' '.join(done.stderr.split())[-600:]}", file=sys.stderr)
         return 2
-    # A service that knows a package of the lock by no name answers for an index that has no advisories.
+    # A service that knows none of the packages answers for an index without advisories.
     unknown = [each["name"] for each in dependencies if "skip_reason" in each]
     if dependencies and len(unknown) == len(dependencies):
         print(f"audit skipped: the vulnerability service knows none of the {len(unknown)} packages")
         return 0
     for each in dependencies:
         for found in each.get("vulns", []):
-            mended = ", ".join(found["fix_versions"]) or "no version yet"
-            print(f"{each['name']} {each['version']}: {found['id']}, mended in {mended}")
+            fixed = ", ".join(found["fix_versions"]) or "no version yet"
+            print(f"{each['name']} {each['version']}: {found['id']}, fixed in {fixed}")
     vulnerable = sum(bool(each.get("vulns")) for each in dependencies)
-    print(f"audit: {len(dependencies) - len(unknown)} packages looked up, {vulnerable} with known vulnerabilities" + (f"; not known to the service: {', '.join(unknown)}" if unknown else ""))  # fmt: skip
+    counts = f"{len(dependencies) - len(unknown)} packages looked up, {vulnerable} with known vulnerabilities"
+    print(f"audit: {counts}" + (f"; not known to the service: {', '.join(unknown)}" if unknown else ""))
     return 1 if vulnerable else 0
 
 

@@ -1,4 +1,4 @@
-"""The whole DAG on a few real digits, in a temporary clone, as `make repro` runs it."""
+"""The whole DAG on few real digits in a copy of the project, as `make repro` runs it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from ruamel.yaml import YAML
 
 from tests.system.clone import Clone
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Clone:
@@ -24,8 +22,9 @@ def clone(tmp_path_factory) -> Clone:
 
 def test_one_command_goes_from_digits_to_a_report(clone):
     assert [name.split("@")[0] for name in clone.ran] == [
-        "prepare", "train_feature_network", "train_generators", "synthesize", "train_baselines", "train_classifiers", "evaluate", "report",
-    ]  # fmt: skip
+        *("prepare", "train_feature_network", "train_generators", "synthesize"),
+        *("train_baselines", "train_classifiers", "evaluate", "report"),
+    ]
     assert [(row["percent"], row["source"]) for row in clone.results()] == [
         ("100", "real"),
         ("100", "synthetic"),
@@ -46,7 +45,9 @@ def test_every_stage_is_a_run_in_mlflow(clone):
     assert evaluated.data.params["percent"] == "100" and evaluated.data.metrics["percent"] == 100
     row = clone.results()[1]
     assert evaluated.data.metrics["accuracy/synthetic"] == pytest.approx(float(row["accuracy"]), abs=1e-6)
-    assert {artifact.path for artifact in client.list_artifacts(evaluated.info.run_id)} == {"dcgan-100-0.json"}
+    assert {artifact.path for artifact in client.list_artifacts(evaluated.info.run_id)} == {
+        "dcgan-100-0.json"
+    }
 
 
 def test_nothing_runs_again_when_nothing_changed(clone):
@@ -54,7 +55,7 @@ def test_nothing_runs_again_when_nothing_changed(clone):
 
 
 def test_the_same_seed_gives_the_same_bytes(clone):
-    """All is forgotten and made again, with another number of workers."""
+    """Everything is forced to run again, with another number of workers."""
     before = clone.results()
     generator = (clone.folder / "data/generators/dcgan-100-0/generator.safetensors").read_bytes()
     clone.change(compute={"workers": 1})
@@ -84,12 +85,14 @@ def test_a_new_percent_trains_its_own_arm_only(clone):
     assert not [name for name in clone.repro() if name.startswith("train")]
 
 
-def test_metrics_and_plots_are_understood_by_dvc(clone):
+def test_dvc_understands_metrics_and_plots(clone):
     shown = json.loads(clone.run("dvc", "metrics", "show", "--json").stdout)
     assert 0 <= shown[""]["data"]["reports/summary.json"]["data"]["dcgan-100-0"]["accuracy_synthetic"] <= 1
     subprocess.run(["git", "add", "-A"], cwd=clone.folder, check=True)
     subprocess.run(
-        ["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results"], cwd=clone.folder, check=True
+        ["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results"],
+        cwd=clone.folder,
+        check=True,
     )
     clone.change(training={"epochs": 3})
     assert "train_generators@dcgan-100-0" in clone.repro()
@@ -104,13 +107,13 @@ def test_metrics_and_plots_are_understood_by_dvc(clone):
     page = (clone.folder / "plots" / "index.html").read_text()
     assert "results.csv" in page and "training.csv" in page
     clone.change(training={"epochs": 2})
-    assert not [
-        name for name in clone.repro() if name.startswith("train")
-    ]  # the run cache brings the earlier result back
+    assert not [name for name in clone.repro() if name.startswith("train")], (
+        "the run cache restores the earlier result"
+    )
 
 
-def test_two_at_once_do_not_share_settings(tmp_path):
-    """The second would have rewritten params.yaml, which the first one's later stages read."""
+def test_two_runs_at_once_do_not_share_settings(tmp_path):
+    """The second would rewrite params.yaml, which the first one's later stages read."""
     clone = Clone(tmp_path / "clone")
     for name, seed in (("one", 1), ("two", 2)):
         (clone.folder / "experiments" / f"{name}.yaml").write_text(f"# {name}.\nseeds: [{seed}]\n")
@@ -124,8 +127,11 @@ def test_two_at_once_do_not_share_settings(tmp_path):
         for command in ((*repro, "EXPERIMENT=two"), ("labelmint", "use", "two")):
             second = clone.run(*command)
             assert not first.done() and second.returncode == 2
-            assert second.stderr.startswith("error: another run is at work in ") and "Traceback" not in second.stderr
-    # The first goes on, under the lock that its parts share. It shows no results, which `prepare` does not make.
+            assert (
+                second.stderr.startswith("error: another run is at work in ")
+                and "Traceback" not in second.stderr
+            )
+    # The first continues, under the lock that its parts share. It prints no results: `prepare` makes none.
     ended = first.result()
     assert ended.returncode == 0 and "Running stage 'prepare'" in ended.stdout, ended.stderr
     assert "results.md" not in ended.stderr and "another run" not in ended.stderr

@@ -1,4 +1,4 @@
-"""The README's paragraph on images of one's own, followed to the letter, on three classes of real photographs."""
+"""The README's section on your own images, command by command, on three classes of real photographs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ import pytest
 
 from tests.conftest import ROOT, SHARED
 from tests.system.clone import Clone
-from tests.e2e.documents import blocks, commands
+from tests.system.docs.documents import blocks, commands
 
-pytestmark = pytest.mark.slow
 CLASSES, EACH = ("bird", "frog", "ship"), 500
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """A person's home folder with photos.zip in it."""
+    """A home folder with photos.zip in it."""
     archive = SHARED / "cifar10-images.tar"
     if not archive.exists():
-        pytest.skip(f"{archive} is not there; set LABELMINT_TEST_DATA")
+        pytest.skip(f"{archive} is missing; set LABELMINT_TEST_DATA")
     folder = tmp_path_factory.mktemp("home")
     left = dict.fromkeys(CLASSES, EACH)
     with tarfile.open(archive) as tar, zipfile.ZipFile(folder / "photos.zip", "w") as photos:
@@ -38,16 +37,16 @@ def home(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_readme_leads_to_a_report_and_to_minted_images(home, tmp_path):
+def test_readme_leads_to_a_report_and_images(home, tmp_path):
     block = next(block for block in blocks(ROOT / "README.md", "console") if "labelmint import" in block)
     clone = Clone(tmp_path, shrink=False)
     clone.install()
-    said = []
+    printed = []
     for command in commands(block):
         done = clone.run("bash", "-c", command, HOME=str(home), LABELMINT_TRACKING="off")
         assert done.returncode == 0, f"$ {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-        said.append(done.stdout)
-    assert "photos: 1,500 images in 3 classes (bird 500, frog 500, ship 500), colour" in said[0]
+        printed.append(done.stdout)
+    assert "photos: 1,500 images in 3 classes (bird 500, frog 500, ship 500), colour" in printed[0]
 
     facts = json.loads((tmp_path / "data/tensors/dataset.json").read_text())
     assert facts["classes"] == list(CLASSES) and facts["shape"] == [3, 32, 32]
@@ -55,8 +54,8 @@ def test_the_readme_leads_to_a_report_and_to_minted_images(home, tmp_path):
     with (tmp_path / "reports/results.csv").open() as file:
         rows = {row["source"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["real", "synthetic", "mixed"] and rows["synthetic"]["n_real"] == "0"
-    # Chance is a third; a small classifier sees more in real photographs even in a quick size.
+    # Chance is a third; a small classifier does better on real photographs even at the quick size.
     assert float(rows["real"]["accuracy_low"]) > 1 / 3
-    assert "report: " in said[1] and (tmp_path / "reports/index.html").stat().st_size > 50_000
-    minted = {label: len(os.listdir(tmp_path / "minted" / label)) for label in CLASSES}
-    assert minted == dict.fromkeys(CLASSES, 50) and (tmp_path / "minted" / "README.md").exists()
+    assert "report: " in printed[1] and (tmp_path / "reports/index.html").stat().st_size > 50_000
+    sampled = {label: len(os.listdir(tmp_path / "more" / label)) for label in CLASSES}
+    assert sampled == dict.fromkeys(CLASSES, 50) and (tmp_path / "more" / "README.md").exists()

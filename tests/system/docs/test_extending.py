@@ -1,4 +1,4 @@
-"""What docs/extending.md adds, added by its own text in a copy of the project; then used, edited and checked."""
+"""The additions of docs/extending.md, made from its own text in a copy of the project, then used."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from safetensors.numpy import load_file
 from tests.conftest import ROOT
 from tests.system.clone import Clone
 
-pytestmark = pytest.mark.slow
 DOCUMENT = ROOT / "docs" / "extending.md"
 FAMILY = ("labelmint/families/lsgan.py", "experiments/lsgan.yaml")
 
 
 def files_of(document: Path) -> dict[str, str]:
-    """path -> content of the code blocks that begin with a path in a comment."""
-    blocks = re.findall(r"```(?:python|yaml)\n# ((?:labelmint|stages|experiments)/\S+)\n(.*?)```", document.read_text(), re.S)
+    """Path -> content of the code blocks that begin with a path in a comment."""
+    blocks = re.findall(
+        r"```(?:python|yaml)\n# ((?:labelmint|stages|experiments)/\S+)\n(.*?)```", document.read_text(), re.S
+    )
     return dict(blocks)
 
 
@@ -37,7 +38,7 @@ def write(folder: Path, files: dict[str, str]) -> None:
         path.write_text(title + content)
 
 
-def test_a_family_is_one_file_and_its_settings(tmp_path):
+def test_family_is_one_file_and_its_settings(tmp_path):
     files = {name: content for name, content in files_of(DOCUMENT).items() if name in FAMILY}
     assert len(files) == 2 and sum(content.count("\n") for content in files.values()) <= 60
 
@@ -66,7 +67,9 @@ def clone(tmp_path_factory, workspace) -> Clone:
     (made.folder / "stages" / "averages" / "__init__.py").touch()
     for number, edit in enumerate(re.findall(r"```diff\n(.*?)```", DOCUMENT.read_text(), re.S)):
         (made.folder / "edit.diff").write_text(edit)
-        done = subprocess.run(["git", "apply", "-C1", "edit.diff"], cwd=made.folder, capture_output=True, text=True)
+        done = subprocess.run(
+            ["git", "apply", "-C1", "edit.diff"], cwd=made.folder, capture_output=True, text=True
+        )
         assert done.returncode == 0, f"edit {number}: {done.stderr}"
     (entry,) = re.findall(r"```yaml\n# dvc.yaml\n(.*?)```", DOCUMENT.read_text(), re.S)
     with (made.folder / "dvc.yaml").open("a") as file:
@@ -76,7 +79,7 @@ def clone(tmp_path_factory, workspace) -> Clone:
 
 
 class TestTheRest:
-    """A data set, a metric and a stage, all in one copy; what the session's workspace has is not trained again."""
+    """A data set, a metric, an image source and a stage, all in one copy of an existing workspace."""
 
     def stage(self, clone: Clone, *arguments: str) -> str:
         done = clone.run("python", "-m", "pipeline.stage", *arguments, LABELMINT_TRACKING="off")
@@ -87,7 +90,7 @@ class TestTheRest:
         self.stage(clone, "evaluate", "dcgan-100-0")
         found = json.loads((clone.folder / "data/metrics/dcgan-100-0.json").read_text())
         rows = {row["source"]: row for row in found["rows"]}
-        # Generators of six steps are far from real images; those of the same 12 a class are near to others of theirs.
+        # Generators of six steps are far from real images; real images of the same classes are close.
         assert 0 < rows["real"]["spectral_distance"] < rows["synthetic"]["spectral_distance"]
         assert rows["synthetic"]["measured"]["spectral_distance"]["n"] == 150
         assert "decibels" in found["protocol"]["spectral_distance"]
@@ -97,7 +100,9 @@ class TestTheRest:
         assert float(told["synthetic"]) == pytest.approx(rows["synthetic"]["spectral_distance"], abs=1e-5)
 
     def test_the_metric_gives_known_answers(self, clone, noise):
-        spec = importlib.util.spec_from_file_location("spectrum", clone.folder / "stages/evaluate/spectrum.py")
+        spec = importlib.util.spec_from_file_location(
+            "spectrum", clone.folder / "stages/evaluate/spectrum.py"
+        )
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         half = noise // 2
@@ -108,13 +113,18 @@ class TestTheRest:
 
     def test_the_stage_runs_and_the_graph_has_it(self, clone):
         assert "mean images of 10 classes" in self.stage(clone, "averages", "dcgan-100-0")
-        assert Image.open(clone.folder / "data/averages/dcgan-100-0.png").size == (3 * (10 * 17 - 1), 3 * (2 * 17 - 1))
+        assert Image.open(clone.folder / "data/averages/dcgan-100-0.png").size == (
+            3 * (10 * 17 - 1),
+            3 * (2 * 17 - 1),
+        )
         listed = clone.run("dvc", "stage", "list", "--name-only").stdout.split()
         assert "averages@dcgan-100-0" in listed
-        done = clone.run("python", "-m", "pytest", "-q", "tests/pipeline/test_dag.py", "-p", "no:cacheprovider")
+        done = clone.run(
+            "python", "-m", "pytest", "-q", "tests/unit/test_dvc_yaml.py", "-p", "no:cacheprovider"
+        )
         assert done.returncode == 0, done.stdout[-3000:]
 
-    def test_the_data_set_is_read_with_its_own_split(self, clone):
+    def test_data_set_is_read_with_its_own_split(self, clone):
         """In UCI's format, from scikit-learn's images: values of 0 to 16, and the digit."""
         from sklearn.datasets import load_digits
 
