@@ -1,0 +1,155 @@
+"""Penalties within the update rules: closed forms on linear critics, LeCam's anchors, stacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from labelmint.gans.objectives import Wasserstein
+from labelmint.gans.settings import Family
+from labelmint.training.stacked import Stacked
+from labelmint.training.updates import TRACKED, UPDATES, D, G, Players, Real
+from tests.tiny_families import batch, both, one_thread, single  # noqa: F401
+
+RATE = 0.1
+SHAPE = (1, 2, 2)
+W = [3.0, 0.0, -4.0, 12.0]  # of length 13
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Critic(Players):
+    """D(x) = w.x and a constant G, with plain gradient descent. shown: the batches that D received."""
+
+    def __init__(self, **family):
+        self.family, self.objective, self.anchors = Family(**family), Wasserstein(), torch.tensor([0.0, 0.0])
+        self.weights = {D: torch.tensor(W, requires_grad=True), G: torch.full(SHAPE, 0.5, requires_grad=True)}
+        self.shown = []
+
+    def generate(self, labels):
+        return self.weights[G].expand(len(labels), *SHAPE), labels
+
+    def augment(self, images):
+        return images
+
+    def uniform(self, count):
+        return torch.arange(count) / count
+
+    def discriminator(self, images, labels):
+        self.shown.append(images.detach())
+        return images.flatten(1) @ self.weights[D].unsqueeze(1)
+
+    def gradients(self, player, loss, retain=False):
+        return list(torch.autograd.grad(loss, [self.weights[player]], retain_graph=retain))
+
+    def norm(self, gradients):
+        return gradients[0].norm()
+
+    def step(self, player, gradients):
+        with torch.no_grad():
+            self.weights[player] -= RATE * gradients[0]
+
+
+def play(critic: Critic) -> tuple[dict[str, float], torch.Tensor]:
+    """(tracked numbers, change of w beyond that by the objective) of a step on noise."""
+    real = noise(4, *SHAPE)
+    before = critic.weights[D].detach().clone()
+    tracked = UPDATES[critic.family.update](critic, Real(real, torch.zeros(4, 0)))
+    plain = RATE * (real.mean(0) - 0.5).flatten()
+    return dict(zip(TRACKED, tracked.tolist())), critic.weights[D].detach() - before - plain
+
+
+class TestThroughTheUpdates:
+    @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+    def test_gradient_penalty(self, update):
+        tracked, moved = play(
+            critic := Critic(update=update, gradient_penalty=10.0, discriminator=_without_norm())
+        )
+        assert tracked["penalty"] == pytest.approx(10 * 12**2, rel=1e-5)
+        assert moved.tolist() == pytest.approx([-RATE * 20 * 12 / 13 * w for w in W], rel=1e-4, abs=1e-4)
+        # between each real and its generated image, at uniform numbers 0, 1/4, 2/4 and 3/4
+        real, fake = noise(4, *SHAPE), torch.full(SHAPE, 0.5)
+        between = torch.stack([image + (fake - image) * number / 4 for number, image in enumerate(real)])
+        assert sum(torch.allclose(images, between, atol=1e-6) for images in critic.shown) == 1
+
+    @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+    @pytest.mark.parametrize(("r1", "r2"), [(0.4, 0.0), (0.0, 0.4), (0.3, 0.1)])
+    def test_r1_and_r2(self, update, r1, r2):
+        tracked, moved = play(Critic(update=update, r1=r1, r2=r2))
+        assert tracked["penalty"] == pytest.approx((r1 + r2) / 2 * 169, rel=1e-5)
+        assert moved.tolist() == pytest.approx([-RATE * (r1 + r2) * w for w in W], rel=1e-4, abs=1e-5)
+
+    def test_sequential_steps_apply_r1_on_real_and_then_r2_on_generated_images(self):
+        """R2 is that of the weights after the real step."""
+        real, w = noise(4, *SHAPE), torch.tensor(W)
+        after = w + RATE * (real.mean(0).flatten() - 0.4 * w)
+        tracked, _ = play(critic := Critic(update="sequential", r1=0.4, r2=0.2))
+        assert tracked["penalty"] == pytest.approx(0.2 * 169 + 0.1 * after.square().sum().item(), rel=1e-5)
+        after = after - RATE * (0.5 + 0.2 * after)
+        assert critic.weights[D].tolist() == pytest.approx(after.tolist(), rel=1e-5)
+
+
+def _without_norm():
+    return replace(Family().discriminator, batch_norm=False)
+
+
+class TestLeCam:
+    @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+    def test_anchors_are_moving_averages_of_the_steps_before(self, update):
+        critic = Critic(update=update, lecam=0.5)
+        anchors = [0.0, 0.0]
+        for _ in range(3):
+            tracked, _ = play(critic)
+            real, fake = tracked["d_score_real"], tracked["d_score_fake"]
+            # G is constant, so the penalty on generated images follows from the anchors before the step.
+            fake_penalty = 0.5 * max(anchors[0] - fake, 0) ** 2
+            real_penalty = tracked["penalty"] - fake_penalty
+            assert real_penalty >= 0.5 * max(real - anchors[1], 0) ** 2 - 1e-4  # by Jensen's inequality
+            anchors = [0.99 * anchors[0] + 0.01 * real, 0.99 * anchors[1] + 0.01 * fake]
+            assert critic.anchors.tolist() == pytest.approx(anchors, rel=1e-5)
+        assert abs(anchors[1]) > 0.1
+
+    def test_its_gradient_is_that_of_the_current_logits(self):
+        """With anchors at 0 and w.x > 0 on real images only, w falls by weight 2 mean(relu(w.x) x)."""
+        real, critic = noise(4, *SHAPE), Critic(update="alternating", lecam=0.5)
+        output = (real.flatten(1) @ torch.tensor(W)).clamp(min=0)
+        fake = max(-0.5 * sum(W), 0.0)
+        assert fake == 0
+        assert (output > 0).any()
+        tracked, moved = play(critic)
+        expected = -RATE * 0.5 * 2 * (output[:, None] * real.flatten(1)).mean(0)
+        assert tracked["penalty"] == pytest.approx(0.5 * output.square().mean().item(), rel=1e-5)
+        assert moved.tolist() == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-4)
+
+    def test_without_it_anchors_stay_0(self):
+        play(critic := Critic(update="alternating"))
+        assert critic.anchors.tolist() == [0, 0]
+
+
+class TestNetworks:
+    @pytest.mark.parametrize(
+        ("name", "changes"),
+        [
+            ("wgan_gp", {}),
+            ("r3gan", {}),
+            ("dcgan", {"lecam": 0.3}),
+            ("projection_cgan", {"r1": 1.0, "lecam": 1.0}),
+        ],
+    )
+    def test_a_stack_has_the_penalties_of_each_replica(self, name, changes):
+        """Two steps, the second with anchors."""
+        apart = [single(name, seed, **changes) for seed in (1, 2)]
+        stack = Stacked([single(name, seed, **changes) for seed in (1, 2)])
+        for number in range(2):
+            batches = [batch(apart[0].family, 4, seed=10 * number + position) for position in (0, 1)]
+            for one, given in zip(apart, batches):
+                one.train_step(number, given, 1.0, 0.5)
+            stack.train_step(number, both(*batches), 1.0, 0.5)
+        for position, one in enumerate(apart):
+            assert stack.sums[position].tolist() == pytest.approx(one.sums.tolist(), rel=2e-3, abs=1e-4)
+            assert stack.anchors[position].tolist() == pytest.approx(one.anchors.tolist(), rel=1e-3, abs=1e-7)
+            assert one.sums[TRACKED.index("penalty")] > 0
