@@ -54,6 +54,49 @@ def test_nothing_runs_again_when_nothing_changed(clone):
     assert clone.repro() == []
 
 
+def stale(clone) -> set[str]:
+    """Stages that `dvc status` would run again."""
+    done = clone.run("dvc", "status", "--json")
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+class TestCodeChanges:
+    """Which arms an edit makes stale."""
+
+    @pytest.fixture
+    def edit(self, clone):
+        """edit(path): append a comment; undone afterwards."""
+        before = {}
+
+        def append(name: str) -> None:
+            path = clone.folder / name
+            before[path] = path.read_text()
+            path.write_text(before[path] + "# edited\n")
+
+        yield append
+        for path, text in before.items():
+            path.write_text(text)
+        assert stale(clone) == set()
+
+    def test_runtime_pipeline_and_reporting_make_no_arm_stale(self, clone, edit):
+        for name in ("labelmint/runtime/progress.py", "labelmint/runtime/devices.py", "pipeline/stage.py"):
+            edit(name)
+        assert stale(clone) == set()
+        edit("labelmint/reporting/page.py")
+        assert stale(clone) == {"report"}
+
+    def test_another_family_makes_no_arm_stale(self, clone, edit):
+        edit("labelmint/families/wgan.py")
+        assert stale(clone) == set()
+        edit("labelmint/families/dcgan.py")
+        assert {"train_generators@dcgan-100-0", "synthesize@dcgan-100-0"} <= stale(clone)
+
+    def test_a_metric_trains_nothing(self, clone, edit):
+        edit("labelmint/metrics/frechet.py")
+        assert not [name for name in stale(clone) if name.startswith(("train", "synthesize", "prepare"))]
+
+
 def test_the_same_seed_gives_the_same_bytes(clone):
     """Everything is forced to run again, with another number of workers."""
     before = clone.results()

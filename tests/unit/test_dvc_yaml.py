@@ -1,9 +1,10 @@
-"""dvc.yaml says what the stages really read: else a cache would be stale in silence."""
+"""dvc.yaml names the code that each stage's result depends on, derived from the imports in both directions."""
 
 from __future__ import annotations
 
 import ast
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,89 +14,127 @@ from pipeline.stage import entry
 from tests.conftest import ROOT
 
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-NOT_A_DEPENDENCY = {"compute"}  # how to run, never what comes out
+FAMILY = "labelmint/families/${item.generator}.py"
+NO_RESULT = ("labelmint/runtime/", "labelmint/reporting/", "pipeline/")
+"""Code on which no result depends; the report's own result depends on labelmint/reporting."""
+BY_NAME = {
+    "labelmint/data/sources/__init__.py": "labelmint/data/sources",
+    "labelmint/metrics/registry.py": "labelmint/metrics",
+}
+"""Modules that import all modules of a package by name."""
 
 
-FAMILIES = [path for path in (ROOT / "stages/train_generators/families").glob("*.py") if path.stem != "__init__"]
+def code_dependencies(stage: str) -> list[str]:
+    """Entries of `deps` that are code."""
+    return [name for name in STAGES[stage]["deps"] if name.startswith(("labelmint/", "stages/", "pipeline/"))]
 
 
-def imported(path: Path, seen: set[Path]) -> set[Path]:
-    """The file and every file of stages/ that it imports, directly or not. Families are imported by name."""
-    if path in seen:
-        return seen
-    seen.add(path)
-    for name in _modules(path.read_text()):
-        for file in (ROOT / (name.replace(".", "/") + ".py"), ROOT / name.replace(".", "/") / "__init__.py"):
-            if name.startswith("stages.") and file.exists():
-                imported(file, seen)
-    if path.parent.name == "families" and path.stem == "__init__":
-        for family in FAMILIES:
-            imported(family, seen)
-    return seen
+def covered(dependency: str) -> set[Path]:
+    """Modules of a code dependency: a file, or every file of a package."""
+    path = ROOT / dependency
+    return {path} if dependency.endswith(".py") else set(path.rglob("*.py"))
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_file_that_a_stage_imports_is_a_dependency(stage):
-    covered = set()
-    for dependency in STAGES[stage]["deps"]:
-        for name in {dependency.replace("${item.generator}", family.stem) for family in FAMILIES}:
-            covered |= {ROOT / name} if name.endswith(".py") else set((ROOT / name).rglob("*.py"))
-    # A room's __init__ holds no code. Settings are read from params.yaml, whose groups are dependencies themselves.
-    empty = {path for path in (ROOT / "stages").rglob("__init__.py") if not _modules(path.read_text())}
-    needed = {file for file in imported(Path(entry(stage).__file__), set()) if file.name != "params.py"} - empty
-    assert not sorted(str(file.relative_to(ROOT)) for file in needed - covered)
+@cache
+def imported(path: Path) -> frozenset[Path]:
+    """Modules of the project that a file imports, at its top or within a function, but for types only."""
+    found = set()
+    for name in _names(ast.parse(path.read_text())):
+        base = ROOT / name.replace(".", "/")
+        found |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.exists()}
+    if package := BY_NAME.get(str(path.relative_to(ROOT))):
+        found |= {file for file in (ROOT / package).glob("*.py") if file != path}
+    return frozenset(found)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_is_handed_just_the_params_it_declares_to_dvc(stage):
-    handed = {field.name for field in fields(entry(stage).Params)} - {"arm"} - NOT_A_DEPENDENCY
-    declared = {"family" if group.startswith("families.") else group for group in STAGES[stage].get("params", [])}
-    assert handed == declared
-
-
-def test_only_prepare_and_report_depend_on_the_lists_of_arms():
-    lists = {"percents", "seeds", "generators"}
-    assert {stage for stage, made in STAGES.items() if lists & set(made.get("params", []))} == {"prepare", "report"}
-
-
-def test_nothing_but_evaluate_reads_the_test_images():
-    readers = {
-        stage
-        for stage, made in STAGES.items()
-        if any(dep in ("data/tensors/test", "data/tensors", "data") for dep in made["deps"])
-    }
-    assert readers == {"evaluate"}
-    users = {path.parent.name for path in (ROOT / "stages").rglob("*.py") if "test_tensors" in path.read_text()}
-    assert users == {"prepare", "evaluate"}
-
-
-def test_no_stage_depends_on_timings_but_the_report():
-    readers = {
-        stage
-        for stage, made in STAGES.items()
-        if any("timings" in dep or dep == "data/generators" or "training.csv" in dep for dep in made["deps"])
-    }
-    assert readers == {"report"}
-
-
-def test_imports_point_one_way():
-    rooms = ["prepare", "train_generators", "synthesize", "train_classifiers", "evaluate", "report"]
-    for path in (ROOT / "stages").rglob("*.py"):
-        text = path.read_text()
-        assert "pipeline" not in [name.split(".")[0] for name in _modules(text)], path
-        own = rooms.index(path.relative_to(ROOT / "stages").parts[0]) if path.parent.name != "stages" else len(rooms)
-        for name in _modules(text):
-            parts = name.split(".")
-            if parts[0] == "stages" and len(parts) > 1:
-                assert rooms.index(parts[1]) <= own, f"{path} imports from a later room: {name}"
-
-
-def _modules(text: str) -> list[str]:
-    """All that a file imports; of `from a import b`, both a and a.b, since b may be a module."""
+def _names(tree: ast.AST) -> list[str]:
+    """Dotted names of all imports; of `from a import b`, both a and a.b, since b may be a module."""
     names = []
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
         if isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-    return names
+        else:
+            names += _names(node)
+    return [name for name in names if name.split(".")[0] in ("labelmint", "stages", "pipeline")]
+
+
+@cache
+def needed(stage: str) -> frozenset[Path]:
+    """Modules on which the stage's result depends: its own and all that it imports, directly or not.
+
+    Settings are read from params.yaml, whose groups are dependencies themselves; an empty __init__ holds no code.
+    """
+    seen: set[Path] = set()
+    waiting = [ROOT / "stages" / f"{stage}.py"]
+    while waiting:
+        path = waiting.pop()
+        name = str(path.relative_to(ROOT))
+        exempt = name.startswith(NO_RESULT) and not (stage == "report" and "/reporting/" in name)
+        if path in seen or exempt or path.name == "settings.py":
+            continue
+        seen.add(path)
+        waiting += imported(path)
+    empty = {path for path in seen if path.name == "__init__.py" and not imported(path)}
+    return frozenset(seen - empty)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+class TestCode:
+    def test_every_module_that_a_stage_uses_is_a_dependency(self, stage):
+        known = set().union(*map(covered, code_dependencies(stage)))
+        assert sorted(str(path.relative_to(ROOT)) for path in needed(stage) - known) == []
+
+    def test_every_dependency_is_used(self, stage):
+        """A dependency that nothing imports would make arms stale for nothing."""
+        unused = [
+            each for each in code_dependencies(stage) if each != FAMILY and not covered(each) & needed(stage)
+        ]
+        assert unused == []
+
+    def test_a_family_is_a_dependency_where_families_are_loaded_by_name(self, stage):
+        loads = ROOT / "labelmint/gans/registry.py" in needed(stage)
+        assert (FAMILY in code_dependencies(stage)) == loads
+
+    def test_progress_tracking_and_command_line_are_none(self, stage):
+        exempt = [each for each in code_dependencies(stage) if f"{each}/".startswith(NO_RESULT)]
+        assert exempt == (["labelmint/reporting"] if stage == "report" else [])
+
+    def test_it_is_given_just_the_settings_that_it_declares(self, stage):
+        """`compute` is how to run, never what comes out."""
+        given = {field.name for field in fields(entry(stage).Params)} - {"arm", "compute"}
+        declared = {
+            "family" if group.startswith("families.") else group for group in STAGES[stage].get("params", [])
+        }
+        assert given == declared
+
+
+def test_code_takes_at_most_sixty_lines():
+    assert sum(len(code_dependencies(stage)) for stage in STAGES) <= 60
+
+
+def test_only_prepare_and_report_depend_on_the_lists_of_arms():
+    lists = {"percents", "seeds", "generators"}
+    assert {name for name, stage in STAGES.items() if lists & set(stage.get("params", []))} == {
+        "prepare",
+        "report",
+    }
+
+
+def test_only_evaluate_reads_the_test_images():
+    tests = ("data/tensors/test", "data/tensors", "data")
+    assert {name for name, stage in STAGES.items() if set(tests) & set(stage["deps"])} == {"evaluate"}
+    users = {path.stem for path in (ROOT / "stages").glob("*.py") if ".test_tensors" in path.read_text()}
+    assert users == {"prepare", "evaluate"}
+
+
+def test_only_the_report_depends_on_timings():
+    def reads_timings(stage):
+        return any(
+            "timings" in dep or dep == "data/generators" or "training.csv" in dep for dep in stage["deps"]
+        )
+
+    assert {name for name, stage in STAGES.items() if reads_timings(stage)} == {"report"}
