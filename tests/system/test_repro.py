@@ -66,7 +66,7 @@ class TestCodeChanges:
 
     @pytest.fixture
     def edit(self, clone):
-        """edit(path): append a comment; undone afterwards."""
+        """Append a comment to a file, undone afterwards: edit(path)."""
         before = {}
 
         def append(name: str) -> None:

@@ -1,4 +1,4 @@
-"""dvc.yaml names the code that each stage's result depends on, derived from the imports in both directions."""
+"""dvc.yaml names the code that a stage's result depends on, derived from the imports in both directions."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _names(tree: ast.AST) -> list[str]:
 def needed(stage: str) -> frozenset[Path]:
     """Modules on which the stage's result depends: its own and all that it imports, directly or not.
 
-    Settings are read from params.yaml, whose groups are dependencies themselves; an empty __init__ holds no code.
+    Settings come from params.yaml, whose groups are dependencies themselves; an empty __init__ has no code.
     """
     seen: set[Path] = set()
     waiting = [ROOT / "stages" / f"{stage}.py"]
