@@ -66,7 +66,7 @@ class TestCodeChanges:
 
     @pytest.fixture
     def edit(self, clone):
-        """Append a comment to a file, undone afterwards: edit(path)."""
+        """Append a comment to a file; undone after the test."""
         before = {}
 
         def append(name: str) -> None:
