@@ -64,7 +64,6 @@ def test_family_is_one_file_and_its_settings(tmp_path):
 def clone(tmp_path_factory, workspace) -> Clone:
     made = Clone(tmp_path_factory.mktemp("extended"))
     write(made.folder, {name: text for name, text in files_of(DOCUMENT).items() if name not in FAMILY})
-    (made.folder / "stages" / "averages" / "__init__.py").touch()
     for number, edit in enumerate(re.findall(r"```diff\n(.*?)```", DOCUMENT.read_text(), re.S)):
         (made.folder / "edit.diff").write_text(edit)
         done = subprocess.run(
@@ -101,7 +100,7 @@ class TestTheRest:
 
     def test_the_metric_gives_known_answers(self, clone, noise):
         spec = importlib.util.spec_from_file_location(
-            "spectrum", clone.folder / "stages/evaluate/spectrum.py"
+            "spectrum", clone.folder / "labelmint/metrics/spectrum.py"
         )
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
