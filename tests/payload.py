@@ -1,4 +1,4 @@
-"""What must never be run: an object that makes a file when it is unpickled."""
+"""A payload that must never run: an object that creates a file when it is unpickled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 
 class Payload:
-    """Pickled, it makes `path` when it is opened."""
+    """An object whose pickle creates `path` when it is opened."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -21,7 +21,7 @@ class Payload:
 
 
 def pickled(trap: Path) -> bytes:
-    """Raises: AssertionError where it would not work on whoever unpickles it."""
+    """A pickle that creates `trap`. Raises: AssertionError if unpickling it does not."""
     content = pickle.dumps(Payload(trap))
     pickle.loads(content)
     assert trap.exists()
@@ -30,7 +30,7 @@ def pickled(trap: Path) -> bytes:
 
 
 def saved(trap: Path, zipped: bool = True) -> bytes:
-    """The same within a state dict, as torch.save writes it."""
+    """The payload within a state dict, as torch.save writes it."""
     buffer = io.BytesIO()
     torch.save({"weight": Payload(trap)}, buffer, _use_new_zipfile_serialization=zipped)
     torch.load(io.BytesIO(buffer.getvalue()), weights_only=False)

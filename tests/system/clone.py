@@ -97,7 +97,7 @@ class Clone:
 
     def repro(self, *arguments: str, **environment: str) -> list[str]:
         """Run `dvc repro`. Returns: the stages that ran."""
-        done = self.run("dvc", "repro", *arguments, **environment)
+        done = self.run("dvc", "repro", *arguments, timeout=900, **environment)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
 

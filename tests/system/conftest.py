@@ -1,4 +1,4 @@
-"""Servers and a real run that all tests of this tier share, in one group of tests that runs in one process."""
+"""Servers and a real run that tests of this tier share, in one group of tests for one process."""
 
 from __future__ import annotations
 

@@ -73,4 +73,5 @@ class RealRun:
 
         client = MlflowClient(self.ui.mlflow)
         experiment = client.get_experiment_by_name(EXPERIMENT)
+        assert experiment is not None
         return client, client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])

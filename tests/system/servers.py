@@ -40,7 +40,7 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**inherited, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1", **more}
 
 
-def until(condition: Callable[[], Value], seconds: float = 60.0) -> Value:
+def until(condition: Callable[[], Value | None], seconds: float = 60.0) -> Value:
     """The first true value of `condition()`. Raises: AssertionError if there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -38,8 +38,8 @@ stages:
     outs: [data/report]
 """
 
-# control/<stage> holds a stage's behaviour: fail, busy (unreachable, once), slow, deaf to signals, sleep N, wait for
-# the file control/<stage>.go, or track.
+# control/<stage> holds a stage's behaviour: fail, busy (unreachable, once), slow, deaf to signals, sleep N,
+# wait for the file control/<stage>.go, or track.
 WORK = """\
 import os, subprocess, sys, time
 from pathlib import Path
@@ -115,7 +115,10 @@ class TinyProject:
 
     @contextmanager
     def waiting_until(self, stage: str, condition: Callable[[], object]) -> Iterator[None]:
-        """Within the block, let `stage` wait until `condition()` is true. Raises: AssertionError if it never is."""
+        """Within the block, let `stage` wait until `condition()` is true.
+
+        Raises: AssertionError if it never is.
+        """
         self.set_behaviour(stage, "wait")
         errors: list[AssertionError] = []
 

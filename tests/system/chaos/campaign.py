@@ -1,4 +1,4 @@
-"""`make chaos`: kills at random times and every fault, over the whole default pipeline at tiny size; the record is JSON."""
+"""`make chaos`: kills at random times and every fault, on the whole pipeline at tiny size."""
 
 from __future__ import annotations
 
@@ -83,7 +83,10 @@ def main(arguments: list[str]) -> int:
 
 
 def survive(name: str, workspace: Workspace, expected: dict[str, str]) -> Verdict:
-    """Try one fault. An error in trying it is a verdict too, so that the other faults are tried all the same."""
+    """Try one fault.
+
+    An error in trying it is a verdict too, so that the other faults are tried all the same.
+    """
     try:
         return FAULTS[name](workspace, expected)
     except Exception as error:
@@ -108,9 +111,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         choices=list(FAULTS),
         help="faults that this system may not allow",
     )
-    parser.add_argument(
-        "--soak", type=int, default=0, help="number of small runs in a row; 200 take half an hour"
-    )
+    parser.add_argument("--soak", type=int, default=0, help="small runs in a row; 200 take half an hour")
     parser.add_argument("--load", action="store_true", help="many callers, classes, arms and images")
     parser.add_argument("--callers", type=int, default=32, help="concurrent callers of `labelmint sample`")
     parser.add_argument("--images", type=int, default=200_000, help="images to import")

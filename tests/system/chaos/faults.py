@@ -1,7 +1,7 @@
-"""Faults of the machine: what a run reports about each, and whether running again ends as if it had not occurred.
+"""Faults of the machine: what a run reports about each, and whether running again ends as without it.
 
-Each function takes a workspace with the outputs of an undisturbed run. It raises subprocess.TimeoutExpired if a command
-hangs, which counts as a failure too.
+Each function takes a workspace with the outputs of an undisturbed run. It raises subprocess.TimeoutExpired if
+a command hangs, which counts as a failure too.
 """
 
 from __future__ import annotations
@@ -92,14 +92,17 @@ def read_only(workspace: Workspace, expected: dict[str, str]) -> Verdict:
 
 
 def _mounted_read_only(workspace: Workspace, *command: str) -> tuple[int, str]:
-    """Run a command where the workspace is mounted read-only: in a mount namespace, and as its root user if need be."""
+    """Run a command in a mount namespace where the workspace is read-only, as its root user if need be."""
     script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && cd "$1" && shift && exec "$@"'
     namespace = "-m" if os.geteuid() == 0 else "-rm"
     return workspace.capture("unshare", namespace, "sh", "-c", script, "sh", str(workspace.folder), *command)
 
 
 def flipped_bits(workspace: Workspace, expected: dict[str, str]) -> Verdict:
-    """A bit of each kind of file flips. Its time does not change, so DVC sees nothing: the reading stage names it."""
+    """A bit of each kind of file flips.
+
+    Its time does not change, so DVC sees nothing: the reading stage names it.
+    """
     if workspace.finish() != 0:
         return {"ok": False, "said": "the run before it failed"}
     verdict = _flipped_checkpoint(workspace, expected)
@@ -174,7 +177,8 @@ def clock_jumps(workspace: Workspace, expected: dict[str, str], stages: Sequence
     """
     if not stages:
         workspace.clear()
-    commands = [(*REPRO, "--force", "--single-item", stage) for stage in stages] or [workspace.repro]
+    commands: list[tuple[str, ...]] = [(*REPRO, "--force", "--single-item", stage) for stage in stages]
+    commands = commands or [workspace.run_command]
     codes = [workspace.finish(*command, **injected(workspace, CLOCK)) for command in commands]
     same = ends_the_same(workspace, expected) if stages else not differences(workspace.outputs(), expected)
     return {"ok": not any(codes) and same, "said": f"exit codes {codes}"}
@@ -183,9 +187,9 @@ def clock_jumps(workspace: Workspace, expected: dict[str, str], stages: Sequence
 def two_at_once(workspace: Workspace, expected: dict[str, str]) -> Verdict:
     """Two `make repro` in one workspace: the second ends with a message, and the first is not disturbed."""
     workspace.clear()
-    first = workspace.start(*workspace.repro)
-    started = occurs(lambda: (workspace.folder / ".dvc" / "tmp" / "labelmint.lock").exists(), 30)
-    code_of_second, text = workspace.capture(*workspace.repro)
+    first = workspace.start(*workspace.run_command)
+    started = occurs((workspace.folder / ".dvc" / "tmp" / "labelmint.lock").exists, 30)
+    code_of_second, text = workspace.capture(*workspace.run_command)
     first_runs = first.poll() is None
     code = first.wait(TIMEOUT_SECONDS)
     found = errors(text)
@@ -198,7 +202,7 @@ def worker_death(workspace: Workspace, expected: dict[str, str]) -> Verdict:
     """The system kills one worker of a stage, as it does when memory is short."""
     start = workspace.log_size()
     process = _start_training(workspace)
-    hit = occurs(lambda: _kill_worker(workspace), 120, 0.05)
+    hit = occurs(partial(_kill_worker, workspace), 120, 0.05)
     code = process.wait(TIMEOUT_SECONDS)
     found = errors(workspace.logged(start))
     ok = hit and code == 1 and len(found) == 1 and "a worker process died (out of memory?)" in found[0]
@@ -228,7 +232,7 @@ def _start_training(workspace: Workspace, **environment: str) -> subprocess.Pope
 
 
 def _trains(workspace: Workspace, expected: dict[str, str]) -> tuple[bool, str]:
-    """Whether training now completes with the same weights, and its output. DVC would restore them from its cache."""
+    """Whether training completes with the same weights, and its output. DVC would restore them instead."""
     code, text = workspace.capture(*STAGE, "train_generators", ARM, LABELMINT_TRACKING="off")
     same = not any("generators" in name for name in differences(workspace.outputs(), expected))
     return code == 0 and same, text
@@ -257,7 +261,7 @@ def _command_line(process: psutil.Process) -> list[str]:
 
 
 def server_deaths(workspace: Workspace, expected: dict[str, str]) -> Verdict:
-    """During `labelmint run`, the group of MLflow's server is killed, or Prefect's, or both with `labelmint ui`.
+    """During `labelmint run`, MLflow's server is killed, or Prefect's, or both with `labelmint ui`.
 
     Only in the last case is nothing restarted. Afterwards `labelmint run` runs without them.
     """

@@ -1,4 +1,4 @@
-"""Kills at random times of `dvc repro`: running it again completes it, with the outputs of an undisturbed run."""
+"""Kills of `dvc repro` at random times: another run completes it, with the outputs of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_FAILURES = 5  # a run that fails so often without being hit will never comp
 ALL, ONE = "all", "one"  # as in a power failure; or a single process, which the others must handle
 
 
-def campaign(
+def campaign(  # noqa: PLR0917
     workspace: Workspace,
     expected: dict[str, str],
     seconds: float,
@@ -30,9 +30,9 @@ def campaign(
 ) -> dict[str, Any]:
     """Send `signals`, one after the other, to runs of the pipeline.
 
-    Each attempt is hit after a random part of the time that a few stages take, and half of the time again if it is
-    still running, as it is without its shipper; else it must end by itself. If a run completes, its outputs are
-    compared and the workspace is cleared, until all signals are sent.
+    Each attempt is hit after a random part of the time that a few stages take, and half of the time again if
+    it is still running, as it is without its shipper; else it must end by itself. If a run completes, its
+    outputs are compared and the workspace is cleared, until all signals are sent.
 
     Args:
         workspace: Where the pipeline runs.

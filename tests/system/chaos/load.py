@@ -26,7 +26,7 @@ _IMPORT_MEGABYTES, _REPORT_MEGABYTES = 1500, 3000  # of one process
 _PAGE_MEGABYTES = 8.0
 
 
-def measure(
+def measure(  # noqa: PLR0917
     workspace: Workspace,
     images: int,
     callers: int,
@@ -104,7 +104,7 @@ def _import(workspace: Workspace, images: int) -> dict[str, Any]:
 
 
 def _peak(process: subprocess.Popen[bytes]) -> tuple[int, float]:
-    """Exit code of a command, and the most megabytes of one of its processes, read every tenth of a second."""
+    """Exit code of a command, and the maximum memory of one of its processes, in megabytes."""
     own, peak = psutil.Process(process.pid), 0.0
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Many runs in a row in one process, as `labelmint serve` could have them: nothing may grow with their number."""
+"""Many runs in a row in one process, as `labelmint serve` could have: nothing may grow with their number."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from pipeline.flow.flow import pipeline
 server.wait()
 own = psutil.Process()
 
-def count_files(name):
-    return sum(each.is_file() for each in (root / name).rglob("*"))
+def files_in(name):
+    return [each for each in (root / name).rglob("*") if each.is_file()]
 
 for number in range(int(sys.argv[1])):
     state = pipeline(force=True, targets=sys.argv[2:], return_state=True)
@@ -39,8 +39,8 @@ for number in range(int(sys.argv[1])):
     gc.collect()
     held = {
         "run": number,
-        **{f"files in {name}": count_files(name) for name in (".dvc/tmp", ".tracking", ".servers")},
-        "megabytes of .servers": sum(e.stat().st_size for e in (root / ".servers").rglob("*") if e.is_file()) / 1e6,
+        **{f"files in {name}": len(files_in(name)) for name in (".dvc/tmp", ".tracking", ".servers")},
+        "megabytes of .servers": sum(each.stat().st_size for each in files_in(".servers")) / 1e6,
         "megabytes": own.memory_info().rss / 1e6,
         "descriptors": own.num_fds(),
         "threads": own.num_threads(),
@@ -68,7 +68,8 @@ def runs(
 ) -> dict[str, Any]:
     """Run a flow of six stages `count` times, with tracking, each stage forced.
 
-    targets: only these stages with what they need. Returns: what the process held at the beginning and at the end.
+    targets: only these stages with what they need. Returns: what the process held at the beginning and at the
+    end.
     """
     folder = workspace.folder.parent / "soak"
     shutil.rmtree(folder, ignore_errors=True)

@@ -27,7 +27,7 @@ def undisturbed(tmp_path_factory) -> Undisturbed:
 
 
 @pytest.fixture
-def complete(undisturbed) -> Undisturbed:
+def complete(undisturbed: Undisturbed) -> Undisturbed:
     """The same, restored if an earlier test has failed midway."""
     workspace, expected, _ = undisturbed
     kill(workspace.processes())

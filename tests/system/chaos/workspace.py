@@ -1,4 +1,4 @@
-"""The whole default pipeline at tiny size, in a copy of the project whose processes can be found and killed."""
+"""The default pipeline at tiny size, in a copy of the project whose processes can be found and killed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Workspace(Clone):
         self.tracking, self.target = tracking, target
 
     @property
-    def repro(self) -> tuple[str, ...]:
+    def run_command(self) -> tuple[str, ...]:
+        """The command of a run to its end."""
         return (*REPRO, *([self.target] if self.target else []))
 
     def stages(self) -> list[str]:
@@ -82,17 +83,20 @@ class Workspace(Clone):
                 start_new_session=True,
             )
 
-    def finish(self, *command: str, seconds: float = TIMEOUT_SECONDS, **environment: str) -> int:
+    def finish(self, *command: str, **environment: str) -> int:
         """Run a command, by default the pipeline. Returns: its exit code, or -1 if it hung and was killed."""
-        process = self.start(*(command or self.repro), **environment)
+        process = self.start(*(command or self.run_command), **environment)
         try:
-            return process.wait(seconds)
+            return process.wait(TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             kill(self.processes())
             return -1
 
     def capture(self, *command: str, **environment: str) -> tuple[int, str]:
-        """Exit code and output of a command, without the log. Raises: subprocess.TimeoutExpired if it hangs."""
+        """Exit code and output of a command, without the log.
+
+        Raises: subprocess.TimeoutExpired if it hangs.
+        """
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -119,7 +123,7 @@ class Workspace(Clone):
         ]
 
     def outputs(self) -> dict[str, str]:
-        """{file: its content without times, or its checksum} of metrics, results, weights and images, if they exist."""
+        """{file: its content without times, or its checksum} of metrics, results, weights and images."""
         data, reports = self.folder / "data", self.folder / "reports"
         texts = [*data.glob("metrics/*.json"), *reports.glob("results.csv"), *reports.glob("summary.json")]
         binaries = [*data.rglob("*.safetensors"), *data.rglob("*.npy")]

@@ -45,7 +45,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect: Any, ui: UiSe
 
 @pytest.fixture
 def run(tiny: TinyProject, prefect: Any) -> Callable[..., FlowRunResult]:
-    """run(parameter=value, ...): run the flow of the tiny project to its end."""
+    """A function that runs the flow of the tiny project to its end, with the given parameters."""
 
     def run_flow(**parameters: Any) -> FlowRunResult:
         from pipeline.flow.flow import pipeline

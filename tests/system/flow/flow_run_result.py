@@ -1,25 +1,45 @@
-"""A finished flow run as Prefect's server describes it."""
+"""Flow runs as Prefect's server describes them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+
+def flow_runs(client: Any, **conditions: Any) -> list[Any]:
+    """Flow runs that meet the conditions of Prefect's FlowRunFilter."""
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    return list(client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(conditions)))
+
+
+def running_flow_runs(client: Any) -> list[Any]:
+    """Flow runs in the state RUNNING."""
+    return flow_runs(client, state={"type": {"any_": ["RUNNING"]}})
+
+
+def logs_of(client: Any, flow_run_ids: Sequence[Any]) -> list[Any]:
+    """Log records of the flow runs."""
+    from prefect.client.schemas.filters import LogFilter
+
+    log_filter = LogFilter.model_validate({"flow_run_id": {"any_": list(flow_run_ids)}})
+    return list(client.read_logs(log_filter, limit=200))
 
 
 class FlowRunResult:
     """A finished flow run.
 
-    run: Prefect's flow run. tasks: {stage: task run}. names: {stage: name of its state}. logs: its log records.
+    run: Prefect's flow run. tasks: {stage: task run}. names: {stage: name of its state}. logs: its records.
     """
 
     def __init__(self, client: Any, flow_run_id: Any):
-        from prefect.client.schemas.filters import FlowRunFilter, LogFilter
+        from prefect.client.schemas.filters import FlowRunFilter
 
         self.run = client.read_flow_run(flow_run_id)
-        this_run = FlowRunFilter(id={"any_": [flow_run_id]})  # type: ignore[arg-type]  # pydantic converts it
+        this_run = FlowRunFilter.model_validate({"id": {"any_": [flow_run_id]}})
         self.tasks = {run.name: run for run in client.read_task_runs(flow_run_filter=this_run)}
         self.names = {name: run.state.name for name, run in self.tasks.items()}
-        log_filter = LogFilter(flow_run_id={"any_": [flow_run_id]})  # type: ignore[arg-type]  # pydantic converts it
-        self.logs = client.read_logs(log_filter, limit=200)
+        self.logs = logs_of(client, [flow_run_id])
 
     def needs(self, name: str) -> set[str]:
         """Names of the tasks that the task has waited for."""

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from pipeline.failures import UNREACHABLE
+from tests.system.flow.flow_run_result import logs_of, running_flow_runs
 from tests.system.servers import assert_no_other_page_gets_in, until
 from tests.system.tiny_project import TinyProject, is_alive
 
@@ -102,14 +103,10 @@ class TestFailures:
 
 
 def test_output_reaches_the_server_while_the_stage_runs(tiny, run, prefect):
-    from prefect.client.schemas.filters import FlowRunFilter, LogFilter
-
     def arrived() -> bool:
-        running = prefect.read_flow_runs(flow_run_filter=FlowRunFilter(state={"type": {"any_": ["RUNNING"]}}))
-        records = prefect.read_logs(LogFilter(flow_run_id={"any_": [each.id for each in running]}))
-        return {"working on prepare", "a note of prepare"} <= {
-            record.message for record in records
-        }  # both streams
+        running = [each.id for each in running_flow_runs(prefect)]
+        messages = {record.message for record in logs_of(prefect, running)} if running else set()
+        return {"working on prepare", "a note of prepare"} <= messages  # of both streams
 
     with tiny.waiting_until("prepare", arrived):
         result = run(targets=["prepare"])

@@ -106,7 +106,9 @@ def test_two_pipelines_at_once(servers, postgresql, tmp_path):
         cursor.execute("select state_type, count(*) from flow_run group by state_type")
         assert dict(cursor.fetchall()) == {"COMPLETED": 2}
     client = MlflowClient(servers.mlflow)
-    runs = client.search_runs([client.get_experiment_by_name("labelmint-digits").experiment_id])
+    experiment = client.get_experiment_by_name("labelmint-digits")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
     parents = [run for run in runs if run.info.run_name == "pipeline"]
     assert len(parents) == 2
     assert len(runs) == 14

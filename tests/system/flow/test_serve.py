@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from tests.system.flow.flow_run_result import FlowRunResult, if_complete
+from tests.system.flow.flow_run_result import FlowRunResult, flow_runs, if_complete
 from tests.system.servers import until
 from tests.system.tiny_project import is_alive
 
@@ -44,10 +44,9 @@ def find_deployment(client, name: str):
 
 def test_due_run_starts_and_completes_its_stages(tiny, ui, prefect):
     """The server schedules the run by itself. With SQLAlchemy 2.1 it never does."""
-    from prefect.client.schemas.filters import FlowRunFilter
 
     def completed() -> FlowRunResult | None:
-        runs = prefect.read_flow_runs(flow_run_filter=FlowRunFilter(deployment_id={"any_": [deployment.id]}))
+        runs = flow_runs(prefect, deployment_id={"any_": [deployment.id]})
         done = [each.id for each in runs if each.auto_scheduled and each.state.is_completed()]
         return if_complete(FlowRunResult(prefect, done[0])) if done else None
 
@@ -78,7 +77,7 @@ def test_run_by_hand_and_cancellation(tiny, ui, prefect):
 
         # With parameters of this run's own.
         done = prefect.create_flow_run_from_deployment(deployment.id, parameters={"targets": ["train@40"]})
-        until(lambda: prefect.read_flow_run(done.id).state.is_final(), 180)
+        until(lambda: prefect.read_flow_run(done.id).state.is_final(), 180)  # noqa: PLW0108
         result = until(lambda: if_complete(FlowRunResult(prefect, done.id)))
         assert result.run.state.is_completed()
         assert result.names == {"prepare": "Ran", "train@40": "Ran"}
@@ -90,7 +89,7 @@ def test_run_by_hand_and_cancellation(tiny, ui, prefect):
         until(lambda: tiny.pids("train-60"), 180)
         prefect.set_flow_run_state(cancelled.id, Cancelling())
         until(lambda: not any(is_alive(pid) for pid in tiny.pids("train-60")), 90)
-        until(lambda: prefect.read_flow_run(cancelled.id).state.is_cancelled(), 90)
+        until(lambda: prefect.read_flow_run(cancelled.id).state.is_cancelled(), 90)  # noqa: PLW0108
     assert prefect.read_deployment(deployment.id).schedules[0].active, (
         "a restart must find the schedule active"
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 
-from tests.system.servers import until
-from tests.system.tiny_project import is_alive
+from tests.system.flow.flow_run_result import running_flow_runs
+from tests.system.servers import UiServers, until
+from tests.system.tiny_project import TinyProject, is_alive
 
 
-def start(tiny, ui, **environment: str) -> subprocess.Popen[str]:
+def start(tiny: TinyProject, ui: UiServers, **environment: str) -> subprocess.Popen[str]:
     """A run whose stage train-40 takes minutes and has a worker process."""
     tiny.set_behaviour("train-40", "slow")
     return tiny.start("run", PREFECT_API_URL=f"{ui.prefect}/api", LABELMINT_TRACKING="off", **environment)
@@ -44,13 +45,12 @@ def test_kill(tiny, ui, run):
 
 
 def test_cancellation_in_prefects_ui(tiny, ui, prefect, run):
-    from prefect.client.schemas.filters import FlowRunFilter
     from prefect.states import Cancelling
 
     before = {each.id for each in prefect.read_flow_runs()}
     process = start(tiny, ui)
     until(lambda: tiny.pids("train-40"))
-    running = prefect.read_flow_runs(flow_run_filter=FlowRunFilter(state={"type": {"any_": ["RUNNING"]}}))
+    running = running_flow_runs(prefect)
     (flow_run,) = [each for each in running if each.id not in before]
     prefect.set_flow_run_state(flow_run.id, Cancelling())
     _, err = process.communicate(timeout=60)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
+from functools import partial
 
 import psutil
 import pytest
 
-from pipeline.flow import server_process
 from pipeline.flow.server_process import Server, ServerProcess
 from pipeline.probes import answers
 from tests.system.servers import UiServers, clean_environment, free_port, until
@@ -51,7 +52,10 @@ def test_taken_port_is_named(ui, root):
 
 
 def test_dead_server_is_restarted_and_ctrl_c_stops_both(root):
-    """A server's listener is killed, which for MLflow is a child process. What the servers have stored remains."""
+    """A server's listener is killed, which for MLflow is a child process.
+
+    What the servers have stored remains.
+    """
     ui = UiServers(root)
     try:
         children = psutil.Process(ui.process.pid).children(recursive=True)
@@ -64,7 +68,7 @@ def test_dead_server_is_restarted_and_ctrl_c_stops_both(root):
             line = ui.read_line()
             assert line.lower().startswith(f"{name} ended with ")
             assert "; starting it again in 1 s" in line
-            until(lambda health=health: answers(health), 120)
+            until(partial(answers, health), 120)
             assert ui.server(name).pid != victim.pid
             assert other.is_running()
             assert not victim.is_running()
@@ -85,21 +89,20 @@ class TestServerProcess:
     @pytest.fixture
     def clock(self, monkeypatch) -> list[float]:
         clock = [0.0]
-        monkeypatch.setattr(server_process.time, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(time, "monotonic", lambda: clock[0])
         return clock
 
     def test_server_that_ends_at_once_is_given_up_after_five_starts(self, tmp_path, clock, capsys):
         command = ["sh", "-c", "echo no such database; exit 1"]
-        running, lines, pauses = (
-            ServerProcess(tmp_path, Server("MLflow", "127.0.0.1", 1, "", "", command, {})),
-            [],
-            [],
-        )
+        running = ServerProcess(tmp_path, Server("MLflow", "127.0.0.1", 1, "", "", command, {}))
+        lines: list[str] = []
+        pauses = []
         while not running.given_up:
             running.process.wait()
             before = len(lines)
             running.restart_if_ended(lines.append)
             if len(lines) > before:
+                assert running.restart_at is not None
                 clock[0] = running.restart_at
                 pauses.append(int(lines[-1].split()[-2]))
         assert pauses == [1, 2, 4, 8]

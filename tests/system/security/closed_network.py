@@ -1,7 +1,9 @@
-"""`unshare --net python -m tests.system.security.closed_network FOLDER`: the watched run on a machine without a network.
+"""`unshare --net python -m tests.system.security.closed_network FOLDER`: the watched run without a network.
 
-Every route leads to a device of this process's own, which answers nothing. So a packet that would leave the machine is seen,
-whichever program or library sent it, also one that asks for a name. Prints JSON: {"said": what the commands printed, "sent": destinations}.
+Every route leads to a device of this process, which answers nothing. So every packet that would leave the
+machine is seen, whichever program or library has sent it, including requests for names.
+
+Prints JSON: {"output": output of the commands, "sent": destinations of packets}.
 """
 
 from __future__ import annotations
@@ -16,33 +18,41 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.system.security.watched_run import Watched
+from tests.system.security.watched_run import WatchedRun
 
-# Of linux/sockios.h, if.h, if_tun.h and route.h.
-_SIOCADDRT, _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK, _TUNSETIFF = 0x890B, 0x8914, 0x8916, 0x891C, 0x400454CA
+# Constants of linux/sockios.h, if.h, if_tun.h and route.h.
+_SIOCADDRT, _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK, _TUNSETIFF = (
+    0x890B,
+    0x8914,
+    0x8916,
+    0x891C,
+    0x400454CA,
+)
 _IFF_UP, _IFF_TUN, _IFF_NO_PI, _RTF_UP, _RTF_GATEWAY = 0x1, 0x1, 0x1000, 0x1, 0x2
-_OWN, _GATEWAY, PROBE = "192.0.2.1", "192.0.2.2", "198.51.100.1"  # of the networks for examples, RFC 5737
+# Addresses of the networks for examples, RFC 5737.
+_OWN, _GATEWAY, PROBE = "192.0.2.1", "192.0.2.2", "198.51.100.1"
 
 
-class Nowhere:
-    """The only way out of this machine, and its end. sent: addresses that something was sent to."""
+class Sink:
+    """The only route out of this network namespace. sent: addresses that packets were sent to."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
         self._device = os.open("/dev/net/tun", os.O_RDWR)
-        fcntl.ioctl(self._device, _TUNSETIFF, _request(b"nowhere", struct.pack("H", _IFF_TUN | _IFF_NO_PI)))
+        fcntl.ioctl(self._device, _TUNSETIFF, _request(b"sink", struct.pack("H", _IFF_TUN | _IFF_NO_PI)))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-            fcntl.ioctl(control, _SIOCSIFADDR, _request(b"nowhere", _address(_OWN)))
-            fcntl.ioctl(control, _SIOCSIFNETMASK, _request(b"nowhere", _address("255.255.255.0")))
-            for name in (b"lo", b"nowhere"):
+            fcntl.ioctl(control, _SIOCSIFADDR, _request(b"sink", _address(_OWN)))
+            fcntl.ioctl(control, _SIOCSIFNETMASK, _request(b"sink", _address("255.255.255.0")))
+            for name in (b"lo", b"sink"):
                 fcntl.ioctl(control, _SIOCSIFFLAGS, _request(name, struct.pack("H", _IFF_UP)))
-            route = struct.pack("L16s16s16sH", 0, _address("0.0.0.0"), _address(_GATEWAY), _address("0.0.0.0"), _RTF_UP | _RTF_GATEWAY)  # fmt: skip
+            default, gateway, flags = _address("0.0.0.0"), _address(_GATEWAY), _RTF_UP | _RTF_GATEWAY
+            route = struct.pack("L16s16s16sH", 0, default, gateway, default, flags)
             fcntl.ioctl(control, _SIOCADDRT, route.ljust(120, b"\0"))
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
         while packet := os.read(self._device, 65536):
-            if packet[0] >> 4 == 4:  # the system greets its neighbours by IPv6
+            if packet[0] >> 4 == 4:  # the system itself sends greetings by IPv6
                 self.sent.append(str(ipaddress.IPv4Address(packet[16:20])))
 
 
@@ -55,12 +65,12 @@ def _address(address: str) -> bytes:
 
 
 def main(folder: Path) -> None:
-    nowhere = Nowhere()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # which must be seen
+    sink = Sink()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # must be seen
         probe.sendto(b"", (PROBE, 9))
-    made = Watched(folder)
-    made.pages.stop()
-    print(json.dumps({"said": made.said, "sent": nowhere.sent}))
+    run = WatchedRun(folder)
+    run.ui.stop()
+    print(json.dumps({"output": run.output, "sent": sink.sent}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One run of the flow with both servers, in the environment of a person who has set nothing but secrets."""
+"""One run of the flow with both servers, in the environment of a user who has set nothing but secrets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking.ship import waiting
+from pipeline.tracking.spool import waiting
 from tests.conftest import ROOT
+from tests.system.servers import UiServers, until
 from tests.system.tiny_project import TinyProject
-from tests.system.servers import Pages, until
 
 WATCH = Path(__file__).parent / "watch"
 SECRETS = {
@@ -22,51 +22,63 @@ SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "c0rrect-h0rse-4",
     "AWS_SESSION_TOKEN": "c0rrect-h0rse-5",
 }
-IN_ADDRESS = "c0rrect-h0rse-6"
+SECRET_IN_URL = "c0rrect-h0rse-6"
+# MLflow and DVC send no telemetry by themselves in a CI or a test.
+_SILENCERS = {"CI", "GITHUB_ACTIONS", "DVC_NO_ANALYTICS", "DVC_TEST", "DO_NOT_TRACK"}
+_PREFIXES = ("PREFECT_", "MLFLOW_", "LABELMINT_", "PYTEST_")
 
 
 def watched(record: Path, **more: str) -> dict[str, str]:
-    """The environment of a person who has set nothing: MLflow and DVC tell nobody by themselves where they see a CI or a test."""
-    silencers = ("CI", "GITHUB_ACTIONS", "PYTEST_CURRENT_TEST", "DVC_NO_ANALYTICS", "DVC_TEST", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY")  # fmt: skip
-    kept = {
+    """Environment of a user who has set nothing. Connections to other machines are written to `record`."""
+    inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in silencers and not name.startswith(("PREFECT_", "MLFLOW_", "LABELMINT_", "PYTEST_"))
+        if name not in _SILENCERS and not name.startswith(_PREFIXES)
     }
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {
-        **kept,
-        "PATH": path,
+        **inherited,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{WATCH}{os.pathsep}{ROOT}",
         "LABELMINT_TEST_WATCH": str(record),
         **more,
     }
 
 
-class Watched:
-    """`labelmint ui`, then `labelmint run` with secrets in its environment, which tracks to that MLflow; then DVC and a stage alone."""
+class WatchedRun:
+    """`labelmint ui`, and `labelmint run` with secrets in its environment, tracked in that MLflow; then DVC.
+
+    record: file with the connections to other machines. output: of all commands.
+    """
 
     def __init__(self, folder: Path):
         self.project, self.record = TinyProject(folder / "project"), folder / "record"
-        self.project.tell("train-40", "track")
+        self.project.set_behaviour("train-40", "track")
         environment = watched(self.record)
         with pytest.MonkeyPatch.context() as patch:
             for name in os.environ.keys() - environment.keys():
                 patch.delenv(name)
-            self.pages = Pages(self.project.root, **{name: environment[name] for name in ("PYTHONPATH", "LABELMINT_TEST_WATCH")}, DVC_NO_ANALYTICS="")  # fmt: skip
-        uri = self.pages.mlflow.replace("://", f"://user:{IN_ADDRESS}@")
+            own = {name: environment[name] for name in ("PYTHONPATH", "LABELMINT_TEST_WATCH")}
+            self.ui = UiServers(self.project.root, **own, DVC_NO_ANALYTICS="")
+        uri = self.ui.mlflow.replace("://", f"://user:{SECRET_IN_URL}@")
         self.environment = {**environment, **SECRETS, "MLFLOW_TRACKING_URI": uri}
-        self.said = self.run("run")
+        self.output = self.labelmint("run")
         until(lambda: not waiting(self.project.root), 120)
-        self.said += self.run("compare") + self.run("sync") + self.run("doctor")
-        self.said += self.dvc("repro", "--force", "report") + self.dvc("status")
+        for command in ("compare", "sync", "doctor"):
+            self.output += self.labelmint(command)
+        self.output += self.run("dvc", "repro", "--force", "report") + self.run("dvc", "status")
 
-    def run(self, *arguments: str) -> str:
-        return self._output([sys.executable, "-m", "pipeline.cli.main", *arguments])
+    def labelmint(self, *arguments: str) -> str:
+        return self.run(sys.executable, "-m", "pipeline.cli.main", *arguments)
 
-    def dvc(self, *arguments: str) -> str:
-        return self._output(["dvc", *arguments])
-
-    def _output(self, command: list[str]) -> str:
-        done = subprocess.run(command, cwd=self.project.root, env=self.environment, capture_output=True, text=True, timeout=300)  # fmt: skip
+    def run(self, *command: str) -> str:
+        """Output of a command."""
+        done = subprocess.run(
+            command,
+            cwd=self.project.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         return done.stdout + done.stderr

@@ -26,7 +26,13 @@ def test_one_shipper_serves_a_workspace(tmp_path):
     for name in ("prepare", "report"):
         folder = tmp_path / ".tracking" / f"{len(name)}-{name}-0"
         (folder / "files").mkdir(parents=True)
-        header = {"name": name, "pid": _NO_PROCESS, "host": socket.gethostname(), "start": 1, "parent": None}
+        header: dict[str, object] = {
+            "name": name,
+            "pid": _NO_PROCESS,
+            "host": socket.gethostname(),
+            "start": 1,
+            "parent": None,
+        }
         header |= {"uri": tracking_uri(tmp_path), "experiment": "labelmint-digits"}
         header |= {"tags": {"stage": name, "stage_name": name}}
         (folder / "run.json").write_text(json.dumps(header))
@@ -41,6 +47,8 @@ def test_one_shipper_serves_a_workspace(tmp_path):
     assert "mlflow" not in second.stderr
     assert first.wait(120) == 0
     assert not waiting(tmp_path)
-    runs = client.search_runs([client.get_experiment_by_name("labelmint-digits").experiment_id])
+    experiment = client.get_experiment_by_name("labelmint-digits")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
     assert sorted(run.info.run_name for run in runs) == ["prepare", "report"]
     assert {run.info.status for run in runs} == {"FINISHED"}

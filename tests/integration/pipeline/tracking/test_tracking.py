@@ -60,7 +60,9 @@ def runs_of(root, experiment: str = "labelmint-digits") -> dict:
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri(root))
-    runs = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    runs = client.search_runs([found.experiment_id])
     assert len({run.info.run_name for run in runs}) == len(runs), "a run exists twice"
     return {run.info.run_name: run for run in runs}
 
@@ -151,7 +153,9 @@ def test_pipeline_run_is_the_parent_and_names_what_it_reused(root, monkeypatch):
         sync_all(root)
 
     client = MlflowClient(tracking_uri(root))
-    runs = client.search_runs([client.get_experiment_by_name("labelmint-digits").experiment_id])
+    experiment = client.get_experiment_by_name("labelmint-digits")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
     first, second = sorted(
         (run for run in runs if run.info.run_name == "pipeline"), key=lambda run: run.data.tags["n"]
     )

@@ -1,4 +1,4 @@
-"""In every Python process whose PYTHONPATH has this folder, the wall clock jumps by up to a day at each reading."""
+"""The wall clock of processes whose PYTHONPATH has this folder jumps by up to a day at each reading."""
 
 import random
 import time

@@ -1,7 +1,7 @@
 """Limits of a stage's process whose PYTHONPATH has this folder, from its start on.
 
-It may write no file larger than $CHAOS_FILE_BYTES, and the first process that it forks may allocate no more than
-$CHAOS_MEMORY_BYTES beyond what it has.
+It may write no file larger than $CHAOS_FILE_BYTES, and the first process that it forks may allocate no more
+than $CHAOS_MEMORY_BYTES beyond what it has.
 """
 
 import os

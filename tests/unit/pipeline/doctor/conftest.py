@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose environment names no server."""
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -22,7 +22,7 @@ def root(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def change(root: Path) -> Callable[..., None]:
-    """change("group", setting=value, ...): change params.yaml."""
+    """A function that changes settings of a group in params.yaml."""
 
     def change_settings(group: str, **values: Any) -> None:
         yaml, path = YAML(), root / "params.yaml"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import sys
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -15,7 +17,7 @@ class TestPython:
         assert only(machine.python(root)).state == "note"
 
     def test_old_version_is_a_problem(self, root, monkeypatch):
-        monkeypatch.setattr(machine.sys, "version_info", (3, 10, 4))
+        monkeypatch.setattr(sys, "version_info", (3, 10, 4))
         found = only(machine.python(root))
         assert found.state == "problem"
         assert found.says == "3.10.4 is older than 3.11"
@@ -23,7 +25,8 @@ class TestPython:
 
 class TestPackages:
     def test_locked_versions_are_ok(self, root):
-        lock = f"numpy=={metadata.version('numpy')} \\\n    --hash=sha256:00\nappnope==1.0 ; sys_platform == 'never' \\\n"
+        numpy = f"numpy=={metadata.version('numpy')} \\\n    --hash=sha256:00\n"
+        lock = numpy + "appnope==1.0 ; sys_platform == 'never' \\\n"
         (root / "requirements.lock").write_text(lock)
         assert only(machine.packages(root)).says.startswith("1 as locked")
 
@@ -43,7 +46,7 @@ class TestPackages:
     ("version", "state"), [("2.0.58", "ok"), ("2.1.0", "problem"), ("3.0.0b1", "problem")]
 )
 def test_sqlalchemy_that_prefect_cannot_schedule_with(root, monkeypatch, version, state):
-    monkeypatch.setattr(machine.metadata, "version", lambda name: {"sqlalchemy": version}[name])
+    monkeypatch.setattr(metadata, "version", lambda name: {"sqlalchemy": version}[name])
     found = only(machine.schedules(root))
     assert found.state == state
     assert f"SQLAlchemy {version}" in found.says
@@ -51,7 +54,7 @@ def test_sqlalchemy_that_prefect_cannot_schedule_with(root, monkeypatch, version
 
 def test_disk(root, monkeypatch):
     assert only(machine.disk(root)).says.endswith(f"GB free at {root}")
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: SimpleNamespace(free=2e9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2e9))
     assert only(machine.disk(root)).state == "problem"
 
 

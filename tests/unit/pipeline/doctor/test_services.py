@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from pipeline.doctor import services
@@ -9,13 +11,13 @@ from tests.unit.pipeline.doctor.findings import only
 @pytest.mark.parametrize(("answering", "state"), [(True, "ok"), (False, "note")])
 def test_servers_that_the_environment_names(root, monkeypatch, answering, state):
     assert list(services.servers(root)) == []
-    asked = []
-    monkeypatch.setattr(services, "answers", lambda url: bool(asked.append(url)) or answering)
+    answers = Mock(return_value=answering)
+    monkeypatch.setattr(services, "answers", answers)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:5000")
     found = only(services.servers(root))
     assert found.state == state
     assert "secret" not in found.says
-    assert asked == ["http://127.0.0.1:5000/health"]
+    answers.assert_called_once_with("http://127.0.0.1:5000/health")
     assert ("labelmint sync" in found.fix) is not answering
 
 
@@ -27,7 +29,7 @@ def test_servers_that_the_environment_names(root, monkeypatch, answering, state)
         (False, False, "ok", "free for {} (make ui)"),
     ],
 )
-def test_ports(root, monkeypatch, listening, answering, state, says):
+def test_ports(root, monkeypatch, listening, answering, state, says):  # noqa: PLR0917
     monkeypatch.setattr(services, "listens", lambda host, port: listening)
     monkeypatch.setattr(services, "answers", lambda url: answering)
     found = list(services.ports(root))
@@ -39,8 +41,8 @@ def test_ports(root, monkeypatch, listening, answering, state, says):
 @pytest.mark.parametrize(("listening", "state"), [(True, "ok"), (False, "problem")])
 def test_cluster(root, monkeypatch, change, listening, state):
     assert list(services.cluster(root)) == []
-    asked = []
-    monkeypatch.setattr(services, "listens", lambda *address: bool(asked.append(address)) or listening)
+    listens = Mock(return_value=listening)
+    monkeypatch.setattr(services, "listens", listens)
     change("compute", cluster="tcp://127.0.0.1:8786")
     assert only(services.cluster(root)).state == state
-    assert asked == [("127.0.0.1", 8786)]
+    listens.assert_called_once_with("127.0.0.1", 8786)

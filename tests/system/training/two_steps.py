@@ -1,0 +1,40 @@
+"""Two training steps of one replica, in one process or in one of several; run by torchrun."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from labelmint.training.distributed import Distributed, group
+from labelmint.training.team import Batch, Single
+from labelmint.training.updates import D, G
+
+
+def two_steps(team: Single, real: np.ndarray) -> dict[str, list[list[torch.Tensor]]]:
+    """Take two steps on this process's part of `real`. Returns: the gradients of every update, by player."""
+    gathered: dict[str, list[list[torch.Tensor]]] = {D: [], G: []}
+    step = team.step
+
+    def keep(player: str, gradients: list[torch.Tensor]) -> None:
+        gathered[player].append([gradient.clone() for gradient in gradients])
+        step(player, gradients)
+
+    team.step = keep  # type: ignore[method-assign]
+    for number in range(2):
+        own = team.shard(np.arange(len(real)))
+        team.train_step(number, Batch.unlabelled(torch.from_numpy(real[own]), True), 1.0, 0.5)
+    return gathered
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    given = pickle.loads(Path(sys.argv[1]).read_bytes())
+    with group(torch.device("cpu")) as device:
+        team = Distributed(*given["arguments"], **given["named"], device=device)
+        gradients = two_steps(team, given["real"])
+        result = {"gradients": gradients, "weights": team.state(0), "means": team.means(0, 2)}
+        torch.save(result, f"{sys.argv[1]}.{team.rank}")
