@@ -14,11 +14,14 @@ STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def end_with_parent() -> None:
-    """Send SIGTERM to this process when its parent dies, even by SIGKILL, or when it is dead already."""
+def end_with_parent(parent: int | None = None) -> None:
+    """Send SIGTERM to this process when its parent dies, even by SIGKILL, or when it is dead already.
+
+    parent: its process id, needed if it runs in another session.
+    """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if orphaned():
+        if orphaned() if parent is None else os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)
 
 

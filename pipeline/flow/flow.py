@@ -99,7 +99,6 @@ def _run(stages: list[Stage], job: Job, params: settings.Params, workers: int, k
     environment = prefect_environment.for_stages(root, **({PARENT_RUN: tracked.key} if tracked.key else {}))
     status = "KILLED"
     heartbeat.touch()
-    dvc_of(root)  # imports DVC meanwhile
     jobs = {
         stage.name: replace(job, environment=environment, on_gpu=exclusive_gpu and stage.gpu)
         for stage in stages

@@ -29,10 +29,8 @@ def run_once(root: Path, parameters: dict[str, Any]) -> str:
     import dvc.repo  # noqa: F401  # the flow needs it; imported here while the server starts
 
     from pipeline.flow.flow import pipeline, terminate_like_ctrl_c
-    from pipeline.flow.stage_task import dvc_of
 
     terminate_like_ctrl_c()
-    dvc_of(root)  # starts to import DVC in its own process
     if server:
         server.wait()
     state = pipeline(**parameters, return_state=True)
