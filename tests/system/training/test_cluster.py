@@ -71,7 +71,7 @@ def workers(scheduler, tmp_path):
 def test_a_killed_worker_does_not_change_the_weights(  # noqa: PLR0917
     replica, digits, scheduler, workers, tmp_path, capsys, monkeypatch
 ):
-    """Four replicas on two workers. One worker is killed after it has saved; the other one resumes its replica."""
+    """Four replicas on two workers. One is killed after it has saved; the other one resumes its replica."""
     training = replace(replica.training, epochs=4, images_per_epoch=1600)
     replicas = [
         replace(
