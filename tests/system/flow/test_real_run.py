@@ -30,7 +30,7 @@ def test_prefect_has_a_task_for_each_stage_and_the_results(real):
     assert artifacts["progress"]["data"] == 100.0
     assert artifacts["report-digits"]["data"] == (real.folder / "reports/results.md").read_text()
     table = json.loads(artifacts["results-digits"]["data"])
-    assert [row["accuracy"] for row in table] == [row["accuracy"] for row in real.results]
+    assert [row["accuracy"] for row in table] == [float(row["accuracy"]) for row in real.results]
     assert f"({real.ui.mlflow}/#/experiments/" in artifacts["mlflow"]["data"]
     assert "train_generators@dcgan-50-0" in artifacts["mlflow-stages"]["data"]
 
