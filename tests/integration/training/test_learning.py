@@ -18,7 +18,7 @@ def train_one(replica, images):
     return result
 
 
-def test_a_collapsing_gan_is_told_from_a_healthy_one(replica, digits):
+def test_a_collapsing_gan_is_distinguished_from_a_healthy_one(replica, digits):
     """With one latent number a generator can only draw a curve of images, so they repeat."""
     training = replace(replica.training, epochs=6, images_per_epoch=640, batch_size=32, restarts=0)
     healthy = replace(replica, training=training)

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -20,7 +19,7 @@ STEPS = 40
 
 
 @pytest.fixture
-def folder(prepared, tmp_path) -> Path:
+def folder(prepared, tmp_path):
     yaml = YAML()
     content = yaml.load((ROOT / "experiments" / "default.yaml").read_text())
     content["training"].update(epochs=4, images_per_epoch=10 * content["training"]["batch_size"])

@@ -1,4 +1,4 @@
-"""Checkpoints: what is kept, what is refused, and what a user is told."""
+"""Checkpoints: what is kept, what is refused, and which messages a user gets."""
 
 from __future__ import annotations
 
