@@ -34,11 +34,10 @@ def estimate(rows: list[Row], column: str) -> Estimate:
     """Mean of a column over replicates; for a single row, its value with its own interval.
 
     `column`_low and `column`_high are the ends of each row's own interval. For several rows, the half-width
-    is the
-    root of the sum of two squares: the one of Student's t over seeds (one degree of freedom fewer than
-        seeds), and the mean half-width of the rows' own intervals. The latter stands for the choice of the
-        test images, which all replicates share, so that the spread over seeds does not contain it. A
-        difference is paired already: each row has it from the same real images and the same test images.
+    is the root of the sum of two squares. One is that of Student's t over seeds (one degree of freedom fewer
+    than seeds). The other is the mean half-width of the rows' own intervals. It accounts for the choice of
+    the test images, which all replicates have in common, so the spread over seeds does not contain it. A
+    difference is paired already: each row has it from the same real images and the same test images.
     """
     values = np.array([row[column] for row in rows], np.float64)
     if len(values) == 1:
