@@ -1,0 +1,435 @@
+"""Messages about bad input: the table from which a test runs each row, and which docs/operations.md shows.
+
+`python -m tests.integration.fuzz.error_table` prints the docs' table. In a message, … marks what varies.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labelmint.data.storage.tensors import save_set
+from tests.image_trees import MINE, encoded, good_tree, in_folder, in_tar, in_zip, png_of
+from tests.payload import Payload
+
+FIRST, LAST = "<!-- written by `python -m tests.integration.fuzz.error_table` -->", "<!-- end -->"
+Arrange = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One bad input.
+
+    command: `labelmint` or `stage`, and arguments. code: exit code. arrange: creates the input in a project.
+    """
+
+    title: str
+    command: str
+    message: str
+    code: int = 2
+    arrange: Arrange = lambda root: None
+
+    def matches(self, message: str) -> bool:
+        return (
+            re.fullmatch(".*".join(map(re.escape, self.message.split("…"))), message, re.DOTALL) is not None
+        )
+
+
+def dataset(**changes: object) -> Arrange:
+    """Change settings of `dataset` in params.yaml."""
+
+    def change(root: Path) -> None:
+        text = (root / "params.yaml").read_text()
+        for name, value in changes.items():
+            text, found = re.subn(rf"(?m)^(  {name}:) [^#\n]*", rf"\1 {value} ", text, count=1)
+            assert found, name
+        (root / "params.yaml").write_text(text)
+
+    return change
+
+
+def both(first: Arrange, second: Arrange) -> Arrange:
+    def make(root: Path) -> None:
+        first(root)
+        second(root)
+
+    return make
+
+
+def mine(path: str, make: Arrange, **changes: object) -> Arrange:
+    return both(make, dataset(**{**MINE, "path": path, **changes}))
+
+
+def replaced(old: str, new: str) -> Arrange:
+    def change(root: Path) -> None:
+        text = (root / "params.yaml").read_text()
+        assert old in text
+        (root / "params.yaml").write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def written(name: str, content: str | bytes) -> Arrange:
+    def write(root: Path) -> None:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return write
+
+
+def _tar_with(name: str, **entry: object) -> Arrange:
+    def make(root: Path) -> None:
+        in_tar(root / "t.tar", good_tree())
+        with tarfile.open(root / "t.tar", "a") as archive:
+            member = tarfile.TarInfo(name)
+            for field, value in entry.items():
+                setattr(member, field, value)
+            archive.addfile(member)
+
+    return make
+
+
+def _bomb(root: Path) -> None:
+    with zipfile.ZipFile(root / "t.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cat/bomb.png", bytes(32 << 20))
+
+
+def _folder_with(name: str, content: bytes) -> Arrange:
+    return lambda root: in_folder(root / "photos", good_tree() | {name: content})
+
+
+def _mnist(images: bytes) -> Arrange:
+    return written("data/raw/MNIST/raw/train-images-idx3-ubyte", images)
+
+
+def _npz(root: Path) -> None:
+    for name in ("train_data_batch_1", "val_data"):
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            data=np.zeros((2, 3072), np.uint8),
+            labels=np.array([Payload(root / "sprung")] * 2, object),
+        )
+        written(f"data/raw/imagenet32/{name}.npz", buffer.getvalue())(root)
+
+
+def _set(spoil: Arrange) -> Arrange:
+    def make(root: Path) -> None:
+        save_set(root / "data" / "tensors", np.zeros((4, 1, 16, 16), np.uint8), np.arange(4))
+        spoil(root)
+
+    return make
+
+
+def _flip(root: Path) -> None:
+    path = root / "data" / "tensors" / "images.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def _tree_with(change: Arrange) -> Arrange:
+    return both(lambda root: in_folder(root / "photos", good_tree()), lambda root: change(root / "photos"))
+
+
+def _cut_archive(root: Path) -> None:
+    content = gzip.compress(in_tar(root / "t.tar", good_tree()).read_bytes())
+    (root / "t.tar.gz").write_bytes(content[: len(content) // 2])
+
+
+def _settings_folder(root: Path) -> None:
+    (root / "params.yaml").unlink()
+    (root / "params.yaml").mkdir()
+
+
+_TRAIN = "stage train_generators dcgan-40-0"
+_IMPORT = "labelmint import photos --name mine"
+_SKIP = "repair or remove them, or set dataset.on_bad_image: skip"
+_SETTINGS = [
+    Row(
+        "an unknown setting",
+        "labelmint check",
+        "params.yaml: unknown setting 'training.epoch'; did you mean 'epochs'?",
+        arrange=replaced("  epochs: 7", "  epoch: 7"),
+    ),
+    Row(
+        "a setting out of its range",
+        "labelmint check",
+        "params.yaml: percents[1] must be 1 to 100, got 140",
+        arrange=replaced("[40, 60, 80, 100]", "[40, 140]"),
+    ),
+    Row(
+        "a setting of the wrong type",
+        "labelmint check",
+        "params.yaml: training.epochs must be an integer from 1 to 100000, got 'many'",
+        arrange=replaced("epochs: 7 ", "epochs: many "),
+    ),
+    Row(
+        "settings that are not YAML",
+        "labelmint check",
+        "params.yaml: not YAML: …",
+        arrange=written("params.yaml", "dataset: ["),
+    ),
+    Row(
+        "an alias that contains itself",
+        "labelmint use own",
+        "experiments/own.yaml: cannot be read as settings: Circular reference detected",
+        arrange=written("experiments/own.yaml", "generators: &a [*a]\n"),
+    ),
+    Row(
+        "settings that are nested too deeply",
+        "labelmint check",
+        "params.yaml: nested too deeply",
+        arrange=written("params.yaml", "a: " + "[" * 5_000),
+    ),
+    Row(
+        "a settings file that is too large",
+        "labelmint check",
+        "params.yaml: larger than 1,000,000 bytes",
+        arrange=written("params.yaml", "#" * 1_000_001),
+    ),
+    Row(
+        "a generator without settings",
+        "labelmint check",
+        "params.yaml: generators: 'dcgn' is not in families; did you mean 'dcgan'?",
+        arrange=replaced("generators: [dcgan]", "generators: [dcgn]"),
+    ),
+    Row(
+        "a generator named `$(touch x)`",
+        "labelmint check",
+        "params.yaml: families: '$(touch x)' must be lower-case letters, digits and _, "
+        "starting with a letter",
+        arrange=replaced("  cgan:", '  "$(touch x)":'),
+    ),
+    Row(
+        "an unknown experiment",
+        "labelmint use mnist_quik",
+        "no experiment 'mnist_quik'; did you mean 'mnist_quick'?; there are …",
+    ),
+    Row(
+        "an experiment with a bad setting",
+        "labelmint use own",
+        "experiments/own.yaml: seeds[0] must be at least 0, got -1",
+        arrange=written("experiments/own.yaml", "seeds: [-1]\n"),
+    ),
+    Row(
+        "a folder in place of a file",
+        "stage prepare",
+        "prepare: params.yaml: Is a directory",
+        code=1,
+        arrange=_settings_folder,
+    ),
+]
+_COMMANDS = [
+    Row(
+        "an unknown command",
+        "labelmint chek",
+        "No such command 'chek'. Did you mean 'check'?; `labelmint --help` shows its usage",
+    ),
+    Row(
+        "an option's value of the wrong type",
+        "labelmint sample dcgan --count many --out x",
+        "Invalid value for '--count': Input should be a valid integer, unable to parse string as an integer; "
+        "`labelmint sample --help` shows its usage",
+    ),
+    Row(
+        "percents that are not numbers",
+        "labelmint run --percents half",
+        "--percents 'half': expected whole numbers such as 40,60",
+    ),
+    Row(
+        "a generator that was not trained",
+        "labelmint sample dcgan --count 1 --out x",
+        "no generator 'dcgan'; `make repro` trains some, or name the folder of one",
+    ),
+    Row(
+        "a pickle in place of a generator",
+        "labelmint sample ./g.pt --count 1 --out x",
+        "g.pt is a pickle, which can execute code when opened, so it is refused; "
+        "labelmint opens generator.safetensors with architecture.json beside it",
+        arrange=written("g.pt", b"\x80\x04."),
+    ),
+    Row("an unknown stage", "stage polish", "polish: no stage 'polish'; `dvc stage list` shows them"),
+    Row(
+        "a name that is not an arm",
+        "stage evaluate dcgan",
+        "evaluate dcgan: 'dcgan' is not an arm: write GENERATOR-PERCENT-SEED, such as dcgan-40-0",
+    ),
+]
+_IMAGES = [
+    Row(
+        "a folder of images that does not exist",
+        "labelmint import nowhere --name mine",
+        "nowhere does not exist; give the folder or archive that has the images",
+    ),
+    Row(
+        "an invalid name of a data set",
+        "labelmint import photos --name Cats!",
+        "name must be lower-case letters, digits and _, starting with a letter, got 'Cats!'",
+    ),
+    Row(
+        "an image outside of a class folder",
+        _IMPORT,
+        "photos: loose.png outside of a class folder; put each image into the folder of its class",
+        arrange=_folder_with("loose.png", encoded()),
+    ),
+    Row(
+        "a class without images",
+        _IMPORT,
+        "photos: no images in class folder eel; add images or remove the folder",
+        arrange=_tree_with(lambda root: (root / "eel").mkdir()),
+    ),
+    Row(
+        "a pipe among the images",
+        _IMPORT,
+        "photos/cat/x.png is a pipe, socket or device; remove it",
+        arrange=_tree_with(lambda root: os.mkfifo(root / "cat" / "x.png")),
+    ),
+    Row(
+        "control characters in a file name",
+        _IMPORT,
+        rf"1 of 13 images cannot be used (cat/\x1b[2J\n.png: empty file); {_SKIP}",
+        arrange=_folder_with("cat/\x1b[2J\n.png", b""),
+    ),
+    Row(
+        "an empty image",
+        _IMPORT,
+        f"1 of 13 images cannot be used (cat/x.png: empty file); {_SKIP}",
+        arrange=_folder_with("cat/x.png", b""),
+    ),
+    Row(
+        "a damaged image",
+        _IMPORT,
+        f"1 of 13 images cannot be used (cat/x.png: damaged (…)); {_SKIP}",
+        arrange=_folder_with("cat/x.png", encoded(size=(64, 64))[:2000]),
+    ),
+    Row(
+        "an image that declares billions of pixels",
+        _IMPORT,
+        "1 of 13 images cannot be used (cat/x.png: declares 2,500,000,000 pixels; "
+        f"at most 64,000,000 are decoded); {_SKIP}",
+        arrange=_folder_with("cat/x.png", png_of(50_000, 50_000)),
+    ),
+]
+_ARCHIVES = [
+    Row(
+        "a file that is not an archive",
+        "stage prepare",
+        "prepare: t.zip: neither a folder nor a zip or tar archive; give the one that has the images",
+        arrange=mine("t.zip", written("t.zip", "hello")),
+    ),
+    Row(
+        "a truncated archive",
+        "stage prepare",
+        "prepare: t.tar.gz: damaged archive (…); fetch it again",
+        arrange=mine("t.tar.gz", _cut_archive),
+    ),
+    Row(
+        "a member outside of its archive",
+        "stage prepare",
+        "prepare: t.tar: member '../x.png' would lead out of the archive; refused, create the archive again",
+        arrange=mine("t.tar", _tar_with("../x.png")),
+    ),
+    Row(
+        "a link in an archive",
+        "stage prepare",
+        "prepare: t.tar: member 'cat/x.png' is a link; put plain files into the archive",
+        arrange=mine("t.tar", _tar_with("cat/x.png", type=tarfile.SYMTYPE, linkname="/etc/passwd")),
+    ),
+    Row(
+        "a device in an archive",
+        "stage prepare",
+        "prepare: t.tar: member 'cat/x.png' is a device or special file; put plain files into the archive",
+        arrange=mine("t.tar", _tar_with("cat/x.png", type=tarfile.CHRTYPE)),
+    ),
+    Row(
+        "a zip bomb",
+        "stage prepare",
+        "prepare: t.zip: 'cat/bomb.png' swells from … to 33,554,432 bytes or more, as a bomb does; refused",
+        arrange=mine("t.zip", _bomb),
+    ),
+    Row(
+        "an archive that changed since `import`",
+        "stage prepare",
+        "prepare: t.zip: checksum is …, but dataset.sha256 is 0000000000000000…; "
+        "the file changed, run `labelmint import` again",
+        arrange=mine("t.zip", lambda root: in_zip(root / "t.zip", good_tree()), sha256='"' + "0" * 64 + '"'),
+    ),
+    Row(
+        "a published file with other content",
+        "stage prepare",
+        "prepare: data/raw/MNIST/raw/train-images-idx3-ubyte: checksum is …, "
+        "expected 6bbc9ace898e44ae57da46a324031adb; delete the file and run again to fetch a good copy",
+        arrange=both(_mnist(b"\x00\x00\x08\x03"), dataset(name="mnist")),
+    ),
+    Row(
+        "arrays that contain Python objects",
+        "stage prepare",
+        "prepare: data/raw/imagenet32/train_data_batch_1.npz: labels contains Python objects, "
+        "which can run any code when they are loaded; fetch the published batches",
+        arrange=both(_npz, dataset(name="imagenet32", image_size=32, channels=3)),
+    ),
+    Row(
+        "a damaged table",
+        "stage prepare",
+        "prepare: t: damaged Parquet or Arrow data (…); save it again",
+        arrange=mine("t", written("t/train.parquet", "PAR1 no"), format="huggingface"),
+    ),
+]
+_OUTPUTS = [
+    Row(
+        "a missing input of a stage",
+        _TRAIN,
+        "train_generators dcgan-40-0: data/tensors/images.npy is missing; `dvc repro` makes it",
+    ),
+    Row(
+        "a flipped bit in a tensor file",
+        _TRAIN,
+        "train_generators dcgan-40-0: data/tensors/images.npy: damaged, its checksum is not the one in "
+        "checksums.json; delete it and run again",
+        arrange=_set(_flip),
+    ),
+    Row(
+        "a description that is not JSON",
+        _TRAIN,
+        "train_generators dcgan-40-0: data/tensors/dataset.json: not JSON (…); delete it and run again",
+        arrange=_set(written("data/tensors/dataset.json", "{")),
+    ),
+    Row(
+        "metrics that are not JSON",
+        "stage report",
+        "report: data/metrics/dcgan-40-0.json: not JSON (…); delete it and run again",
+        arrange=written("data/metrics/dcgan-40-0.json", "NaN,"),
+    ),
+]
+ROWS = [*_SETTINGS, *_COMMANDS, *_IMAGES, *_ARCHIVES, *_OUTPUTS]
+
+
+def markdown() -> str:
+    """The table between the marks of docs/operations.md."""
+
+    def cell(text: str) -> str:
+        return text.replace("|", "\\|").replace("<", "&lt;")
+
+    lines = [FIRST, "", "| input | command | message | exit code |", "|---|---|---|---|"]
+    lines += [
+        f"| {cell(row.title)} | `{_shown(row.command)}` | {cell(row.message)} | {row.code} |" for row in ROWS
+    ]
+    return "\n".join([*lines, "", LAST])
+
+
+def _shown(command: str) -> str:
+    return re.sub("^stage ", "python -m pipeline.stage ", command)
+
+
+if __name__ == "__main__":
+    print(markdown())
