@@ -13,14 +13,25 @@ WALL_SECONDS = 30.0
 """A test that sleeps uses no processor time."""
 
 _FORBIDDEN = frozenset(
-    ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "socket.bind", "socket.connect", "subprocess.Popen")
+    (
+        "os.exec",
+        "os.fork",
+        "os.forkpty",
+        "os.posix_spawn",
+        "os.system",
+        "socket.bind",
+        "socket.connect",
+        "subprocess.Popen",
+    )
 )
 _guarded = False
 
 
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:
     if _guarded and event in _FORBIDDEN:
-        raise AssertionError(f"a unit test called {event}{arguments!r:.200}: move it to tests/integration or tests/system")
+        raise AssertionError(
+            f"a unit test called {event}{arguments!r:.200}: move it to tests/integration or tests/system"
+        )
 
 
 sys.addaudithook(_refuse)
@@ -44,3 +55,9 @@ def pytest_runtest_call(item):
             pytrace=False,
         )
     return result
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imports_of_optimizers() -> None:
+    """Import what building the first optimizer imports, which takes longer than a unit test may."""
+    import torch._dynamo  # noqa: F401

@@ -1,0 +1,66 @@
+"""The stages train_baselines, train_classifiers and train_feature_network on few real digits."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from labelmint.classifiers import archive, feature_network
+from labelmint.data.storage.tensors import load_set
+from labelmint.runtime.atomic_files import load_json
+from stages.paths import Arm, Paths
+from tests.integration.stages.workspaces import run
+
+ARM, BASELINE = Arm("dcgan", 50, 0), Arm("real", 50, 0)
+
+
+@pytest.fixture(scope="module")
+def paths(params, prepared, tmp_path_factory) -> Paths:
+    """A workspace with an arm, its classifiers and its baseline."""
+    paths = Paths(tmp_path_factory.mktemp("classifiers"))
+    shutil.copytree(prepared.root, paths.root, dirs_exist_ok=True)
+    for name in ("train_generators", "synthesize", "train_classifiers"):
+        run(name, params, ARM, paths)
+    run("train_baselines", params, BASELINE, paths)
+    return paths
+
+
+def test_every_source_has_equal_steps_and_its_own_images(paths, params):
+    facts = archive.load(paths.baseline(ARM)) | archive.load(paths.classifiers(ARM))
+    assert {name: (each["n_real"], each["n_synthetic"]) for name, each in facts.items()} == {
+        **dict.fromkeys(("real", "real-linear"), (60, 0)),
+        **dict.fromkeys(("synthetic", "synthetic-linear"), (0, 150)),
+        **dict.fromkeys(("mixed", "mixed-linear"), (60, 150)),
+    }
+    assert {each["steps"] for each in facts.values()} == {params.classifier.steps}
+
+
+def test_the_baseline_has_the_images_of_the_generator(paths):
+    images, labels = load_set(paths.tensors)
+    rows = load_json(paths.tensors / "manifest.json")["subsets"]["0"]["50"]
+    found = archive.training_images(paths.baseline(ARM), "real", images, images)
+    assert (found[0] == images[rows]).all()
+    assert (found[1] == labels[rows]).all()
+
+
+def test_the_mixed_classifier_has_both(paths):
+    (real, _), (synthetic, synthetic_labels) = load_set(paths.tensors), load_set(paths.synthetic(ARM))
+    images, labels = archive.training_images(paths.classifiers(ARM), "mixed", real, synthetic)
+    assert (images[60:] == synthetic).all()
+    assert (labels[60:] == synthetic_labels).all()
+
+
+def test_seconds_are_recorded_apart(paths):
+    assert set(load_json(paths.timing("train_baselines", BASELINE))) == {"real", "real-linear"}
+    assert {"synthetic", "mixed"} < set(load_json(paths.timing("train_classifiers", ARM)))
+
+
+def test_the_feature_network_is_written(params, prepared, tmp_path):
+    paths = Paths(tmp_path)
+    paths.tensors.parent.mkdir()
+    paths.tensors.symlink_to(prepared.tensors)
+    run("train_feature_network", params, None, paths)
+    network = feature_network.load(paths.feature_network)
+    images, _ = load_set(paths.tensors)
+    assert (network.features(images) ** 2).mean() == pytest.approx(1, rel=1e-5)

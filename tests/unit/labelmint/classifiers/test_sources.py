@@ -1,0 +1,134 @@
+"""The registry of image sources: names, order, pools, and the images of each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labelmint.classifiers.pools import Pool
+from labelmint.classifiers.settings import Classifier
+from labelmint.classifiers.sources import (
+    SOURCES,
+    Inputs,
+    arm_sources,
+    baseline_sources,
+    meanings,
+    parse,
+    position,
+)
+from labelmint.classifiers.views import VIEWS, view
+
+
+class FakeSampler:
+    """Images whose pixels are the seed."""
+
+    def __init__(self, value: int = 0):
+        self.value = value
+
+    def sample(self, images_per_class, seed):
+        labels = np.repeat(np.arange(10), images_per_class)
+        return np.full((len(labels), 1, 16, 16), self.value, np.uint8), labels
+
+    def untrained(self, seed):
+        return FakeSampler(99)
+
+
+@pytest.fixture
+def inputs(pool, digits) -> Inputs:
+    images, labels = digits
+    return Inputs(pool.first_per_label(6, 0), 0, 0.25, (Pool.synthetic(255 - images, labels), FakeSampler()))
+
+
+class TestNames:
+    def test_the_main_sources_come_first(self):
+        assert list(SOURCES)[:3] == ["real", "synthetic", "mixed"]
+
+    def test_the_sweep_comes_last_by_its_number_of_images(self):
+        names = ["synthetic_100", "synthetic_20", *reversed(SOURCES)]
+        assert sorted(names, key=position) == [*SOURCES, "synthetic_20", "synthetic_100"]
+
+    def test_a_number_of_images_is_parsed(self):
+        assert parse("synthetic_1000").per_class == 1000
+        assert parse("synthetic_1000").origin == "synthetic"
+        assert parse("mixed") is SOURCES["mixed"]
+
+    @pytest.mark.parametrize("name", ["", "synthetic_", "synthetic_0", "synthetic_-5", "real_100", "other"])
+    def test_other_names_are_refused(self, name):
+        with pytest.raises(ValueError, match=f"no image source '{name}'"):
+            parse(name)
+
+    def test_a_baseline_has_the_real_sources_in_the_order_of_results(self):
+        names = ["mixed", "real_shuffled", "real_augmented", "synthetic", "real"]
+        assert [source.name for source in baseline_sources(names)] == [
+            "real",
+            "real_augmented",
+            "real_shuffled",
+        ]
+
+    def test_an_arm_has_the_others_in_their_order_then_the_sweep(self):
+        found = [source.name for source in arm_sources(["mixed", "real", "synthetic"], [20, 5])]
+        assert found == ["mixed", "synthetic", "synthetic_20", "synthetic_5"]
+
+    def test_every_source_is_documented_once(self):
+        assert all(meanings().count(f"`{name}`") == 1 for name in SOURCES)
+
+    def test_views_are_those_of_the_module(self):
+        named = [
+            source.view for source in SOURCES.values() if source.name.startswith("real_") and source.view
+        ]
+        assert named == list(VIEWS)
+
+
+class TestPools:
+    def test_a_baseline_has_no_synthetic_images(self, pool):
+        with pytest.raises(ValueError, match="a baseline has no synthetic images"):
+            SOURCES["synthetic"].pools(Inputs(pool, 0, 0.5))
+
+    @pytest.mark.parametrize("name", [name for name, source in SOURCES.items() if source.origin == "real"])
+    def test_real_sources_need_the_real_images_only(self, name, pool):
+        (made,) = SOURCES[name].pools(Inputs(pool, 0, 0.5))
+        assert made.origin == "real"
+        assert len(made) == len(pool)
+
+    def test_mixed_has_the_fraction_of_the_settings(self, inputs):
+        real, synthetic = SOURCES["mixed"].pools(inputs)
+        assert (real.origin, real.fraction, len(real)) == ("real", 0.25, 60)
+        assert (synthetic.origin, synthetic.fraction, len(synthetic)) == ("synthetic", 0.75, 120)
+
+    def test_equal_has_as_many_images_as_the_real_ones(self, inputs):
+        (pool,) = SOURCES["synthetic_equal"].pools(inputs)
+        assert np.bincount(pool.labels).tolist() == [6] * 10
+
+    def test_untrained_has_images_of_initial_weights(self, inputs):
+        (pool,) = SOURCES["untrained"].pools(inputs)
+        assert (pool.images == 99).all()
+        assert np.bincount(pool.labels).tolist() == [12] * 10
+        assert pool.indices is None
+
+    @pytest.mark.parametrize(("count", "stored"), [(5, True), (12, True), (20, False)])
+    def test_a_number_of_images_is_taken_from_the_stored_ones_or_sampled(self, inputs, count, stored):
+        (pool,) = parse(f"synthetic_{count}").pools(inputs)
+        assert np.bincount(pool.labels).tolist() == [count] * 10
+        assert (pool.indices is not None) == stored
+
+    def test_fresh_starts_with_the_stored_images(self, inputs):
+        (pool,) = SOURCES["synthetic_fresh"].pools(inputs)
+        assert np.array_equal(pool.images, inputs.synthetic.images)
+        assert pool.renewal is not None
+        assert pool.renewal.images_per_class == 12
+
+    def test_a_view_shows_all_images_in_it(self, inputs):
+        (pool,) = SOURCES["synthetic_blurred"].pools(inputs)
+        assert np.array_equal(pool.images, view("blurred", inputs.synthetic.images))
+
+
+class TestSettings:
+    def test_an_unknown_source_is_refused_with_the_most_similar(self):
+        with pytest.raises(ValueError, match="did you mean 'synthetic_equal'"):
+            Classifier(sources=["real", "synthetic_equals"])
+
+    def test_the_reference_is_required(self):
+        with pytest.raises(ValueError, match="must name real"):
+            replace(Classifier(), sources=["synthetic"])

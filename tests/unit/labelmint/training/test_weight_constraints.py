@@ -1,0 +1,104 @@
+"""Constraints on D's weights in training: WGAN's clipping and spectral normalisation, single and stacked."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from labelmint.gans.initialization import spectral_layers
+from labelmint.gans.settings import Optimizer
+from labelmint.training.stacked import Stacked
+from labelmint.training.updates import D, G
+from tests.tiny_families import batch, both, one_thread, single  # noqa: F401
+
+CLIP = 0.01
+
+
+def clipped(**changes):
+    """(players, batch) of one replica and of a stack of two."""
+    one, pair = single("wgan", 1, **changes), Stacked([single("wgan", seed, **changes) for seed in (1, 2)])
+    given = [batch(one.family, 4, seed) for seed in (3, 4)]
+    return {"single": (one, given[0]), "stacked": (pair, both(*given))}
+
+
+class TestClipping:
+    @pytest.mark.parametrize("kind", ["single", "stacked"])
+    @pytest.mark.parametrize(
+        ("update", "steps"), [("alternating", 3), ("sequential", 2), ("simultaneous", 1)]
+    )
+    def test_after_every_step_of_d_its_weights_are_clipped(self, kind, update, steps):
+        players, given = clipped(update=update, n_critic=steps, clip=CLIP)[kind]
+        step, largest = players.step, {G: [], D: []}
+
+        def recorded(player, gradients):
+            step(player, gradients)
+            largest[player].append(
+                torch.stack([weight.detach().abs().max() for weight in players.weights[player]])
+            )
+
+        players.step = recorded
+        for number in range(2):
+            players.train_step(number, given, 1.0, 0.5)
+        # A sequential step has one update on real and one on generated images.
+        taken = 2 * steps * (2 if update == "sequential" else 1)
+        assert (len(largest[D]), len(largest[G])) == (taken, 2)
+        # The limit is the float32 nearest to 0.01. Gammas of batch norm start near 1, so all reach it.
+        assert all(each.max() == torch.tensor(CLIP) for each in largest[D])
+        assert all(each.max() > 0.9 for each in largest[G])
+
+    def test_the_limit_is_that_of_the_settings_and_0_is_none(self):
+        wide, free = single("wgan", 1, clip=0.5), single("wgan", 1, clip=0.0)
+        for players in (wide, free):
+            players.train_step(0, batch(players.family, 4), 1.0, 0.5)
+        assert max(weight.abs().max().item() for weight in wide.weights[D]) == 0.5
+        assert max(weight.abs().max().item() for weight in free.weights[D]) > 0.9
+
+    def test_a_weight_within_the_limit_does_not_change(self):
+        """Equal steps of D with a limit that only gammas reach, and without one."""
+        wide, free = single("wgan", 1, clip=0.5), single("wgan", 1, clip=0.0)
+        gradients = [torch.ones_like(weight) for weight in wide.weights[D]]
+        for players in (wide, free):
+            players.learning_rate_factor = 1.0
+            players.step(D, gradients)
+        assert all(
+            torch.equal(one, other.clamp(-0.5, 0.5)) for one, other in zip(wide.weights[D], free.weights[D])
+        )
+        assert sum(not torch.equal(*pair) for pair in zip(wide.weights[D], free.weights[D])) == 1
+
+
+def singular(weight: torch.Tensor) -> float:
+    """The largest singular value, by another way than power iteration."""
+    return torch.linalg.svdvals(weight.detach().double().flatten(1))[0].item()
+
+
+class TestSpectralNormInTraining:
+    @pytest.mark.parametrize(("name", "steps"), [("projection_cgan", 25), ("fairness_gan", 12)])
+    def test_one_power_iteration_per_step_follows_the_weights(self, name, steps):
+        """At a high learning rate values exceed 1 by the lag, far less than with the first vectors."""
+        players = single(name, 3, discriminator_optimizer=Optimizer(learning_rate=5e-3))
+        first = [direction.clone() for direction in players.directions[D]]
+        for number in range(steps):
+            players.train_step(number, batch(players.family, 8, number), 1.0, 0.5)
+        layers = spectral_layers(players.networks[D])
+        values = [singular(layer.effective_weight()) for layer in layers]
+        for layer, direction in zip(layers, first, strict=True):
+            layer.direction.copy_(direction)
+        stale = max(singular(layer.effective_weight()) for layer in layers)
+        assert min(values) > 0.999
+        assert max(values) < 1.1
+        assert stale > 1.25
+
+    def test_directions_of_a_stack_are_those_of_each_replica(self):
+        apart = [single("projection_cgan", seed) for seed in (1, 2)]
+        stack = Stacked([single("projection_cgan", seed) for seed in (1, 2)])
+        initial = [direction.clone() for direction in stack.directions[D]]
+        given = [batch(apart[0].family, 4, seed) for seed in (3, 4)]
+        for number in range(3):
+            for one, part in zip(apart, given):
+                one.train_step(number, part, 1.0, 0.5)
+            stack.train_step(number, both(*given), 1.0, 0.5)
+        for position, one in enumerate(apart):
+            for own, theirs in zip(one.directions[D], stack.directions[D], strict=True):
+                assert torch.allclose(own, theirs[position], atol=2e-3)
+        assert any(not torch.equal(one, other) for one, other in zip(initial, stack.directions[D]))
+        assert all(abs(each.norm().item() - 1) < 1e-5 for one in apart for each in one.directions[D])
