@@ -15,6 +15,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 
+from labelmint.runtime.progress import printable
+
 EXAMPLES = int(os.environ.get("LABELMINT_FUZZ", "0"))
 SECONDS = 30
 
@@ -65,8 +67,9 @@ def bounded(examples: int = 20) -> Callable[[Callable[..., None]], Callable[...,
     return decorate
 
 
-def assert_one_line(error: Exception) -> None:
-    message = str(error)
+def assert_one_line(error: Exception, printed: bool = False) -> None:
+    """Check a message. printed: as commands print it, which escape the control characters of names."""
+    message = printable(str(error)) if printed else str(error)
     assert message
     assert "\n" not in message
     assert len(message) < 2000

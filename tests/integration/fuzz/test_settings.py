@@ -35,7 +35,7 @@ def test_values(content):
     try:
         settings.check(content, "params.yaml")
     except InputError as error:
-        assert_one_line(error)
+        assert_one_line(error, printed=True)
 
 
 @bounded()
@@ -46,7 +46,7 @@ def test_bytes(tmp_path_factory, content):
     try:
         settings.load(path)
     except InputError as error:
-        assert_one_line(error)
+        assert_one_line(error, printed=True)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_experiments(checkout, overlay, quick):
         experiments.use(checkout, experiments.Choice.named(["fuzzed"], quick))
         settings.load(checkout / "params.yaml")
     except InputError as error:
-        assert_one_line(error)
+        assert_one_line(error, printed=True)
         assert (checkout / "params.yaml").read_bytes() == before
     finally:
         (checkout / "experiments" / "fuzzed.yaml").unlink()
