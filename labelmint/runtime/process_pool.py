@@ -87,9 +87,10 @@ def in_processes(
                 "a worker process died (out of memory?); run again to resume, or set compute.workers: 1"
             ) from error
         except BaseException:
-            for process in multiprocessing.active_children():
-                process.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
+            with _signals_deferred():  # a second Ctrl-C would leave the pool half closed, which hangs at exit
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 

@@ -1,0 +1,51 @@
+"""Signals to a program whose workers are saving."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+
+SCRIPT = """
+import time
+
+from labelmint.runtime.process_pool import in_processes
+
+
+def work(seconds):
+    print("working", flush=True)
+    try:
+        time.sleep(seconds)
+    finally:
+        print("saving", flush=True)
+        time.sleep(0.5)
+        print("saved", flush=True)
+
+
+try:
+    list(in_processes(work, [600, 600], 2))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_a_second_interrupt_waits_until_the_workers_have_saved():
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        assert process.stdout is not None
+        for signal_sent_after in ("working", "saving"):
+            for _ in range(2):
+                assert process.stdout.readline().strip() == signal_sent_after
+            process.send_signal(signal.SIGINT)
+        rest = process.stdout.read().split()
+        assert process.wait(30) == 0
+    assert rest == ["saved", "saved", "interrupted"]
