@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -23,7 +22,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")
-def generator(tmp_path_factory) -> Path:
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small generator of RGB images of 64 pixels, outside of any project."""
     family = replace(FAMILY_OF["conditional"], latent_size=2)
     family = replace(family, generator=replace(family.generator, dense_filters=2, filters=[2]))

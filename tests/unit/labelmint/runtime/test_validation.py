@@ -85,7 +85,8 @@ def test_quotes_no_more_than_the_start_and_end_of_a_long_value():
 def test_a_value_is_checked_but_not_converted():
     """Values and their types are part of checkpoints' identities."""
     given = Inner(rate=1)
-    assert type(given.rate) is int and json.dumps(asdict(given)) == '{"rate": 1}'
+    assert type(given.rate) is int
+    assert json.dumps(asdict(given)) == '{"rate": 1}'
     with pytest.raises(ValueError, match="rate must be above 0, got nan"):
         Inner(rate=float("nan"))
 
@@ -106,9 +107,10 @@ def test_names_types_with_their_ranges(name, expected):
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_groups_are_plain_dataclasses(group):
-    made = group()
-    assert is_dataclass(made) and pickle.loads(pickle.dumps(made)) == made == replace(made)
+def test_groups_are_plain_dataclasses(group: Any):
+    made: Any = group()
+    assert is_dataclass(group())
+    assert pickle.loads(pickle.dumps(made)) == made == replace(made)
     assert [each.name for each in fields(made)] == list(asdict(made))
     with pytest.raises(FrozenInstanceError):
         setattr(made, fields(made)[0].name, None)

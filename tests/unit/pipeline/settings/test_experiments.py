@@ -46,7 +46,9 @@ class TestFiles:
                 measured = (params.metrics.protected, params.metrics.outcome)
                 assert measured == (family.protected, family.outcome)
                 assert set(measured) <= set(labels)
-            if family.labels == "none" and params.dataset.name == "celeba":  # arithmetic of concepts needs several
+            if (
+                family.labels == "none" and params.dataset.name == "celeba"
+            ):  # arithmetic of concepts needs several
                 assert params.dataset.multi_hot
 
     @pytest.mark.parametrize("name", NAMES)
@@ -54,7 +56,8 @@ class TestFiles:
         experiment = experiments.load(ROOT, name)
         assert len(experiment.title) > 20
         assert experiment.title.endswith(".")
-        assert experiment.source and experiment.cost
+        assert experiment.source
+        assert experiment.cost
 
     def test_every_row_of_the_reports_has_one(self):
         """The main system, DCGAN's networks and ways to 128 pixels, and the table of families."""
@@ -66,7 +69,13 @@ class TestFiles:
             *("dcgan_mnist_tutorial", "dcgan_cifar10_tutorial", "cgan_fashion", "attribute_cgan_faces"),
             *("vanilla_mlp_mnist_deep", "vanilla_mlp_cifar10", "vanilla_conv_mnist"),
             *("vanilla_conv_cifar10", "vanilla_conv_faces", "dcgan_mnist", "dcgan_cifar10", "dcgan_faces"),
-            *("cgan_mlp_mnist", "cgan_conv_cifar10", "wgan_mlp_mnist", "wgan_conv_cifar10", "wgan_conv_faces"),
+            *(
+                "cgan_mlp_mnist",
+                "cgan_conv_cifar10",
+                "wgan_mlp_mnist",
+                "wgan_conv_cifar10",
+                "wgan_conv_faces",
+            ),
         }
         assert rows == set(OF_REPORTS)
 
@@ -90,8 +99,17 @@ class TestFiles:
         recipe = params.classifier
         assert (recipe.network, recipe.weights, recipe.stem_stride) == ("efficientnet-b0", "imagenet", 2)
         assert (recipe.head_dropout, recipe.head_units) == (0.3, 512)
-        assert (recipe.optimizer, recipe.learning_rate, recipe.learning_rate_schedule) == ("sgd", 0.001, "constant")
-        assert (recipe.momentum, recipe.weight_decay, recipe.epochs, recipe.checkpoint) == (0.3, 0.0, 40, "last")
+        assert (recipe.optimizer, recipe.learning_rate, recipe.learning_rate_schedule) == (
+            "sgd",
+            0.001,
+            "constant",
+        )
+        assert (recipe.momentum, recipe.weight_decay, recipe.epochs, recipe.checkpoint) == (
+            0.3,
+            0.0,
+            40,
+            "last",
+        )
         assert set(asdict(recipe.augmentation).values()) == {0.0}
         assert "real_rotated" in recipe.sources
         assert params.percents == [40, 60, 80, 100]
@@ -156,7 +174,9 @@ class TestUse:
         assert (quick.dataset.attributes, quick.dataset.images_per_class) == (["Male", "Smiling"], 2000)
         text = (checkout / "params.yaml").read_text()
         assert text.startswith("# Experiment: attribute_cgan_faces + mine, quick\n")
-        assert Choice.of(text) == experiments.in_use(checkout) == Choice(("attribute_cgan_faces", "mine"), True)
+        assert (
+            Choice.of(text) == experiments.in_use(checkout) == Choice(("attribute_cgan_faces", "mine"), True)
+        )
 
     def test_changes_lists_what_differs_and_nothing_else(self, checkout):
         changes = experiments.changes(checkout, Choice(("mnist_quick",)))

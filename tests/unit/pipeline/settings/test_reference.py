@@ -22,7 +22,9 @@ def test_the_page_in_the_docs_is_current():
 @pytest.mark.parametrize("name", ["experiments/default.yaml", "params.yaml"])
 def test_the_comments_of_the_settings_are_current(name):
     text = (ROOT / name).read_text()
-    assert text == reference.with_comments(text), "run: labelmint params --yaml > new.yaml; mv new.yaml " + name
+    assert text == reference.with_comments(text), (
+        "run: labelmint params --yaml > new.yaml; mv new.yaml " + name
+    )
 
 
 def test_lists_every_setting_once():
@@ -39,7 +41,8 @@ def test_states_type_range_default_and_meaning():
     assert "compute.device: auto  (auto | cpu | cuda)\n    Device to compute on." in text
     assert "training" not in [line.split(".")[0] for line in text.splitlines()]
     (percents,) = reference.find("percents")
-    assert percents.required and reference.to_text([percents]).startswith("percents: required  (list of integer")
+    assert percents.required
+    assert reference.to_text([percents]).startswith("percents: required  (list of integer")
 
 
 def test_json_holds_all_fields():
@@ -66,7 +69,11 @@ def test_an_unknown_name_is_answered_with_the_nearest(name, message):
 
 
 def test_comments_replace_those_beside_settings_and_keep_those_on_lines_of_their_own():
-    text = "# Title.\n\ntraining: # old\n  # About epochs.\n  epochs: 7 # old\n" + " " * 28 + "# goes on\n  rotation: 0.0\n"
+    text = (
+        "# Title.\n\ntraining: # old\n  # About epochs.\n  epochs: 7 # old\n"
+        + " " * 28
+        + "# goes on\n  rotation: 0.0\n"
+    )
     assert reference.with_comments(text) == (
         "# Title.\n\n"
         "training:                   # How generators are trained, the same for every family\n"

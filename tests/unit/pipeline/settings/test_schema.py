@@ -55,7 +55,11 @@ def put(content: dict[str, Any], name: str, value: object) -> None:
         ("dataset.image_size", 18, "cannot make 18 pixels"),
         ("dataset.channels", 2, "dataset.channels must be 1 or 3, got 2"),
         ("dataset.mirror", [3], "dataset.mirror must be none or all or a list, each entry text"),
-        ("families.dcgan.generator.kernels", [4], "families.dcgan.generator: kernels has 1 entries, strides has 2"),
+        (
+            "families.dcgan.generator.kernels",
+            [4],
+            "families.dcgan.generator: kernels has 1 entries, strides has 2",
+        ),
         ("families.dcgan.generator.kernels", [1, 4], "a kernel of 1 with stride 2"),
         (
             "families.dcgan.discriminator.head_dropout",
@@ -77,7 +81,9 @@ def test_refuses_in_one_line(content, name, value, message):
     with pytest.raises(InputError) as error:
         schema.check(content, "params.yaml")
     text = str(error.value)
-    assert message in text and text.startswith("params.yaml: ") and "\n" not in text
+    assert message in text
+    assert text.startswith("params.yaml: ")
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize(("old", "new"), schema.RENAMED.items())
@@ -94,7 +100,8 @@ def test_refuses_an_old_name_with_the_new_one(content, old, new):
 def test_integers_become_floats_where_the_setting_is_one(content):
     content["training"]["translation"] = 0
     translation = schema.check(content, "params.yaml").training.translation
-    assert translation == 0.0 and type(translation) is float
+    assert translation == 0.0
+    assert type(translation) is float
 
 
 def test_allows_a_batch_larger_than_the_smallest_class(content):

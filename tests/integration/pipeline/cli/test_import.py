@@ -1,0 +1,118 @@
+"""`labelmint import`: the user's own images become a data set that can be prepared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from labelmint.runtime.atomic_files import load_json
+from pipeline import stage
+from pipeline.settings import schema
+from tests.command import labelmint
+from tests.image_trees import encoded, good_tree, in_folder, in_zip
+
+
+@pytest.fixture
+def photos(checkout):
+    return in_folder(checkout / "photos", good_tree(("cat", "dog", "eel"), count=10))
+
+
+def test_images_become_a_data_set_that_can_be_prepared(checkout, photos, monkeypatch):
+    (checkout / "deeper").mkdir()
+    done = labelmint(checkout / "deeper", "import", photos, "--name", "mine", "--size", 8)
+    assert done.code == 0, done.err
+    assert "mine: 30 images in 3 classes (cat 10, dog 10, eel 10), colour" in done.out
+    assert "next: make repro DATASET=mine" in done.out
+    assert labelmint(checkout, "use", "default", "mine").code == 0
+    dataset = schema.load(checkout / "params.yaml").dataset
+    assert (dataset.name, dataset.path, dataset.channels, dataset.image_size) == (
+        "mine",
+        "data/raw/mine.tar",
+        3,
+        8,
+    )
+    monkeypatch.chdir(checkout)
+    monkeypatch.setenv("LABELMINT_TRACKING", "off")
+    assert stage.main(["prepare"]) == 0
+    facts = load_json(checkout / "data" / "tensors" / "dataset.json")
+    assert (facts["name"], facts["classes"], facts["n_test"]) == ("mine", ["cat", "dog", "eel"], 6)
+    title = (checkout / "experiments" / "mine.yaml").read_text().splitlines()[0]
+    assert title == '# Your own images: 30 in 3 classes, imported from "photos".'
+
+
+def test_the_same_images_give_the_same_file_from_a_folder_or_an_archive(checkout, photos):
+    tree = {path.relative_to(photos).as_posix(): path.read_bytes() for path in sorted(photos.rglob("*.png"))}
+    in_zip(checkout / "photos.zip", dict(reversed(tree.items())))
+    for name, origin in (("one", photos), ("two", checkout / "photos.zip")):
+        assert labelmint(checkout, "import", origin, "--name", name).code == 0
+    assert (checkout / "data/raw/one.tar").read_bytes() == (checkout / "data/raw/two.tar").read_bytes()
+
+
+def test_an_earlier_import_is_replaced_with_force_only(checkout, photos):
+    assert labelmint(checkout, "import", photos, "--name", "mine").code == 0
+    before = (checkout / "data/raw/mine.tar").read_bytes()
+    (photos / "cat" / "new.png").write_bytes(encoded(4321))
+    done = labelmint(checkout, "import", photos, "--name", "mine")
+    assert done.code == 2
+    assert "mine.tar exists; choose another --name, or replace it with --force" in done.err
+    assert (checkout / "data/raw/mine.tar").read_bytes() == before
+    assert labelmint(checkout, "import", photos, "--name", "mine", "--force").code == 0
+    assert (checkout / "data/raw/mine.tar").read_bytes() != before
+
+
+def test_grey_images_get_one_channel_and_keep_their_own_split(checkout):
+    parts = [(part, label) for part in ("train", "test") for label in "ab"]
+    tree = {
+        f"{part}/{label}/{number}.png": encoded(number + 50 * index, mode="L")
+        for index, (part, label) in enumerate(parts)
+        for number in range(4)
+    }
+    in_folder(checkout / "grey", tree)
+    done = labelmint(checkout, "import", checkout / "grey", "--name", "grey")
+    assert "grey\ntraining and test images as given" in done.out
+    assert "channels: 1" in (checkout / "experiments" / "grey.yaml").read_text()
+
+
+def test_a_dry_run_checks_every_image_and_leaves_nothing(checkout, photos):
+    done = labelmint(checkout, "import", photos, "--name", "mine", "--dry-run", "--json")
+    result = json.loads(done.out)
+    assert (result["classes"], result["counts"], result["grey"]) == (
+        ["cat", "dog", "eel"],
+        [10, 10, 10],
+        False,
+    )
+    assert not (checkout / "experiments" / "mine.yaml").exists()
+    assert not (checkout / "data").exists()
+    assert labelmint(checkout, "import", photos, "--name", "mine").code == 0
+    with (checkout / "data" / "raw" / "mine.tar").open("rb") as file:
+        assert hashlib.file_digest(file, "sha256").hexdigest() == result["sha256"]
+    (photos / "cat" / "bad.png").write_bytes(b"")
+    done = labelmint(checkout, "import", photos, "--name", "other", "--dry-run")
+    assert done.code == 2
+    assert "cat/bad.png: empty file" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "--name", "mine"], "nowhere does not exist"),
+        (["photos", "--name", "My Photos"], "must be lower-case letters, digits and _"),
+        (["photos", "--name", "mnist"], "is a published data set"),
+        (["photos", "--name", "default"], "exists; choose another --name"),
+        (["photos", "--name", "mine", "--size", "2"], "image_size must be 4 to 1024, got 2"),
+        (["photos", "--name", "mine"], "1 of 31 images cannot be used (cat/bad.png: empty file)"),
+        (["photos", "--name", "mine", "--on-bad-image", "skip"], "at most 1 %"),
+    ],
+)
+def test_user_errors_leave_nothing(checkout, photos, arguments, message):
+    (photos / "cat" / "bad.png").write_bytes(b"")
+    before = sorted((checkout / "experiments").iterdir())
+    done = labelmint(checkout, "import", *arguments)
+    error = done.err.splitlines()[-1]
+    assert done.code == 2
+    assert error.startswith("error: ")
+    assert message in error
+    assert sorted((checkout / "experiments").iterdir()) == before
+    assert not [path for path in (checkout / "data").rglob("*") if path.is_file()]
