@@ -32,8 +32,8 @@ _Chunk = tuple[np.ndarray, np.ndarray, dict[int, str]]
 class Converted:
     """Facts about N converted images.
 
-    hashes: content hashes, uint64 (N,). perceptual: perceptual hashes, uint64 (N,). good: bool (N,), False
-    for a bad image. bad: names and reasons of the bad images.
+    hashes: content hashes, uint64 (N,). perceptual: perceptual hashes, uint64 (N,).
+    good: bool (N,), False for a bad image. bad: names and reasons of the bad images.
     """
 
     hashes: np.ndarray

@@ -18,15 +18,8 @@ from labelmint.data.source import BadImageError
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 _MIN_SIDE = 4
 _MAX_PIXELS = 64_000_000  # 192 MB as RGB: several processes stay within a gigabyte
-_ORIENTATION_KEYS = {
-    "exif",
-    "xmp",
-    "XML:com.adobe.xmp",
-    "Raw profile type exif",
-}  # metadata with an orientation
-_DRAFT = (
-    3  # JPEG's own scaling may shrink to this multiple of the needed size; the resize filter does the rest
-)
+_ORIENTATION_KEYS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
+_DRAFT = 3  # JPEG's own scaling shrinks to no less than this multiple of the needed size
 
 
 def decode(content: bytes, background: int = 0, needed: int | None = None) -> Image.Image:

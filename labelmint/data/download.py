@@ -23,10 +23,11 @@ _ATTEMPTS = 3
 def locate(names: Sequence[str], raw: Path, addresses: Sequence[str]) -> Path:
     """Find or download a file.
 
-    names: relative paths of the file, the preferred one first ("MNIST/raw/x.gz", "x.gz", "x"). raw: folder of
-    raw data, searched first; a download is stored there under the preferred name. addresses: URLs tried last,
-    after $LABELMINT_MIRROR (a folder or a base URL). Returns: path of the first file found. Raises:
-    InputError that names everything tried; Unreachable when an address did not answer or a server failed.
+    names: relative paths of the file, the preferred one first ("MNIST/raw/x.gz", "x.gz", "x").
+    raw: folder of raw data, searched first; a download is stored there under the preferred name.
+    addresses: URLs tried last, after $LABELMINT_MIRROR (a folder or a base URL).
+    Returns: path of the first file found.
+    Raises: InputError that names everything tried; Unreachable if an address or a server did not answer.
     """
     mirror = os.environ.get(MIRROR, "")
     is_address = "://" in mirror

@@ -28,8 +28,9 @@ MAX_CANDIDATES = 20_000_000
 class Duplicates:
     """Duplicates of all splits.
 
-    dropped: per split, bool (N,), images that this split must leave to another one. counts: numbers of
-    duplicates. described: entry of the manifest: counts, actions, and how near duplicates are defined.
+    dropped: per split, bool (N,), images that this split must leave to another one.
+    counts: numbers of duplicates by name.
+    described: entry of the manifest: counts, actions, and how near duplicates are defined.
     """
 
     dropped: list[np.ndarray]
@@ -142,8 +143,8 @@ class _SplitImages:
 def near_pairs(hashes: np.ndarray, images: Rows, bits: int, rms: float) -> tuple[np.ndarray, bool]:
     """Find pairs of images that are nearly equal.
 
-    hashes: perceptual hashes, uint64 (N,). images: uint8 (N, ...). bits: most of 64 bits that differ.
-    rms: largest root mean square difference of the pixels, grey levels.
+    hashes: perceptual hashes, uint64 (N,). images: uint8 (N, ...).
+    bits: most of 64 bits that differ. rms: largest root mean square difference of the pixels, grey levels.
     Returns: positions, int64 (M, 2), the smaller first, sorted; and whether the search was complete.
     """
     found, compared = [], 0

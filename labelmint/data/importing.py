@@ -28,9 +28,9 @@ _CHUNK = 1024
 class Imported:
     """Result of an import.
 
-    sha256: hash of the file. counts: images per class, in the order of classes. grey: True if no image has
-    colour. repeated: images that occur more than once. own_split: True if training and test images were given
-    separately.
+    sha256: hash of the file. counts: images per class, in the order of classes.
+    grey: True if no image has colour. repeated: images that occur more than once.
+    own_split: True if training and test images were given separately.
     """
 
     path: Path

@@ -27,8 +27,9 @@ _MAX_BAD_FRACTION = 0.01
 class Prepared:
     """A prepared data set. Lists have one entry per split: training, validation, test.
 
-    rows: positions in the source of the split's images, int64 (N,). kept: indices into rows of the images
-    that are neither bad nor dropped, int64 (K,). labels: their labels, (K,) or multi-hot (K, A).
+    rows: positions in the source of the split's images, int64 (N,).
+    kept: indices into rows of the images that are neither bad nor dropped, int64 (K,).
+    labels: their labels, (K,) or multi-hot (K, A).
     """
 
     source: Source

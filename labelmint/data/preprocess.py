@@ -13,9 +13,10 @@ from labelmint.data.source import BadImageError, Content
 def to_tensor(content: Content, dataset: Dataset, box: np.ndarray | None = None) -> np.ndarray:
     """Decode, crop and resize an image, and convert it to grey or RGB.
 
-    content: encoded file, or uint8 (H, W[, 3]). box: left, top, right, bottom in pixels, for `crop:
-    landmarks` and `bounding_box`. Returns: uint8 (C, S, S). Raises: BadImageError when it cannot be decoded,
-    its box is outside of it, or it is too large for `fit: pad`.
+    content: encoded file, or uint8 (H, W[, 3]).
+    box: left, top, right, bottom in pixels, for `crop: landmarks` and `bounding_box`.
+    Returns: uint8 (C, S, S).
+    Raises: BadImageError if it cannot be decoded, misses its box, or is too large for `fit: pad`.
     """
     size = dataset.image_size
     if isinstance(content, np.ndarray) and content.shape[:2] == (size, size) and dataset.crop == "none":

@@ -201,7 +201,7 @@ class ZipImages:
 
 
 def check_size(content: bytes) -> bytes:
-    """Return `content`. Raises: BadImage when it is larger than MAX_BYTES."""
+    """Return `content`. Raises: BadImageError when it is larger than MAX_BYTES."""
     if len(content) > MAX_BYTES:
         raise BadImageError(f"more than {MAX_BYTES:,} bytes")
     return content

@@ -37,9 +37,8 @@ def read_array_header(file: IO[bytes]) -> ArrayHeader:
     """
     try:
         version = np.lib.format.read_magic(file)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
+        formats = np.lib.format
+        read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
         shape, fortran, dtype = read(file)
     except ValueError as error:
         raise ValueError(f"is not an array ({error})") from error
@@ -147,8 +146,8 @@ def _sha256(path: Path) -> str:
 def load_set(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Load (images, labels).
 
-    Returns: images, uint8 (N, C, H, W), memory-mapped read-only; labels, int64 (N,) or float32 multi-hot (N,
-    A). Raises: InputError that names the file that is missing, damaged, or does not match the other.
+    Returns: images, uint8 (N, C, H, W), memory-mapped read-only; labels, int64 (N,), or float32 (N, A).
+    Raises: InputError that names the file that is missing, damaged, or does not match the other.
     """
     images, labels = _load(folder / "images.npy", mapped=True), _load(folder / "labels.npy")
     if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(labels):

@@ -19,8 +19,10 @@ def test_only_http_is_downloaded(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("https://me:secret@host.org:8000/a?sign=1", "https://***@host.org:8000/a?***"),
-        ("https://host.org/a", "https://host.org/a"),
+        ("https://me:secret@host.org:8000/a?sign=1#d", "https://***@host.org:8000/a?***"),
+        ("https://token@host.org", "https://***@host.org"),
+        ("postgresql+psycopg2://user:p%40ss@host/db", "postgresql+psycopg2://***@host/db"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
         ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
         ("http://[::1", "an invalid address"),
     ],
