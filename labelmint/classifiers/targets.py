@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean over images (and attributes). logits: float (N, K). labels: int64 (N,) or float (N, K) multi-hot."""
+    """Mean over images (and attributes). logits: float (N, K). labels: int64 (N,) or float (N, K)."""
     if labels.ndim == 1:
         return F.cross_entropy(logits, labels)
     return F.binary_cross_entropy_with_logits(logits, labels)

@@ -87,9 +87,8 @@ def test_it_trains_and_samples(name, prepare, monkeypatch):
     assert len(rows) == 2 * (10 if family.labels == "per_class" else 1)
     losses = ("d_loss_real", "d_loss_fake", "g_loss", "d_acc_real", "d_acc_fake", "penalty", "g_gradient")
     assert all(math.isfinite(float(row[column])) for row in rows for column in losses)
-    assert (
-        len(list((folder / "samples").iterdir())) == 2 and Image.open(folder / "progress.gif").n_frames >= 1
-    )
+    assert len(list((folder / "samples").iterdir())) == 2
+    assert getattr(Image.open(folder / "progress.gif"), "n_frames", 1) >= 1
 
     images, labels = load_set(paths.synthetic(arm))
     names = json.loads((paths.tensors / "dataset.json").read_text())["classes"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from labelmint.classifiers.settings import Classifier
 from labelmint.runtime.devices import threads
 
 CLASSES, PER_CLASS = 10, 12
+_RECIPE = Classifier(network="small_cnn", steps=6, evaluations=3, batch_size=16)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +38,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def pool(digits) -> Pool:
-    return Pool.real(*digits, percent=100, seed=0)
+    return Pool.real(digits[0], digits[1], percent=100, seed=0)
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def make_job(pool) -> Callable[..., Job]:
     """Function that makes a job of few steps on the digits, with changed settings."""
 
     def make(**changes: Any) -> Job:
-        recipe = {"network": "small_cnn", "steps": 6, "evaluations": 3, "batch_size": 16}
-        return Job("real", [pool], CLASSES, Classifier(**recipe | changes), 0, Path("raw"))
+        recipe = replace(_RECIPE, **changes)
+        return Job("real", [pool], CLASSES, recipe, 0, Path("raw"))
 
     return make

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from labelmint.classifiers import archive
 from labelmint.classifiers.fit import Fitted, Job, build
@@ -38,7 +39,7 @@ def test_what_was_saved_is_loaded(folder, make_job):
     assert [each["simple_classifier"] for each in facts.values()] == [False, True]
     assert (facts["real"]["n_real"], facts["real"]["n_synthetic"], facts["real"]["n_holdout"]) == (120, 0, 10)
     assert archive.params_of(facts["real"]) == job.params
-    assert archive.network(folder, "real").head.out_features == 10
+    assert archive.network(folder, "real")(torch.zeros(2, 1, 16, 16)).shape == (2, 10)
     header, first, second = (folder / "training.csv").read_text().splitlines()
     assert header == "name,step,train_loss,holdout_loss,holdout_accuracy"
     assert (first, second) == ("real,6,1,1,0.5", "real-linear,6,1,1,0.5")
@@ -66,7 +67,7 @@ class TestTrainingImages:
         assert labels.dtype == expected.dtype
 
     def test_of_a_subset(self, folder, make_job, digits):
-        pool = Pool.real(*digits, percent=50, seed=1)
+        pool = Pool.real(digits[0], digits[1], percent=50, seed=1)
         self.check(self.read(folder, replace(make_job(), pools=[pool]), digits), [pool])
 
     def test_of_two_pools(self, folder, make_job, digits, pool):
@@ -85,7 +86,7 @@ class TestTrainingImages:
 
     @pytest.mark.parametrize("name", ["noised", "residual"])
     def test_in_a_view(self, folder, make_job, digits, name):
-        pool = Pool.real(*digits, percent=50, seed=1)
+        pool = Pool.real(digits[0], digits[1], percent=50, seed=1)
         shown = pool.viewed(name)
         found = self.read(folder, replace(make_job(), pools=[shown], view=name), digits)
         self.check(found, [shown])

@@ -16,6 +16,7 @@ def contents(images: np.ndarray) -> set[bytes]:
 def test_a_real_pool_has_the_subset_of_its_arm(digits):
     images, labels = digits
     pool = Pool.real(images, labels, percent=50, seed=3)
+    assert pool.indices is not None
     assert np.array_equal(pool.indices, subset(labels, 50, 3))
     assert np.array_equal(pool.images, images[pool.indices])
     assert np.array_equal(pool.labels, labels[pool.indices])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ class TestLosses:
 
     @pytest.mark.parametrize("fraction", [0.5, 0.75, 0.9])
     def test_the_leakage_is_at_best_the_conditional_entropy_of_c(self, fraction):
-        """D's best logit is the log odds of C given Y. Its loss is then H(C | Y), log 2 if Y reveals nothing."""
+        """D's best logit is the log odds of C given Y. Its loss is then H(C | Y), log 2 if Y is useless."""
         protected, outcome = pairs(fraction)
         best = math.log(fraction / (1 - fraction))
         logits = ((2 * outcome - 1) * best).requires_grad_()
@@ -148,7 +149,7 @@ class TestDiscriminator:
     images = torch.randn(6, *SHAPE, generator=torch.Generator().manual_seed(2))
     labels = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).repeat(3, 1)
 
-    def network(self, condition: str) -> FairDiscriminator:
+    def network(self, condition: Any) -> FairDiscriminator:
         params = replace(PARITY.discriminator, condition=condition, spectral_norm=False)
         network = fairness_gan.build_discriminator(replace(PARITY, discriminator=params), SHAPE, 2)
         initialize(network, "glorot_uniform", torch.Generator().manual_seed(0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from labelmint.gans.initialization import initialize, with_own_statistics
@@ -15,7 +17,7 @@ def rng(seed: int = 0) -> torch.Generator:
 
 
 def test_initialization_follows_the_scheme_and_the_seed():
-    networks = [
+    networks: list[Any] = [
         Generator(GeneratorNetwork(dense_filters=128, filters=[64]), 64, (1, 16, 16)) for _ in range(2)
     ]
     for network in networks:
@@ -39,7 +41,7 @@ def test_published_statistics_belong_to_the_published_weights():
     with torch.no_grad():
         network(torch.randn(50, 3, generator=rng(9)) + 5)  # training does not change the running statistics
     batches = [(torch.randn(500, 3, generator=rng(seed)),) for seed in range(4)]
-    published = with_own_statistics(network, batches)
+    published: Any = with_own_statistics(network, batches)
     maps = torch.cat([published[0](*batch) for batch in batches])
     assert torch.allclose(published[2].running_mean, maps.mean(0), atol=1e-5)
     assert torch.allclose(published[2].running_var, maps.var(0), atol=0.02)

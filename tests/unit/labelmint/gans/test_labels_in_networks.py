@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -60,7 +61,7 @@ def case_id(case: object) -> str:
     return getattr(case, "kind", None) or str(case)
 
 
-def generator(params: GeneratorNetwork, condition: str, embedding: int = 0) -> torch.nn.Module:
+def generator(params: GeneratorNetwork, condition: Any, embedding: int = 0) -> Any:
     params = replace(params, condition=condition, embedding=embedding)
     family = Family("conditional", LATENT, generator=params, discriminator=LABELLED_D)
     network = build_generator(family, SHAPE, LABELS)
@@ -68,9 +69,7 @@ def generator(params: GeneratorNetwork, condition: str, embedding: int = 0) -> t
     return network.eval().requires_grad_(False)  # in evaluation mode images are independent
 
 
-def discriminator(
-    params: DiscriminatorNetwork, condition: str, embedding: int = 0, **changes
-) -> torch.nn.Module:
+def discriminator(params: DiscriminatorNetwork, condition: Any, embedding: int = 0, **changes) -> Any:
     params = replace(
         params, condition=condition, embedding=embedding, units=params.units or [5, 4], **changes
     )
@@ -86,7 +85,7 @@ def noise(*shape: int) -> torch.Tensor:
 
 def seen(module: torch.nn.Module, network: torch.nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
     """The first argument of `module`, a part of `network`, when the network runs on `inputs`."""
-    kept = []
+    kept: list[torch.Tensor] = []
     handle = module.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
     network(*inputs)
     handle.remove()

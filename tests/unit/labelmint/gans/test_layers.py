@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -41,7 +43,9 @@ class OneNorm(torch.nn.Module):
         self.norm = norm
 
     def forward(self, maps: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return self.norm(maps, labels) if isinstance(self.norm, ConditionalBatchNorm) else self.norm(maps)
+        conditional = isinstance(self.norm, ConditionalBatchNorm)
+        normalized: torch.Tensor = self.norm(maps, labels) if conditional else self.norm(maps)
+        return normalized
 
 
 @pytest.fixture
@@ -126,20 +130,22 @@ class TestByLabel:
     maps = 3 * noise(6, WIDTH, 5, 5) + 2
 
     def test_with_equal_labels_it_is_batch_normalisation(self, pair):
-        outputs, slopes = [], []
+        outputs: list[torch.Tensor] = []
+        slopes: list[torch.Tensor] = []
         for network in pair:
             maps = self.maps.clone().requires_grad_()
             outputs.append(network(maps, LABELLED))
             slopes += torch.autograd.grad((outputs[-1] * noise(*maps.shape, seed=5)).sum(), maps)
-        assert torch.allclose(*outputs, atol=1e-5)
-        assert torch.allclose(*slopes, atol=1e-5)
+        assert torch.allclose(outputs[0], outputs[1], atol=1e-5)
+        assert torch.allclose(slopes[0], slopes[1], atol=1e-5)
 
     def test_the_same_holds_for_published_statistics(self, pair):
         batches = [
             (3 * noise(50, WIDTH, 4, 4, seed=seed) + seed, torch.eye(LABELS)[torch.arange(50) % LABELS])
             for seed in range(3)
         ]
-        plain, by_label = (with_own_statistics(network, batches) for network in pair)
+        networks: Any = (with_own_statistics(network, batches) for network in pair)
+        plain, by_label = networks
         norm = by_label.norm.norm
         means = torch.stack([maps.mean((0, 2, 3)) for maps, _ in batches]).mean(0)
         variances = torch.stack([maps.var((0, 2, 3)) for maps, _ in batches]).mean(0)
@@ -196,6 +202,7 @@ class TestBatchDeviation:
         given = batch_deviation(maps)
         assert 0 <= given.max().item() < 2e-4
         given.sum().backward()
+        assert maps.grad is not None
         assert maps.grad.isfinite().all()
 
     def test_is_invariant_to_the_order_and_proportional_to_the_maps(self):

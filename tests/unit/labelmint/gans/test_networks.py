@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -34,10 +36,10 @@ def test_parameter_counts_of_the_mnist_tutorial():
     ]
     assert weights == [1_254_400, 819_200, 204_800, 1_600]
     assert norms == [50_176, 512, 256]
-    params = DiscriminatorNetwork(
+    settings = DiscriminatorNetwork(
         filters=[64, 128], kernels=[5, 5], strides=[2, 2], batch_norm=False, block_dropout=0.3
     )
-    discriminator = Discriminator(params, (1, 28, 28))
+    discriminator: Any = Discriminator(settings, (1, 28, 28))
     layers = [*(block[0] for block in discriminator.blocks), discriminator.head]
     assert [sum(values.numel() for values in layer.parameters()) for layer in layers] == [
         1_664,
@@ -80,7 +82,7 @@ def test_networks_are_built_from_settings(generator, discriminator, shape):
 
 
 def test_first_and_last_layers_have_no_batch_norm():
-    network = Discriminator(DiscriminatorNetwork(filters=[8, 16]), (1, 16, 16))
+    network: Any = Discriminator(DiscriminatorNetwork(filters=[8, 16]), (1, 16, 16))
     assert [sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in block) for block in network.blocks] == [
         0,
         1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ NETWORKS = {
 }
 
 
-def discriminator(name: str, spectral_norm: bool = True, scheme: str = "glorot_uniform") -> torch.nn.Module:
+def discriminator(name: str, spectral_norm: bool = True, scheme: str = "glorot_uniform") -> Any:
     params = replace(NETWORKS[name], spectral_norm=spectral_norm)
     labels = LABELS if params.condition != "none" else 0
     family = Family(
@@ -51,7 +52,7 @@ def discriminator(name: str, spectral_norm: bool = True, scheme: str = "glorot_u
 
 def singular(weight: torch.Tensor) -> float:
     """The largest singular value, without power iteration."""
-    return torch.linalg.svdvals(weight.detach().double().flatten(1))[0].item()
+    return float(torch.linalg.svdvals(weight.detach().double().flatten(1))[0])
 
 
 class TestSpectralNorm:
@@ -118,7 +119,8 @@ class TestSpectralNorm:
     def test_values_and_gradients_equal_torchs(self):
         """From the same left singular vector; torch stores both."""
         rng = torch.Generator().manual_seed(2)
-        ours, theirs = Linear(7, 5).apply_spectral_norm(), torch.nn.Linear(7, 5)
+        ours: Any = Linear(7, 5).apply_spectral_norm()
+        theirs: Any = torch.nn.Linear(7, 5)
         with torch.no_grad():
             ours.load_state_dict(theirs.state_dict(), strict=False)
         theirs = torch.nn.utils.parametrizations.spectral_norm(theirs)
@@ -133,7 +135,7 @@ class TestSpectralNorm:
             torch.autograd.grad(layer(values).square().sum(), weight)[0]
             for layer, weight in ((ours, ours.weight), (theirs, rows))
         ]
-        assert torch.allclose(*slopes, atol=1e-5)
+        assert torch.allclose(slopes[0], slopes[1], atol=1e-5)
         assert (
             abs((slopes[0] * ours.weight).sum().item()) < 1e-4
         )  # the layer is invariant to the length of its weight

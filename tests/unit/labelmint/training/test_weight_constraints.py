@@ -28,7 +28,8 @@ class TestClipping:
     )
     def test_after_every_step_of_d_its_weights_are_clipped(self, kind, update, steps):
         players, given = clipped(update=update, n_critic=steps, clip=CLIP)[kind]
-        step, largest = players.step, {G: [], D: []}
+        step = players.step
+        largest: dict[str, list[torch.Tensor]] = {G: [], D: []}
 
         def recorded(player, gradients):
             step(player, gradients)
@@ -68,7 +69,7 @@ class TestClipping:
 
 def singular(weight: torch.Tensor) -> float:
     """The largest singular value, by another way than power iteration."""
-    return torch.linalg.svdvals(weight.detach().double().flatten(1))[0].item()
+    return float(torch.linalg.svdvals(weight.detach().double().flatten(1))[0])
 
 
 class TestSpectralNormInTraining:
