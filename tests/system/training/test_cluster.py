@@ -71,8 +71,8 @@ def workers(scheduler, tmp_path):
 def test_a_killed_worker_does_not_change_the_weights(  # noqa: PLR0917
     replica, digits, scheduler, workers, tmp_path, capsys, monkeypatch
 ):
-    """Four replicas on two workers. One is killed after it has saved; the other one resumes its replica."""
-    training = replace(replica.training, epochs=4, images_per_epoch=1600)
+    """Four replicas on two workers. One is killed midway; the other one takes over its replica."""
+    training = replace(replica.training, epochs=4, images_per_epoch=800)
     replicas = [
         replace(
             replica, name=str(seed), seed=seed, training=training, checkpoints=tmp_path / "kept" / str(seed)
@@ -93,7 +93,7 @@ def test_a_killed_worker_does_not_change_the_weights(  # noqa: PLR0917
 
     def callback(position, images, row):
         seen.append(images)
-        if sum(seen) > 6000 and victim.poll() is None:
+        if sum(seen) > 3000 and victim.poll() is None:
             os.killpg(victim.pid, signal.SIGKILL)
 
     trained = dict(cluster.train(replicas, digits, Compute("cpu", cluster=scheduler), callback))
@@ -102,7 +102,7 @@ def test_a_killed_worker_does_not_change_the_weights(  # noqa: PLR0917
     assert all(equal(expected[position], trained[position]) for position in expected)
     assert [len(images) for images in sent] == [len(np.unique(replica.rows))]  # sent once, only those needed
     assert "4 generators on 2 workers of tcp://127.0.0.1" in capsys.readouterr().err
-    assert sum(seen) > 0.6 * 4 * 6400  # what the dying worker had not reported is missing
+    assert sum(seen) > 0.6 * 4 * 3200  # what the dying worker had not reported is missing
 
 
 def test_closing_early_cancels_the_work(replica, digits, scheduler, workers):

@@ -43,4 +43,5 @@ class TestTranslate:
     def test_gradients_are_those_of_a_shift(self):
         images = self.images.clone().requires_grad_()
         translate(images, 0.25, Stream(2)).sum().backward()
+        assert images.grad is not None
         assert set(images.grad.unique().tolist()) == {0.0, 1.0}
