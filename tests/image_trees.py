@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-MINE = {"name": "mine", "format": "imagefolder", "image_size": 8, "channels": 3}
+MINE: dict[str, Any] = {"name": "mine", "format": "imagefolder", "image_size": 8, "channels": 3}
 """Settings of `dataset` for a tree; `path` is missing."""
 
 Tree = dict[str, bytes]

@@ -14,7 +14,7 @@ from tests.integration.fuzz import error_table
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch) -> Path:
+def project(tmp_path, monkeypatch):
     """A folder with the project's experiments and default settings, but no data."""
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
     shutil.copy(ROOT / "experiments" / "default.yaml", tmp_path / "params.yaml")

@@ -37,7 +37,7 @@ TAR_MODES: dict[str, TarMode] = {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("files")
 
 
@@ -145,7 +145,7 @@ def test_parquet(folder, data, metadata):
 
 
 @pytest.fixture(scope="module")
-def noise_set(tmp_path_factory) -> Path:
+def noise_set(tmp_path_factory):
     """Folder of a set of 12 images of noise."""
     noise = tmp_path_factory.mktemp("noise")
     images = np.random.default_rng(0).integers(0, 256, (12, 1, 4, 4), dtype=np.uint8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -71,7 +70,7 @@ def test_unusual_yaml_is_refused(tmp_path, old, new):
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory) -> Path:
+def checkout(tmp_path_factory):
     """A folder with the project's experiments and settings."""
     root = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "experiments", root / "experiments")

@@ -45,7 +45,7 @@ def accuracies(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
             correct = (network(inputs[N_TRAIN:]) > 0) == (targets[N_TRAIN:] > 0)
     finally:
         torch.set_num_threads(threads)
-    return correct.float().mean(0).numpy()
+    return np.asarray(correct.float().mean(0))
 
 
 def test_attributes_can_be_learned_from_the_center_crop():

@@ -26,7 +26,7 @@ def test_published_files(monkeypatch, tmp_path, name, folder, *, mean, first_cla
         pytest.skip(f"{folder} is not at {SHARED}; set LABELMINT_TEST_DATA")
     monkeypatch.setenv(download.MIRROR, str(SHARED))
     source = read(Dataset(name=name), tmp_path, tmp_path)
-    assert source.split.tolist() == [TRAIN] * 60000 + [TEST] * 10000
+    assert np.asarray(source.split).tolist() == [TRAIN] * 60000 + [TEST] * 10000
     assert np.bincount(source.labels[source.split == TEST]).tolist() == TEST_COUNTS[name]
     assert source.classes[0] == first_class
     assert len(source.classes) == 10

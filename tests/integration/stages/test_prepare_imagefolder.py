@@ -80,7 +80,7 @@ class TestGoodTrees:
             pytest.skip(f"{path} is not there; set LABELMINT_TEST_DATA")
         source = read(Dataset(name="cifar", format="imagefolder", path=str(path)), tmp_path, tmp_path)
         assert source.classes[:3] == ["airplane", "automobile", "bird"]
-        assert np.bincount(source.split).tolist() == [50_000, 0, 10_000]
+        assert np.bincount(np.asarray(source.split)).tolist() == [50_000, 0, 10_000]
         assert np.bincount(source.labels).tolist() == [6000] * 10
 
 

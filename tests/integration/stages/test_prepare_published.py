@@ -16,8 +16,9 @@ from tests.unit.labelmint.data.sources.test_lsun import make_lmdb
 
 def test_lsun(project, run_stage):
     for number, name in enumerate(("bedroom_train", "bedroom_val", "tower_train", "tower_val")):
-        images = [encoded(10 * number + seed, "JPEG", size=(60, 40)) for seed in range(6 - 4 * (number % 2))]
-        make_lmdb(project / "data" / "raw" / "lsun" / f"{name}_lmdb", images)
+        seeds = range(10 * number, 10 * number + (2 if name.endswith("val") else 6))
+        values = [encoded(seed, "JPEG", size=(60, 40)) for seed in seeds]
+        make_lmdb(project / "data" / "raw" / "lsun" / f"{name}_lmdb", values)
     dataset = {"name": "lsun", "categories": ["bedroom", "tower"], "image_size": 16, "channels": 3}
     code, stderr = run_stage("prepare", **dataset, crop="center", crop_percent=50)
     assert code == 0, stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -32,7 +31,7 @@ WORDS = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory) -> Path:
+def checkout(tmp_path_factory):
     """A folder with the project's experiments and settings, but no data."""
     root = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "experiments", root / "experiments")

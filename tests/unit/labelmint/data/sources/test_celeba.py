@@ -3,6 +3,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labelmint.data.settings import Dataset
@@ -13,7 +14,7 @@ from labelmint.runtime.errors import InputError
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
+def folder(tmp_path):
     """CelebA's published layout, with 12 procedural faces."""
     write_celeba(tmp_path / "celeba", 12)
     return tmp_path / "celeba"
@@ -29,7 +30,7 @@ def test_labels_are_the_attributes_of_the_table(folder):
     rows = [line.split() for line in (folder / "list_attr_celeba.txt").read_text().splitlines()]
     columns = [1 + rows[1].index(name) for name in ("Male", "Young")]
     assert source.labels.tolist() == [[int(row[column] == "1") for column in columns] for row in rows[2:]]
-    assert set(source.split.tolist()) == {TRAIN, VALIDATION, TEST}
+    assert set(np.asarray(source.split).tolist()) == {TRAIN, VALIDATION, TEST}
 
 
 def test_one_attribute_makes_two_classes(folder):
@@ -52,13 +53,13 @@ def test_landmark_windows(folder):
     source = read_celeba(folder, crop="landmarks")
     row = (folder / "list_landmarks_align_celeba.txt").read_text().splitlines()[2].split()
     left, top = int(row[1]) - 15, int(row[2]) - 15
-    assert source.boxes[0].tolist() == [left, top, left + 64, top + 64]
+    assert np.asarray(source.boxes)[0].tolist() == [left, top, left + 64, top + 64]
 
 
 def test_bounding_boxes_come_with_a_warning(folder):
     source = read_celeba(folder, crop="bounding_box")
     row = list(map(int, (folder / "list_bbox_celeba.txt").read_text().splitlines()[2].split()[1:]))
-    assert source.boxes[0].tolist() == [row[0], row[1], row[0] + row[2], row[1] + row[3]]
+    assert np.asarray(source.boxes)[0].tolist() == [row[0], row[1], row[0] + row[2], row[1] + row[3]]
     assert "bounding boxes are unreliable" in source.notes[0]
 
 

@@ -42,7 +42,7 @@ def test_reads_the_binary_version(archived, tmp_path, contents):
     source = read(Dataset(name=name), raw, tmp_path / "scratch")
     assert source.labels.tolist() == labels.tolist()
     assert source.classes[3] == "c3"
-    assert source.split.tolist() == [TRAIN] * (len(labels) - 2) + [TEST] * 2
+    assert np.asarray(source.split).tolist() == [TRAIN] * (len(labels) - 2) + [TEST] * 2
     assert (np.stack(contents(source, *range(len(labels)))) == images.transpose(0, 2, 3, 1)).all()
 
 

@@ -142,7 +142,7 @@ class TestRead:
         assert source.labels.dtype == np.uint8
         assert (source.labels == (faces.attributes(faces.FACES, 0)[:, columns] > 0)).all()
         assert source.boxes is None
-        assert np.bincount(source.split).tolist() == [9600, 1200, 1200]
+        assert np.bincount(np.asarray(source.split)).tolist() == [9600, 1200, 1200]
 
     def test_one_attribute_makes_two_classes(self, tmp_path):
         source = faces.read(replace(MALE_SMILING, attributes=["Young"]), tmp_path, tmp_path)
@@ -151,10 +151,10 @@ class TestRead:
 
     def test_crops(self, tmp_path):
         points = faces.landmarks(faces.FACES, 0)
-        window = faces.read(replace(MALE_SMILING, crop="landmarks"), tmp_path, tmp_path).boxes
+        window = np.asarray(faces.read(replace(MALE_SMILING, crop="landmarks"), tmp_path, tmp_path).boxes)
         assert (window[:, :2] == points[:, 0] - 15).all()
         assert (window[:, 2:] - window[:, :2] == 64).all()
-        head = faces.read(replace(MALE_SMILING, crop="bounding_box"), tmp_path, tmp_path).boxes
+        head = np.asarray(faces.read(replace(MALE_SMILING, crop="bounding_box"), tmp_path, tmp_path).boxes)
         assert (head[:, None, :2] < points).all()
         assert (points < head[:, None, 2:]).all()
 
@@ -182,7 +182,7 @@ def folder(tmp_path_factory):
 
 
 class TestWriteCelebA:
-    def lines(self, folder, name: str) -> list[str]:
+    def lines(self, folder, name: str):
         return (folder / name).read_bytes().decode("ascii").split("\n")
 
     def test_images(self, folder):
@@ -221,7 +221,7 @@ class TestWriteCelebA:
         source, points = celeba.read(dataset, tmp_path, tmp_path), faces.landmarks(6, 3)
         columns = [faces.ATTRIBUTES.index("Male"), faces.ATTRIBUTES.index("Smiling")]
         assert (source.labels == (faces.attributes(6, 3)[:, columns] > 0)).all()
-        assert source.split.tolist() == faces.partition(6).tolist()
+        assert np.asarray(source.split).tolist() == faces.partition(6).tolist()
         if crop != "none":
             boxes = faces.landmark_boxes(points) if crop == "landmarks" else faces.head_boxes(points)
-            assert (source.boxes == boxes).all()
+            assert np.array_equal(np.asarray(source.boxes), boxes)

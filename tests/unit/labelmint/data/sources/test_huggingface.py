@@ -16,7 +16,7 @@ from labelmint.runtime.errors import InputError
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> Path:
+def saved(tmp_path_factory):
     """A data set of 8 training and 2 test images, saved by the `datasets` library in all its formats."""
     datasets = pytest.importorskip("datasets")
     folder = tmp_path_factory.mktemp("saved")
@@ -46,7 +46,7 @@ def test_reads_what_the_library_writes(saved, contents, name, has_split):
     assert source.labels.tolist() == [0, 1] * 5
     assert (source.split is not None) == has_split
     if has_split:
-        assert source.split.tolist() == [TRAIN] * 8 + [TEST] * 2
+        assert np.asarray(source.split).tolist() == [TRAIN] * 8 + [TEST] * 2
     for index, content in zip((9, 0, 5, 4), contents(source, 9, 0, 5, 4)):
         assert np.asarray(Image.open(io.BytesIO(content))).mean() == 20 * index
     if name == "parquet":

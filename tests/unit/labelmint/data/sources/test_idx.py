@@ -94,7 +94,7 @@ class TestRead:
             monkeypatch.setitem(known.file_md5, part, hashlib.md5(packed).hexdigest())
         source = read(Dataset(name="kmnist"), tmp_path, tmp_path / "scratch")
         assert source.labels.tolist() == [0, 9, 3, 3, 0, 9]
-        assert source.split.tolist() == [TRAIN] * 4 + [TEST] * 2
+        assert np.asarray(source.split).tolist() == [TRAIN] * 4 + [TEST] * 2
         assert (contents(source, 5)[0] == images[1]).all()
         monkeypatch.setitem(known.file_md5, idx._PARTS[0], "0" * 32)
         with pytest.raises(InputError, match="checksum is"):
@@ -126,7 +126,8 @@ class TestRead:
 
     def test_training_and_test_images_of_different_sizes(self, tmp_path):
         files = [tmp_path / part for part in idx._PARTS]
-        for path, content in zip(files, (RAMP, np.zeros(2), RAMP[:, 1:], np.zeros(2))):
+        contents: list[np.ndarray] = [RAMP, np.zeros(2), RAMP[:, 1:], np.zeros(2)]
+        for path, content in zip(files, contents):
             path.write_bytes(idx_bytes(content))
         with pytest.raises(InputError, match="training and test images differ in size"):
             idx._assemble(idx._SETS["mnist"], files, {})

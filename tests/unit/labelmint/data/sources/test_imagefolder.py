@@ -41,7 +41,7 @@ class TestReadFrom:
         )
         source = imagefolder.read_from(PACKERS[packer](tmp_path, tree), "mine", tmp_path / "scratch")
         assert source.classes == ["cat", "dog"]
-        assert source.split.tolist() == [TRAIN] * 12 + [VALIDATION] * 4 + [TEST] * 6
+        assert np.asarray(source.split).tolist() == [TRAIN] * 12 + [VALIDATION] * 4 + [TEST] * 6
         assert source.labels.tolist() == [0] * 6 + [1] * 6 + [0] * 2 + [1] * 2 + [0] * 3 + [1] * 3
         assert all("/Test/" in source.images.name(index) for index in range(16, 22))
         assert source.notes == ["ignored 1 files that are not images"]

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import lmdb
+import numpy as np
 import pytest
 
 from labelmint.data.settings import Dataset
@@ -37,7 +38,7 @@ def test_categories_are_classes_and_val_is_the_test_set(tmp_path, contents):
     source = read(Dataset(name="lsun", categories=["bedroom", "tower"]), tmp_path, tmp_path)
     assert source.classes == ["bedroom", "tower"]
     assert source.labels.tolist() == [0] * 5 + [1] * 5
-    assert source.split.tolist() == ([TRAIN] * 3 + [TEST] * 2) * 2
+    assert np.asarray(source.split).tolist() == ([TRAIN] * 3 + [TEST] * 2) * 2
     assert contents(source, *range(10)) == sum(values.values(), [])
     key = hashlib.sha1(values["tower_val"][1]).hexdigest()
     assert source.images.name(9) == f"tower_val_lmdb, key {key}"
