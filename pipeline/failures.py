@@ -25,7 +25,7 @@ _MEMORY_PHRASES = (
 )
 # Whole messages of oneDNN without memory; with more words after them they mean something else.
 _MEMORY_MESSAGES = ("could not create a primitive", "could not create a memory object")
-_HTTP_CLIENTS = ("httpx", "httpcore")  # used by Prefect alone
+_HTTP_CLIENTS = ("httpx", "httpcore")  # used by Prefect only
 
 
 class Terminated(BaseException):

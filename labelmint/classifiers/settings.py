@@ -86,7 +86,7 @@ class Classifier(Settings):
     epochs: Annotated[
         _Steps | None,
         Doc(
-            "Passes over the images of each source, in place of `steps`. Larger sources then train longer. "
+            "Passes over the images of each source, instead of `steps`. Larger sources then train longer. "
             "Each pass takes every image once and ignores real_fraction."
         ),
     ] = None

@@ -43,7 +43,7 @@ def describe(name: str, imported: Imported) -> str:
     rest = f" and {others:,} more classes" if others > 0 else ""
     colour = "grey" if imported.grey else "colour"
     lines = [
-        f"{name}: {sum(imported.counts):,} images in {len(imported.classes)} classes ({named}{rest}), {colour}",
+        f"{name}: {sum(imported.counts):,} images in {len(counts)} classes ({named}{rest}), {colour}",
         "training and test images as given"
         if imported.own_split
         else "no test set of its own: `prepare` holds one out",

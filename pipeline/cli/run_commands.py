@@ -23,7 +23,7 @@ Experiment = Annotated[
 Percents = Annotated[
     str,
     typer.Option(
-        help="Percentages of the real data, in place of those in params.yaml, e.g. 40,60.", show_default=False
+        help="Percentages of the real data, instead of those in params.yaml, e.g. 40,60.", show_default=False
     ),
 ]
 KeepGoing = Annotated[bool, typer.Option(help="After a failed stage, run the stages that do not need it.")]

@@ -93,7 +93,7 @@ def with_comments(text: str) -> str:
     lines: list[str] = []
     path: list[str] = []
     for line in text.splitlines():
-        if re.match(rf" {{{_COMMENT_COLUMN - 1},}}#", line):  # continues a comment that is written anew
+        if re.match(rf" {{{_COMMENT_COLUMN - 1},}}#", line):  # continues a comment that is replaced
             continue
         setting = re.match(r"((?:  )*)([a-z0-9_]+):", line)
         if not setting:
