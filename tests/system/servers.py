@@ -40,8 +40,11 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**inherited, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1", **more}
 
 
-def until(condition: Callable[[], Value | None], seconds: float = 60.0) -> Value:
-    """The first true value of `condition()`. Raises: AssertionError if there is none in time."""
+def until(condition: Callable[[], Value | None], seconds: float = 300.0) -> Value:
+    """The first true value of `condition()`. Raises: AssertionError if there is none in time.
+
+    seconds: by default enough to start any command on a busy machine.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
@@ -88,7 +91,7 @@ class UiServers:
 
     def stop(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        self.lines += self.process.communicate(timeout=60)[0].splitlines()
+        self.lines += self.process.communicate(timeout=180)[0].splitlines()
         return self.process.returncode
 
 

@@ -93,6 +93,7 @@ class TinyProject:
 
     def __init__(self, root: Path):
         self.root = root
+        self._processes: list[subprocess.Popen[str]] = []
         root.mkdir(exist_ok=True)
         shutil.copytree(ROOT / "experiments", root / "experiments")
         text = (ROOT / "params.yaml").read_text()
@@ -161,7 +162,7 @@ class TinyProject:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start `labelmint ARGUMENTS`."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli.main", *arguments],
             cwd=self.root,
             env=self.environment(**environment),
@@ -169,11 +170,19 @@ class TinyProject:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._processes.append(process)
+        return process
+
+    def kill(self) -> None:
+        """Kill the commands that still run, which a failed test has left."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
 
     def labelmint(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `labelmint ARGUMENTS`."""
         process = self.start(*arguments, **environment)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=600)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 

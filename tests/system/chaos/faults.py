@@ -52,7 +52,7 @@ def disk_full(workspace: Workspace, expected: dict[str, str], stages: Sequence[s
     """
     if not stages:
         workspace.clear()
-    said: dict[str, str] = {}
+    messages: dict[str, str] = {}
     ok = True
     for stage in stages or workspace.stages():
         command = ("dvc", "repro", "--force", "--single-item", stage)
@@ -62,12 +62,12 @@ def disk_full(workspace: Workspace, expected: dict[str, str], stages: Sequence[s
             if code != 0:
                 break
         found = errors(text)
-        said[stage] = f"{limit} bytes a file: {found[0] if found else text[-300:]}"
+        messages[stage] = f"{limit} bytes a file: {found[0] if found else text[-300:]}"
         ok &= (
             code != 0 and len(found) == 1 and "no space left to write" in found[0] and "Traceback" not in text
         )
         ok &= workspace.finish(*command) == 0
-    return {"ok": ok and ends_the_same(workspace, expected), "said": said}
+    return {"ok": ok and ends_the_same(workspace, expected), "said": messages}
 
 
 def injected(workspace: Workspace, folder: Path) -> dict[str, str]:
@@ -80,15 +80,15 @@ def read_only(workspace: Workspace, expected: dict[str, str]) -> Verdict:
     shutil.rmtree(workspace.folder / "data" / "tensors", ignore_errors=True)
     if (reason := _mounted_read_only(workspace, "true")[1]).startswith(("unshare", "mount")):
         return {"ok": None, "said": f"not tried: {reason.strip()}"}
-    said, ok = {}, True
+    messages, ok = {}, True
     for command in ((*STAGE, "prepare"), REPRO):
         code, text = _mounted_read_only(workspace, *command)
-        found = said[" ".join(command[1:])] = errors(text)
+        found = messages[" ".join(command[1:])] = errors(text)
         ok &= code == 1 and len(found) == 1 and "cannot be written" in found[0] and "Traceback" not in text
     if (workspace.folder / "reports").exists():
         code, text = _mounted_read_only(workspace, "labelmint", "results")
         ok &= code == 0 and "| " in text and "report: " in text and "Traceback" not in text
-    return {"ok": ok and ends_the_same(workspace, expected), "said": said}
+    return {"ok": ok and ends_the_same(workspace, expected), "said": messages}
 
 
 def _mounted_read_only(workspace: Workspace, *command: str) -> tuple[int, str]:
@@ -106,7 +106,7 @@ def flipped_bits(workspace: Workspace, expected: dict[str, str]) -> Verdict:
     if workspace.finish() != 0:
         return {"ok": False, "said": "the run before it failed"}
     verdict = _flipped_checkpoint(workspace, expected)
-    said, ok, flipped = verdict["said"], verdict["ok"], []
+    messages, ok, flipped = verdict["said"], verdict["ok"], []
     for name, stage in {
         "data/tensors/images.npy": ["train_feature_network"],
         "data/tensors/labels.npy": ["train_generators", ARM],
@@ -122,13 +122,13 @@ def flipped_bits(workspace: Workspace, expected: dict[str, str]) -> Verdict:
         content = _flip_bit(path)
         code, text = workspace.capture(*STAGE, *stage, LABELMINT_TRACKING="off")
         found = errors(text)
-        said[name] = found[0] if found else text[-300:]
+        messages[name] = found[0] if found else text[-300:]
         ok &= code == 2 and len(found) == 1 and name in found[0]
         path.write_bytes(content)  # the next stage needs it
         flipped.append(path)
     for path in flipped:  # as the messages say: delete it, and run again
         path.unlink()
-    return {"ok": ok and ends_the_same(workspace, expected), "said": said}
+    return {"ok": ok and ends_the_same(workspace, expected), "said": messages}
 
 
 def _flip_bit(path: Path) -> bytes:
@@ -265,7 +265,7 @@ def server_deaths(workspace: Workspace, expected: dict[str, str]) -> Verdict:
 
     Only in the last case is nothing restarted. Afterwards `labelmint run` runs without them.
     """
-    said, ok = {}, True
+    messages, ok = {}, True
     for victim in ("mlflow", "prefect", "both"):
         workspace.clear()
         ui = UiServers(workspace.folder)
@@ -287,12 +287,12 @@ def server_deaths(workspace: Workspace, expected: dict[str, str]) -> Verdict:
             ui.process.send_signal(signal.SIGINT)
             ui.process.wait(90)
         lines = errors(workspace.logged(start))
-        said[victim] = f"exit code {code}: {lines[-1][:300] if lines else 'it completed'}"
+        messages[victim] = f"exit code {code}: {lines[-1][:300] if lines else 'it completed'}"
         # Without MLflow nothing changes. Without Prefect's server the flow may fail, with a message.
         expected_end = code == 0 or (code in (1, 75) and victim != "mlflow" and bool(lines))
         ok &= running and dead and restarted and expected_end and not stage_processes(workspace)
         ok &= workspace.finish("labelmint", "run") == 0 and not differences(workspace.outputs(), expected)
-    return {"ok": ok, "said": said}
+    return {"ok": ok, "said": messages}
 
 
 def _serves(ui: UiServers, name: str) -> bool:
@@ -322,8 +322,8 @@ def dask_worker_death(workspace: Workspace, expected: dict[str, str]) -> Verdict
     strays = [" ".join(_command_line(each)) for each in workspace.processes()]
     ok = running and bool(workers) and not strays and (code == 0 or (code == 1 and bool(lines)))
     ok &= workspace.finish("labelmint", "run") == 0 and not differences(workspace.outputs(), expected)
-    said = f"exit code {code}: {lines[-1][:300] if lines else 'Dask ran it again'}"
-    return {"ok": ok, "said": said, "strays": strays}
+    messages = f"exit code {code}: {lines[-1][:300] if lines else 'Dask ran it again'}"
+    return {"ok": ok, "said": messages, "strays": strays}
 
 
 FAULTS: dict[str, Callable[[Workspace, dict[str, str]], Verdict]] = {

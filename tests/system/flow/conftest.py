@@ -30,7 +30,9 @@ def prefect(ui: UiServers) -> Iterator[Any]:
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect: Any, ui: UiServers) -> TinyProject:
+def tiny(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect: Any, ui: UiServers
+) -> Iterator[TinyProject]:
     """A tiny project, which is the current folder."""
     from pipeline.flow import stage_task
 
@@ -40,7 +42,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect: Any, ui: UiSe
     monkeypatch.setenv("PREFECT_API_URL", f"{ui.prefect}/api")
     monkeypatch.setenv("LABELMINT_TRACKING", "off")
     monkeypatch.setattr(stage_task.reproduce, "retry_delay_seconds", [0.1, 0.1])
-    return project
+    yield project
+    project.kill()
 
 
 @pytest.fixture

@@ -63,10 +63,10 @@ def test_stopped_flow_stops_its_stages_on_a_worker_that_continues(tiny, ui, clus
     tiny.set_behaviour("train-40", "slow")
     arguments = ["run", "train@40", "--runner", "dask", "--dask-address", cluster]
     process = tiny.start(*arguments, PREFECT_API_URL=f"{ui.prefect}/api", LABELMINT_TRACKING="off")
-    until(lambda: tiny.pids("train-40"), 120)
+    until(lambda: tiny.pids("train-40"))
     ancestors = {parent.pid for parent in psutil.Process(tiny.pids("train-40")[0]).parents()}
     assert process.pid not in ancestors, "the stage runs below the worker"
     process.terminate()
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 130, err
-    until(lambda: not any(is_alive(pid) for pid in tiny.pids("train-40")), 60)
+    until(lambda: not any(is_alive(pid) for pid in tiny.pids("train-40")), 120)

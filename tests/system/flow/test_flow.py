@@ -144,10 +144,11 @@ class TestWithoutServer:
     """A run starts a server and ends it; a killed run takes its server along. Records stay in the project."""
 
     @pytest.fixture
-    def project(self, tmp_path, ui) -> TinyProject:
+    def project(self, tmp_path, ui):
         project = TinyProject(tmp_path / "tiny")
         _copy_tables(ui.root / ".servers/prefect/prefect.db", project.root / ".servers/prefect/prefect.db")
-        return project
+        yield project
+        project.kill()
 
     def test_finished_run(self, project):
         done = project.labelmint("run", "train@40", LABELMINT_TRACKING="off")
@@ -169,8 +170,8 @@ class TestWithoutServer:
         assert_no_other_page_gets_in(f"http://127.0.0.1:{server.cmdline()[-1]}")
         process.kill()
         process.communicate()
-        until(lambda: not _temporary_servers(project.root), 30)
-        until(lambda: not any(is_alive(pid) for pid in project.pids("train-60")), 30)
+        until(lambda: not _temporary_servers(project.root), 120)
+        until(lambda: not any(is_alive(pid) for pid in project.pids("train-60")), 120)
 
 
 def _temporary_servers(root: Path) -> list[psutil.Process]:

@@ -48,7 +48,7 @@ def postgresql(tmp_path_factory):
         except psycopg2.OperationalError:
             return None
 
-    connected = until(connection, 60)
+    connected = until(connection)
     connected.autocommit = True
     with connected.cursor() as cursor:
         for name in ("prefect", "mlflow"):

@@ -51,8 +51,8 @@ def test_due_run_starts_and_completes_its_stages(tiny, ui, prefect):
         return if_complete(FlowRunResult(prefect, done[0])) if done else None
 
     with serving(tiny, ui, "--cron", "* * * * *", "--name", "minutely"):
-        deployment = until(lambda: find_deployment(prefect, "minutely"), 120)
-        result = until(completed, 180)
+        deployment = until(lambda: find_deployment(prefect, "minutely"))
+        result = until(completed)
     assert result.names == dict.fromkeys(
         ["prepare", "train@40", "train@60", "evaluate@40", "evaluate@60", "report"], "Ran"
     )
@@ -64,7 +64,7 @@ def test_run_by_hand_and_cancellation(tiny, ui, prefect):
     from prefect.states import Cancelling
 
     with serving(tiny, ui, "--cron", "0 2 * * *", "--timezone", "Europe/Vienna", "--name", "tiny") as process:
-        deployment = until(lambda: find_deployment(prefect, "tiny"), 120)
+        deployment = until(lambda: find_deployment(prefect, "tiny"))
         (schedule,) = deployment.schedules
         assert schedule.schedule.cron == "0 2 * * *"
         assert schedule.schedule.timezone == "Europe/Vienna"
@@ -77,7 +77,7 @@ def test_run_by_hand_and_cancellation(tiny, ui, prefect):
 
         # With parameters of this run's own.
         done = prefect.create_flow_run_from_deployment(deployment.id, parameters={"targets": ["train@40"]})
-        until(lambda: prefect.read_flow_run(done.id).state.is_final(), 180)  # noqa: PLW0108
+        until(lambda: prefect.read_flow_run(done.id).state.is_final())  # noqa: PLW0108
         result = until(lambda: if_complete(FlowRunResult(prefect, done.id)))
         assert result.run.state.is_completed()
         assert result.names == {"prepare": "Ran", "train@40": "Ran"}
@@ -86,10 +86,10 @@ def test_run_by_hand_and_cancellation(tiny, ui, prefect):
         cancelled = prefect.create_flow_run_from_deployment(
             deployment.id, parameters={"targets": ["train@60"]}
         )
-        until(lambda: tiny.pids("train-60"), 180)
+        until(lambda: tiny.pids("train-60"))
         prefect.set_flow_run_state(cancelled.id, Cancelling())
-        until(lambda: not any(is_alive(pid) for pid in tiny.pids("train-60")), 90)
-        until(lambda: prefect.read_flow_run(cancelled.id).state.is_cancelled(), 90)  # noqa: PLW0108
+        until(lambda: not any(is_alive(pid) for pid in tiny.pids("train-60")), 120)
+        until(lambda: prefect.read_flow_run(cancelled.id).state.is_cancelled(), 120)  # noqa: PLW0108
     assert prefect.read_deployment(deployment.id).schedules[0].active, (
         "a restart must find the schedule active"
     )

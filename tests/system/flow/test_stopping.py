@@ -17,7 +17,7 @@ def start(tiny: TinyProject, ui: UiServers, **environment: str) -> subprocess.Po
 
 
 def assert_ended_and_resumable(tiny, run) -> None:
-    until(lambda: not any(is_alive(pid) for pid in tiny.pids("train-40")), 30)
+    until(lambda: not any(is_alive(pid) for pid in tiny.pids("train-40")), 120)
     (tiny.root / "control" / "train-40").unlink()
     result = run()
     assert result.run.state.is_completed()
@@ -29,7 +29,7 @@ def test_ctrl_c(tiny, ui, run):
     process = start(tiny, ui)
     until(lambda: tiny.pids("train-40"))
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 130, err
     assert err.splitlines()[-1].startswith("error: interrupted; run again to "), err
     assert "Traceback" not in err
@@ -53,7 +53,7 @@ def test_cancellation_in_prefects_ui(tiny, ui, prefect, run):
     running = running_flow_runs(prefect)
     (flow_run,) = [each for each in running if each.id not in before]
     prefect.set_flow_run_state(flow_run.id, Cancelling())
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 1
     assert "cancelled" in err.splitlines()[-1]
     assert prefect.read_flow_run(flow_run.id).state.is_cancelled()
@@ -65,6 +65,6 @@ def test_stage_that_ignores_signals_is_killed_after_the_grace_period(tiny, ui, r
     tiny.set_behaviour("train-40", "deaf")
     until(lambda: tiny.pids("train-40"))
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert process.returncode == 130
     assert_ended_and_resumable(tiny, run)
