@@ -122,12 +122,7 @@ SOURCES = {
             augmentation={"rotation": 30.0},
         ),
         Source("real_unaugmented", "real", _UNAUGMENTED, _real, augmentation={}),
-        Source(
-            "real_shuffled",
-            "real",
-            _SHUFFLED,
-            lambda inputs: [inputs.real.shuffled(inputs.seed)],
-        ),
+        Source("real_shuffled", "real", _SHUFFLED, lambda inputs: [inputs.real.shuffled(inputs.seed)]),
         Source(
             "real_bootstrap",
             "real",
@@ -147,13 +142,7 @@ SOURCES = {
             "new synthetic images in every epoch",
             lambda inputs: [inputs.synthetic.renewed(inputs.sampler, inputs.seed)],
         ),
-        Source(
-            "synthetic_unaugmented",
-            "synthetic",
-            _UNAUGMENTED,
-            _synthetic,
-            augmentation={},
-        ),
+        Source("synthetic_unaugmented", "synthetic", _UNAUGMENTED, _synthetic, augmentation={}),
         Source(
             "synthetic_shuffled",
             "synthetic",
@@ -161,16 +150,7 @@ SOURCES = {
             lambda inputs: [inputs.synthetic.shuffled(inputs.seed)],
         ),
         Source("untrained", "synthetic", "a control from generators with their initial weights", _untrained),
-        *(
-            Source(
-                f"synthetic_{view}",
-                "synthetic",
-                _VIEW,
-                _synthetic,
-                view=view,
-            )
-            for view in _VIEWS
-        ),
+        *(Source(f"synthetic_{view}", "synthetic", _VIEW, _synthetic, view=view) for view in _VIEWS),
     )
 }
 

@@ -48,8 +48,10 @@ class GeneratorArchive:
         return network.eval()
 
 
-def save(folder: Path, archive: GeneratorArchive, discriminators: dict[str, np.ndarray]) -> None:
-    """Write an archive. discriminators: weights, stacked as the generators'."""
+def save(
+    folder: Path, archive: GeneratorArchive, discriminators: dict[str, np.ndarray] | None = None
+) -> None:
+    """Write an archive. discriminators: weights, stacked as the generators'; None writes none."""
     digest = save_weights(folder / "generator.safetensors", archive.weights)
     label_spec = archive.label_spec
     multi_hot = label_spec.kind == "multi_hot"  # classes need no list: all are equally frequent
@@ -66,7 +68,9 @@ def save(folder: Path, archive: GeneratorArchive, discriminators: dict[str, np.n
             "published": "moving average",
             "trained_on": archive.trained_on,
             "weights_sha256": digest,
-            "discriminator_sha256": save_weights(folder / "discriminator.safetensors", discriminators),
+            "discriminator_sha256": None
+            if discriminators is None
+            else save_weights(folder / "discriminator.safetensors", discriminators),
         },
     )
 
