@@ -116,8 +116,8 @@ def unlabelled(params, tmp_path_factory) -> Paths:
     """One dcgan for all digits, with a representation."""
     families = params.families | {"dcgan": replace(params.families["dcgan"], labels="none")}
     metrics = replace(params.metrics, representation=REPRESENTATION)
-    asked = replace(params, families=families, percents=[100], metrics=metrics)
-    return all_stages(asked, tmp_path_factory.mktemp("unlabelled"))
+    changed = replace(params, families=families, percents=[100], metrics=metrics)
+    return all_stages(changed, tmp_path_factory.mktemp("unlabelled"))
 
 
 class TestNoLabels:
