@@ -1,8 +1,9 @@
-"""An image tree to tensors: our converter with one process and with one per core, against torchvision's ImageFolder + DataLoader.
+"""An image tree to tensors: our converter against torchvision's ImageFolder + DataLoader.
 
-`python benchmarks/decoding.py [cifar10-images.tar] [--json FILE]` takes CIFAR-10's JPEGs as they are (50,000 of 32 x 32) and enlarged to
-photographs (3,000 of 640 x 480), writes them as trees, and reads each tree in every way in turn. All ways decode, resize to 32 x 32 with the
-same antialiased filter and keep uint8; ours also hashes every image twice and writes the file.
+`python benchmarks/decoding.py [cifar10-images.tar] [--json FILE]` takes CIFAR-10's JPEGs as they are (50,000
+of 32 x 32) and enlarged to photographs (3,000 of 640 x 480), writes them as trees, and reads each tree in
+every way in turn: with one process and with one per core. All ways decode, resize to 32 x 32 with the same
+antialiased filter and keep uint8; ours also hashes every image twice and writes the file.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -37,33 +39,47 @@ _SIZE = 32
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     default = Path(__file__).parent.parent.parent / "shared" / "data" / "cifar10-images.tar"
-    parser.add_argument("archive", nargs="?", type=Path, default=default)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("archive", nargs="?", type=Path, default=default, help="path of cifar10-images.tar")
+    parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args()
     if not arguments.archive.exists():
         sys.exit(f"{arguments.archive} is missing; give the path of cifar10-images.tar")
     cores = available_cores()
-    print(f"torchvision {torchvision.__version__}, {cores} cores, median of {_ROUNDS} rounds in turn, images/s")
-    results = []
+    print(
+        f"torchvision {torchvision.__version__}, {cores} cores, images/s, median of {_ROUNDS} rounds in turn"
+    )
+    results: list[dict[str, Any]] = []
+    trees: list[tuple[str, int, tuple[int, int] | None]] = [
+        ("CIFAR-10, 32 x 32", 50_000, None),
+        ("photographs, 640 x 480", 3_000, (640, 480)),
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        for name, count, size in (("CIFAR-10, 32 x 32", 50_000, None), ("photographs, 640 x 480", 3_000, (640, 480))):
-            tree = grow_tree(arguments.archive, Path(folder) / str(count), count, size)
+        for name, count, size in trees:
+            tree = write_tree(arguments.archive, Path(folder) / str(count), count, size)
             results.append({"tree": name, "images": count, **measure(tree, cores)})
             print(table(results[-1], cores))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"cores": cores, "rounds": _ROUNDS, "trees": results}, indent=1) + "\n")
+        content = {"cores": cores, "rounds": _ROUNDS, "trees": results}
+        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def grow_tree(archive: Path, folder: Path, count: int, size: tuple[int, int] | None) -> Path:
-    """The first `count` training images, evenly over the classes, as folder/class/name.jpg."""
+def write_tree(archive: Path, folder: Path, count: int, size: tuple[int, int] | None) -> Path:
+    """Write the first `count` training images, evenly over the classes, as folder/class/name.jpg.
+
+    size: width and height to enlarge them to, or None to copy their bytes.
+    """
     with tarfile.open(archive) as tar:
         for entry in tar:
             part, *names = entry.name.split("/")
             if part != "train" or not entry.isfile() or int(Path(names[-1]).stem) >= count // 10:
                 continue
-            content = tar.extractfile(entry).read()
+            file = tar.extractfile(entry)
+            assert file is not None  # a regular file has content
+            content = file.read()
             path = folder / "/".join(names)
             path.parent.mkdir(parents=True, exist_ok=True)
             if size is None:
@@ -80,10 +96,12 @@ def measure(tree: Path, cores: int) -> dict[str, float]:
     dataset = Dataset(name="imagefolder", path=str(tree), image_size=_SIZE, channels=3)
     target = tree.parent / "images.npy"
 
-    def ours(workers: int) -> Callable[[], None]:
-        return lambda: convert(source, rows, dataset, target, Compute(workers=workers)) and None
+    def ours(workers: int) -> Callable[[], object]:
+        return lambda: convert(source, rows, dataset, target, Compute(workers=workers))
 
-    transform = v2.Compose([v2.Resize((_SIZE, _SIZE), InterpolationMode.BICUBIC, antialias=True), v2.PILToTensor()])
+    transform = v2.Compose(
+        [v2.Resize((_SIZE, _SIZE), InterpolationMode.BICUBIC, antialias=True), v2.PILToTensor()]
+    )
     folder = torchvision.datasets.ImageFolder(str(tree), transform)
 
     def theirs(workers: int) -> Callable[[], None]:
@@ -93,9 +111,14 @@ def measure(tree: Path, cores: int) -> dict[str, float]:
 
         return run
 
-    ways = {"ours_1": ours(1), "ours_n": ours(cores), "torchvision_0": theirs(0), "torchvision_n": theirs(cores)}
+    ways = {
+        "ours_1": ours(1),
+        "ours_n": ours(cores),
+        "torchvision_0": theirs(0),
+        "torchvision_n": theirs(cores),
+    }
     for way in ways.values():
-        way()  # files into the page cache
+        way()  # brings the files into the page cache
     seconds = [{name: _seconds(way) for name, way in ways.items()} for _ in range(_ROUNDS)]
     speeds = {name: len(rows) / median(each[name] for each in seconds) for name in ways}
     return speeds | {
@@ -105,15 +128,18 @@ def measure(tree: Path, cores: int) -> dict[str, float]:
     }
 
 
-def table(result: dict[str, float], cores: int) -> str:
+def table(result: dict[str, Any], cores: int) -> str:
     return (
-        f"{result['tree']}: ours, 1 process {result['ours_1']:,.0f}; {cores} processes {result['ours_n']:,.0f} ({result['ours_n_over_ours_1']:.2f}x); "
-        f"torchvision in the main process {result['torchvision_0']:,.0f}; with {cores} workers {result['torchvision_n']:,.0f}; "
-        f"ours / torchvision with {cores} each {result['ours_n_over_torchvision_n']:.2f}, alone {result['ours_1_over_torchvision_0']:.2f}"
+        f"{result['tree']}: ours, 1 process {result['ours_1']:,.0f}; "
+        f"{cores} processes {result['ours_n']:,.0f} ({result['ours_n_over_ours_1']:.2f}x); "
+        f"torchvision in the main process {result['torchvision_0']:,.0f}; "
+        f"with {cores} workers {result['torchvision_n']:,.0f}; "
+        f"ours / torchvision with {cores} processes each {result['ours_n_over_torchvision_n']:.2f}, "
+        f"with one {result['ours_1_over_torchvision_0']:.2f}"
     )
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

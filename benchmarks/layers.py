@@ -1,12 +1,15 @@
-"""Layers at the ends of a network: one matrix product against the convolution library (one thread, forward and backward).
+"""Layers at the ends of a network: one matrix product against the convolution library.
 
-`python benchmarks/layers.py` prints the median over rounds of both times and of their ratio, taken in turn in the same run.
+`python benchmarks/layers.py` runs forward and backward passes in one thread. It prints the medians over
+rounds of both times and of their ratio; both are timed in turn in the same process.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -19,50 +22,46 @@ from labelmint.gans.layers import Convolution, TransposedConvolution
 
 _ROUNDS = 15
 
+Layer = Callable[[torch.Tensor], torch.Tensor]
 
-def seconds(work) -> float:
+
+def seconds(work: Callable[[], None]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
-def compare(name: str, ours, theirs) -> None:
-    for work in (ours, theirs):
+def compare(name: str, ours: Layer, library: Layer, inputs: torch.Tensor) -> None:
+    works = [partial(forward_and_backward, layer, inputs) for layer in (ours, library)]
+    for work in works:
         work()
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(_ROUNDS)]
-    times = [1e3 * median(column) for column in zip(*pairs)]
-    print(
-        f"{name:44} ours {times[0]:7.2f} ms   library {times[1]:7.2f} ms   library / ours {median(b / a for a, b in pairs):5.2f}"
-    )
+    pairs = [(seconds(works[0]), seconds(works[1])) for _ in range(_ROUNDS)]
+    our_ms, library_ms = (1e3 * median(column) for column in zip(*pairs))
+    ratio = median(b / a for a, b in pairs)
+    print(f"{name:44} ours {our_ms:7.2f} ms   library {library_ms:7.2f} ms   library / ours {ratio:5.2f}")
 
 
-def backward(function, inputs):
-    def work():
-        out = function(inputs)
-        out.backward(torch.ones_like(out))
-
-    return work
+def forward_and_backward(layer: Layer, inputs: torch.Tensor) -> None:
+    outputs = layer(inputs)
+    outputs.backward(torch.ones_like(outputs))  # type: ignore[no-untyped-call]  # torch has no type for it
 
 
 def main() -> None:
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread, batch 64, median of {_ROUNDS} rounds")
     for inputs, outputs, size in ((32, 1, 8), (32, 1, 14), (64, 1, 16), (64, 3, 16)):
-        layer = TransposedConvolution(inputs, outputs, 4, 2, True)
-        maps = torch.randn(64, inputs, size, size).contiguous(memory_format=torch.channels_last).requires_grad_()
-        theirs = lambda x, layer=layer: F.conv_transpose2d(x, layer.weight, layer.bias, layer.stride, layer.padding)  # noqa: E731
-        compare(
-            f"transposed {inputs} -> {outputs}, {size} -> {2 * size} px", backward(layer, maps), backward(theirs, maps)
+        up = TransposedConvolution(inputs, outputs, 4, 2, True)
+        maps = torch.randn(64, inputs, size, size).contiguous(memory_format=torch.channels_last)
+        library = partial(
+            F.conv_transpose2d, weight=up.weight, bias=up.bias, stride=up.stride, padding=up.padding
         )
+        name = f"transposed {inputs} -> {outputs}, {size} -> {2 * size} px"
+        compare(name, up, library, maps.requires_grad_())
     for inputs, outputs, size in ((1, 32, 16), (1, 32, 28), (3, 64, 32)):
-        layer = Convolution(inputs, outputs, 4, 2)
-        images = torch.randn(64, inputs, size, size).requires_grad_()
-        theirs = lambda x, layer=layer: F.conv2d(x, layer.weight, layer.bias, 2, 1)  # noqa: E731
-        compare(
-            f"convolution {inputs} -> {outputs}, {size} -> {size // 2} px",
-            backward(layer, images),
-            backward(theirs, images),
-        )
+        down = Convolution(inputs, outputs, 4, 2)
+        library = partial(F.conv2d, weight=down.weight, bias=down.bias, stride=2, padding=1)
+        name = f"convolution {inputs} -> {outputs}, {size} -> {size // 2} px"
+        compare(name, down, library, torch.randn(64, inputs, size, size).requires_grad_())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""The ordinary PyTorch DCGAN script, to measure against: one class after another, NCHW, float images from a DataLoader,
-`torch.optim.Adam`, five `.item()` a step. Networks, batch and order of the steps are those of a family; augmentation and the
-moving average, which such scripts lack, are left out.
+"""The ordinary PyTorch DCGAN script, as a baseline for speed.
+
+It trains one class after another, in NCHW, on float images from a DataLoader, with `torch.optim.Adam` and
+five `.item()` a step. Networks, batch size and order of the updates are those of a family. Augmentation and
+the moving average are left out, since such scripts lack them.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ def generator(family: Family, shape: tuple[int, int, int]) -> nn.Module:
         ]
     kernel, stride = params.kernels[-1], params.strides[-1]
     padding = (kernel - stride + (kernel - stride) % 2) // 2
-    layers += [nn.ConvTranspose2d(widths[-1], shape[0], kernel, stride, padding, (kernel - stride) % 2), nn.Tanh()]
+    layers += [
+        nn.ConvTranspose2d(widths[-1], shape[0], kernel, stride, padding, (kernel - stride) % 2),
+        nn.Tanh(),
+    ]
     return nn.Sequential(*layers)
 
 
@@ -41,32 +46,32 @@ def discriminator(family: Family, shape: tuple[int, int, int]) -> nn.Module:
     params = family.discriminator
     layers: list[nn.Module] = []
     channels, size = shape[:2]
-    for position, (filters, kernel, stride) in enumerate(zip(params.filters, params.kernels, params.strides)):
-        layers.append(nn.Conv2d(channels, filters, kernel, stride, (kernel - stride + 1) // 2, bias=position == 0))
-        layers += [nn.BatchNorm2d(filters)] if position else []
+    for filters, kernel, stride in zip(params.filters, params.kernels, params.strides):
+        first, padding = not layers, (kernel - stride + 1) // 2
+        layers.append(nn.Conv2d(channels, filters, kernel, stride, padding, bias=first))
+        layers += [] if first else [nn.BatchNorm2d(filters)]
         layers.append(nn.LeakyReLU(params.negative_slope))
         channels, size = filters, -(-size // stride)
-    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(params.head_dropout), nn.Linear(channels * size * size, 1))
+    head = nn.Linear(channels * size * size, 1)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(params.head_dropout), head)
 
 
 def train_class(family: Family, images: np.ndarray, steps: int, batch: int, device: torch.device) -> float:
-    """images: uint8 (N, C, S, S). Returns: seconds."""
+    """Train the networks of one class for `steps` steps. images: uint8 (N, C, S, S). Returns: seconds."""
     torch.manual_seed(0)
-    shape = images.shape[1:]
-    networks = [make(family, shape).to(device) for make in (generator, discriminator)]
-    g, d = networks
-    optimizers = [
+    channels, height, width = images.shape[1:]
+    g, d = (make(family, (channels, height, width)).to(device) for make in (generator, discriminator))
+    g_optimizer, d_optimizer = (
         torch.optim.Adam(network.parameters(), params.learning_rate, (params.beta1, params.beta2))
-        for network, params in zip(networks, (family.generator_optimizer, family.discriminator_optimizer))
-    ]
-    g_optimizer, d_optimizer = optimizers
+        for network, params in ((g, family.generator_optimizer), (d, family.discriminator_optimizer))
+    )
     criterion = nn.BCEWithLogitsLoss()
     data = TensorDataset(torch.from_numpy(images).float() / 127.5 - 1)
-    began, step = time.perf_counter(), 0
+    started, step = time.perf_counter(), 0
     while step < steps:
-        for (real,) in DataLoader(data, batch, shuffle=True, drop_last=True):
-            real = real.to(device)
-            ones, zeros = torch.ones(len(real), 1, device=device), torch.zeros(len(real), 1, device=device)
+        for (loaded,) in DataLoader(data, batch, shuffle=True, drop_last=True):
+            real = loaded.to(device)
+            ones, zeros = (make(len(real), 1, device=device) for make in (torch.ones, torch.zeros))
             d_optimizer.zero_grad()
             logits_real = d(real)
             loss_real = criterion(logits_real, ones * (1 - family.label_smoothing))
@@ -91,4 +96,4 @@ def train_class(family: Family, images: np.ndarray, steps: int, batch: int, devi
         torch.cuda.synchronize()
     if not np.isfinite(tracked).all():
         raise RuntimeError("training diverged: its time would mean nothing")
-    return time.perf_counter() - began
+    return time.perf_counter() - started
