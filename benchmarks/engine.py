@@ -36,7 +36,6 @@ from labelmint.training.replica import Replica
 from labelmint.training.settings import Training
 from labelmint.training.strategies import train_arm
 from labelmint.training.team import Batch, Single
-from pipeline.settings import schema
 
 _ROUNDS = 3
 _CLASSES = 10
@@ -51,10 +50,11 @@ Case = tuple[Family, Training, Shape, int]
 
 def cases() -> dict[str, Case]:
     """Cases by name."""
+    from pipeline.settings import experiments, schema
+
     digits = schema.load(ROOT / "experiments" / "default.yaml")
-    content = schema.read(ROOT / "experiments" / "default.yaml")
-    schema.overlay(content, schema.read(ROOT / "experiments" / "mnist_quick.yaml"))
-    mnist = schema.check(content, "mnist_quick")
+    text = experiments.rendered(ROOT, experiments.Choice(("mnist_quick",)))
+    mnist = schema.check(schema.parse(text), "mnist_quick")
     large_batch = replace(digits.training, batch_size=128)
     return {
         "digits, 16 px": (digits.families["dcgan"], digits.training, (1, 16, 16), 112),
