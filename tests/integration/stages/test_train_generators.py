@@ -15,6 +15,8 @@ from labelmint.gans import archive
 from labelmint.runtime.devices import threads
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.tracker import NullTracker
+from labelmint.training.checkpoints import SaveInterval
+from labelmint.training.team import Single
 from pipeline.settings import schema
 from stages import prepare, train_generators
 from stages.paths import Arm, Paths
@@ -130,3 +132,27 @@ class TestFiles:
         root = folder.parents[2]
         assert (root / ".checkpoints").is_dir()
         assert not list((root / ".checkpoints").iterdir())
+
+
+def test_an_interrupted_stage_resumes_to_the_same_files(params, prepared, folder, tmp_path, monkeypatch):
+    """It is interrupted in the fifth class; those before are finished from their last checkpoints."""
+    paths, train_step = beside(prepared, tmp_path), Single.train_step
+    steps: list[int] = []
+
+    def step_or_die(self, *arguments):
+        if len(steps) == 4 * 4 + 2:
+            raise KeyboardInterrupt
+        steps.append(arguments[0])
+        train_step(self, *arguments)
+
+    monkeypatch.setattr(SaveInterval, "due", lambda self: True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Single, "train_step", step_or_die)
+        with pytest.raises(KeyboardInterrupt):
+            train(params, paths, "dcgan")
+    assert steps == [0, 1, 2, 3] * 4 + [0, 1]
+    assert len(list((tmp_path / ".checkpoints").glob("*/class-*"))) == 5
+    resumed = train(params, paths, "dcgan")
+    for name in ("generator.safetensors", "discriminator.safetensors", "progress.gif"):
+        assert (resumed / name).read_bytes() == (folder / name).read_bytes(), name
+    assert not list((tmp_path / ".checkpoints").iterdir())
