@@ -199,8 +199,11 @@ def _matmul_rate(family: Family, training: Training, shape: Shape) -> float:
             if isinstance(module, (torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.Linear)):
                 module.register_forward_hook(record)
     with torch.no_grad():
-        images = single.networks["generator"](torch.zeros(training.batch_size, family.latent_size))
-        single.networks["discriminator"](images)
+        latents, labels = (
+            torch.zeros(training.batch_size, family.latent_size),
+            torch.zeros(training.batch_size, 0),
+        )
+        single.networks["discriminator"](*single.networks["generator"](latents, labels))
     flops, spent = 0.0, 0.0
     for rows, inner, columns in shapes:
         first, second = torch.randn(rows, inner), torch.randn(inner, columns)
