@@ -73,7 +73,8 @@ def sequential(players: Players, batch: Real) -> torch.Tensor:
     """Step D on the real batch, then on a fresh generated batch; then step G against the updated D.
 
     Returns: the TRACKED numbers, float ([R,] len(TRACKED)), detached.
-    Source: report B, §4.2 ("train_step_slow"), stable at 64 px where the simultaneous rule collapsed.
+    Source: DCGAN course report, §4.2 ("train_step_slow"). Stable at 64 px, where the simultaneous rule
+    collapsed.
     """
     for part in batch.parts(players.family.n_critic):
         real = _discriminate_real(players, part)
@@ -107,7 +108,7 @@ def alternating(players: Players, batch: Real) -> torch.Tensor:
 def simultaneous(players: Players, batch: Real) -> torch.Tensor:
     """Step D and G on the same generated batch, both from the weights before the step.
 
-    Source: report B ("train_step_fast").
+    Source: DCGAN course report ("train_step_fast").
     """
     images, labels = players.generate(batch.labels)
     real, fake = _discriminate_real(players, batch), _discriminate(players, images, labels, batch.labels)

@@ -29,8 +29,9 @@ _ABOUT_DEFAULT = {"source": "what `make repro` runs", "cost": "about six minutes
 class Experiment:
     """An experiment as its file describes it.
 
-    title: its first line. source: its origin, e.g. "report A, table 3". cost: of a full run, in words.
-    changes: to experiments/default.yaml. quick: further changes for a quick run.
+    title: its first line. source: its origin, e.g. "fairness internship, table 3"; docs/reports.md describes the
+    reports. cost: of a full run, in words. changes: to experiments/default.yaml. quick: further changes for a
+    quick run.
     """
 
     name: str

@@ -18,7 +18,7 @@ def rng(seed: int = 0) -> torch.Generator:
 
 
 def test_parameter_counts_of_the_mnist_tutorial():
-    """Keras counts of report C, figures 7 and 10, which include the running averages of batch norm."""
+    """Keras counts of the deep GANs practice, figures 7 and 10. They include running averages."""
     params = GeneratorNetwork(
         dense_filters=256,
         dense_norm="units",

@@ -170,7 +170,7 @@ class TestSettings:
         lines = labelmint(checkout, "experiments").out.splitlines()
         assert [line.split()[0] for line in lines if line[0] != " "] == experiments.names(ROOT)
         position = [line.split()[0] for line in lines].index("cgan_mnist")
-        assert "report A, table 3; 12,000 steps" in lines[position + 1]
+        assert "fairness internship, table 3; 12,000 steps" in lines[position + 1]
 
     def test_experiments_as_json(self, checkout):
         rows = json.loads(labelmint(checkout, "experiments", "--json").out)

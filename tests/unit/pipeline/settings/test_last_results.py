@@ -30,7 +30,7 @@ def test_results_are_kept_by_experiment_and_size(checkout):
     assert last_results.last_result(checkout, Choice(("cgan_mnist",))) == ""
     (row,) = [row for row in json.loads(last_results.to_json(checkout)) if row["name"] == "cgan_mnist"]
     assert row["last_result"] == {"full run": None, "quick run": found}
-    assert row["source"] == "report A, table 3"
+    assert row["source"] == "fairness internship, table 3"
     lines = last_results.to_text(checkout).splitlines()
     assert any("last quick run: " in line and "91.2 %" in line for line in lines)
 
