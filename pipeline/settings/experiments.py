@@ -29,9 +29,8 @@ _ABOUT_DEFAULT = {"source": "what `make repro` runs", "cost": "about six minutes
 class Experiment:
     """An experiment as its file describes it.
 
-    title: its first line. source: its origin, e.g. "fairness internship, table 3"; docs/reports.md describes the
-    reports. cost: of a full run, in words. changes: to experiments/default.yaml. quick: further changes for a
-    quick run.
+    title: its first line. source: its origin, e.g. "fairness internship, table 3" (see docs/reports.md).
+    cost: of a full run, in words. changes: to experiments/default.yaml. quick: changes for a quick run.
     """
 
     name: str
