@@ -1,4 +1,4 @@
-# Two commands do everything: `make repro` and `make test`. Both create the environment first, if it is not there yet.
+# The two main commands are `make repro` and `make test`. Both first create the environment if it is missing.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,8 +7,8 @@ GROUPS := test lint docs
 export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
-# What the user sets is text: make does not expand it, and the shell reads names from its environment, so that none
-# is ever run as a command. PYTHON, TESTS, CHAOS and UI are parts of commands: the shell reads them as if typed there.
+# Variables of the user are text: make does not expand them, and the shell reads names from its environment, so
+# that no name is run as a command. PYTHON, TESTS, CHAOS and UI are parts of commands: the shell parses them.
 SET := EXPERIMENT DATASET TARGET QUICK LABELMINT_MIRROR UV_TORCH_BACKEND PYTHON TESTS CHAOS UI
 $(foreach name,$(SET),$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
 # A relative mirror is relative to this folder, wherever a stage runs.
@@ -24,11 +24,11 @@ endif
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-env: $(READY) ## create the environment in .venv from requirements.lock: what a run needs, and no more
+env: $(READY) ## create the environment of a run in .venv from requirements.lock
 
-# UV_TORCH_BACKEND=cpu takes the locked version of PyTorch from its own index, without CUDA and without hashes, since
-# that index serves other builds than the lock's hashes name; everything else is installed by hash. Bytecode is
-# compiled once: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would compile torch anew.
+# UV_TORCH_BACKEND=cpu takes the locked version of PyTorch, without CUDA, from PyTorch's index. It has no hashes,
+# since that index serves other builds than those in the lock; everything else is installed by hash. Bytecode is
+# compiled once: with PYTHONDONTWRITEBYTECODE, as in many containers, every process would compile torch again.
 BUILDS := torch|torchvision|triton|cuda-[a-z-]+|nvidia-[a-z0-9-]+
 INSTALL := VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode
 $(READY): requirements.lock pyproject.toml
@@ -45,7 +45,7 @@ endif
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Each group's lock names only what requirements.lock does not.
+# The lock of a group names only packages that requirements.lock lacks.
 $(GROUPS:%=.venv/.%): .venv/.%: requirements-%.lock $(READY)
 	@$(INSTALL) --no-deps --require-hashes --requirements $<
 	@touch $@
@@ -54,17 +54,17 @@ repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name p
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	python -m pipeline.dvc.workspace_lock bash -fc '$(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $(if $(QUICK),--quick) -- $${EXPERIMENT:-default} $$DATASET &&) labelmint check && dvc repro $$TARGET $(if $(filter-out report,$(TARGET)),,&& labelmint results)'
 
-# One process a core, one thread a process: results do not depend on it, and neither waits for the other's threads.
+# One process per core and one thread per process: results do not depend on it, and processes do not compete.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal
-test: .venv/.test ## run the unit and integration tests: minutes
+test: .venv/.test ## run the unit and integration tests, in minutes
 	@$(PYTEST) $(if $(TESTS),$(TESTS),tests/unit tests/integration)
 
-test-system: .venv/.test .venv/.lint ## run the tests of processes, servers, browser and chaos
+test-system: .venv/.test .venv/.lint ## run the system tests: processes, servers, browser, chaos
 	@$(PYTEST) --dist loadgroup $(if $(TESTS),$(TESTS),tests/system)
 
 test-all: test test-system ## run everything
 
-coverage: .venv/.test ## run the unit and integration tests and show the lines that none of them runs
+coverage: .venv/.test ## run the unit and integration tests and show the uncovered lines
 	@$(PYTEST) --cov=labelmint --cov=stages --cov=pipeline --cov-report=term-missing:skip-covered $(if $(TESTS),$(TESTS),tests/unit tests/integration)
 
 chaos: .venv/.test ## kill runs at random moments and break the machine under them, for hours; CHAOS="--help" shows its options
@@ -75,7 +75,7 @@ lint: .venv/.test .venv/.lint ## check style, types, imports, insecure code and 
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive labelmint stages pipeline benchmarks .ci
 	@$(BIN)/python .ci/audit.py requirements.lock
 
-# Not validated against CycloneDX's schema: that takes minutes for so many packages.
+# The file is not validated against CycloneDX's schema: that takes minutes for so many packages.
 sbom: .venv/.lint ## write sbom.json, the environment's packages as a CycloneDX bill of materials
 	@$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible --output-format JSON --no-validate -o sbom.json 2>/dev/null
 
@@ -85,7 +85,7 @@ docs: .venv/.docs ## build the documentation as a site in .site/
 ui: $(READY) ## serve Prefect's pages at http://127.0.0.1:4200 and MLflow's at http://127.0.0.1:5000 until Ctrl-C
 	@$(BIN)/labelmint ui $(UI)
 
-bench: $(READY) ## run the benchmarks of this machine's CPU; benchmarks/gpu.py is for a GPU
+bench: .venv/.test ## run the benchmarks of this machine's CPU; benchmarks/gpu.py is for a GPU
 	@for name in layers classifier decoding engine overhead; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 COMPILE := VIRTUAL_ENV=.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml
@@ -98,5 +98,5 @@ lock: ## write requirements.lock and those of the groups test, lint and docs fro
 	  awk '/^[a-z0-9]/ {kept = !($$1 in known); if (NR == FNR) known[$$1]} NR > FNR && kept' requirements.lock .venv/$$group.lock >requirements-$$group.lock; \
 	done
 
-clean: ## delete everything that can be created again
+clean: ## delete everything that can be recreated
 	rm -rf .venv data reports .results .checkpoints .tracking .servers mlflow.db mlartifacts .dvc/cache .dvc/tmp
