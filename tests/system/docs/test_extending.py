@@ -96,8 +96,8 @@ class TestTheRest:
         assert "decibels" in found["protocol"]["spectral_distance"]
         self.stage(clone, "report")
         with (clone.folder / "reports" / "results.csv").open() as file:
-            told = {row["source"]: row["spectral_distance"] for row in csv.DictReader(file)}
-        assert float(told["synthetic"]) == pytest.approx(rows["synthetic"]["spectral_distance"], abs=1e-5)
+            column = {row["source"]: row["spectral_distance"] for row in csv.DictReader(file)}
+        assert float(column["synthetic"]) == pytest.approx(rows["synthetic"]["spectral_distance"], abs=1e-5)
 
     def test_the_metric_gives_known_answers(self, clone, noise, monkeypatch):
         monkeypatch.setattr(registry, "_metrics", {})  # the module registers itself
