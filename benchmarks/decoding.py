@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import IO, Any, cast
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -77,9 +77,7 @@ def write_tree(archive: Path, folder: Path, count: int, size: tuple[int, int] | 
             part, *names = entry.name.split("/")
             if part != "train" or not entry.isfile() or int(Path(names[-1]).stem) >= count // 10:
                 continue
-            file = tar.extractfile(entry)
-            assert file is not None  # a regular file has content
-            content = file.read()
+            content = cast(IO[bytes], tar.extractfile(entry)).read()  # a regular file has content
             path = folder / "/".join(names)
             path.parent.mkdir(parents=True, exist_ok=True)
             if size is None:

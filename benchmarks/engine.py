@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -182,8 +182,7 @@ def _matmul_rate(family: Family, training: Training, shape: Shape) -> float:
     shapes: list[tuple[int, int, int]] = []
 
     def record(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        weight = module.weight
-        assert isinstance(weight, torch.Tensor)
+        weight = cast(torch.Tensor, module.weight)
         if isinstance(module, torch.nn.ConvTranspose2d):
             pixels = inputs[0].shape[-2] * inputs[0].shape[-1]
             shapes.append((len(output) * pixels, weight.shape[0], weight[0].numel()))
