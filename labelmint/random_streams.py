@@ -7,7 +7,7 @@ depends neither on other replicas nor on when training was interrupted. The glob
 from __future__ import annotations
 
 import math
-from typing import overload
+from typing import cast, overload
 
 import torch
 
@@ -22,8 +22,8 @@ Key = int | torch.Tensor
 class Stream:
     """Counter-based SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators").
 
-    key: a tensor where each of several replicas has its own key (torch.vmap), or where the key changes between
-    replays of a CUDA graph. Number i of draw d is a function of (key, d, i) alone, on every device.
+    key: a tensor where each of several replicas has its own key (torch.vmap), or where the key changes
+    between replays of a CUDA graph. Number i of draw d is a function of (key, d, i) alone, on every device.
     """
 
     def __init__(self, key: Key, device: torch.device | str = "cpu"):
@@ -51,7 +51,7 @@ class Stream:
         return low + _upper(self.bits(*shape), 63) % (high - low + 1)
 
     def mask(self, like: torch.Tensor, probability: float) -> torch.Tensor:
-        """1 with `probability` (rounded to a multiple of 2^-16), else 0, with the shape and dtype of `like`."""
+        """1 with `probability`, rounded to a multiple of 2^-16, else 0, with shape and dtype of `like`."""
         # Masks are the largest draws of a step: each 64 bits give four values of 16 bits.
         count, threshold = math.prod(like.shape), round(probability * 65536) - 32768
         bits = self.bits(-(-count // 4))
@@ -79,8 +79,7 @@ def fold(key: Key, number: Key) -> Key:
 
 def _mix(bits: Key) -> torch.Tensor:
     """SplitMix64's finalizer. bits: int64, read as 64 bits without a sign."""
-    assert isinstance(bits, torch.Tensor)
-    return _mix_in_place(bits.clone())
+    return _mix_in_place(cast(torch.Tensor, bits).clone())
 
 
 def _mix_in_place(bits: torch.Tensor) -> torch.Tensor:

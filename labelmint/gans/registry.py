@@ -62,8 +62,7 @@ class FamilyEntry:
 
 def load(name: str) -> FamilyEntry:
     """The entry of one of NAMES. It is imported by name: networks and objectives know no family."""
-    entry = import_module(f"labelmint.families.{name}").FAMILY
-    assert isinstance(entry, FamilyEntry)
+    entry: FamilyEntry = import_module(f"labelmint.families.{name}").FAMILY
     return entry
 
 
