@@ -1,4 +1,4 @@
-"""The science, in the order the data flows: prepare, train_generators, synthesize, train_classifiers, evaluate, report.
+"""One thin module per stage of dvc.yaml: read inputs, call the library, write outputs.
 
-A stage is handed its params, its paths and a tracker, and knows nothing of what runs it.
+A stage receives its params, its paths and a tracker, and does not know what runs it.
 """

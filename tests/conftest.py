@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +14,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.tracker import NullTracker
-from labelmint.training.images import FileImages
 from labelmint.training.replica import Replica, Trained
 from pipeline import failures, stage
 from pipeline.settings import schema as settings
@@ -30,8 +28,8 @@ SHARED = Path(os.environ.get("LABELMINT_TEST_DATA", ROOT.parent / "shared" / "da
 
 
 @pytest.fixture(autouse=True)
-def no_surroundings(monkeypatch):
-    """Tests see no mirror, no tracking server and no data of the person who runs them."""
+def clean_settings(monkeypatch):
+    """Tests see no mirror and no tracking server of the user who runs them."""
     for name in (
         "LABELMINT_MIRROR",
         "MLFLOW_TRACKING_URI",
@@ -66,39 +64,26 @@ def workspace(params, tmp_path_factory) -> Paths:
     """A workspace in which every stage has run once on few real digits."""
     from pipeline.stage import entry, select
 
-    layout, tracker = Paths(tmp_path_factory.mktemp("workspace")), NullTracker()
+    paths, tracker = Paths(tmp_path_factory.mktemp("workspace")), NullTracker()
     arm, baseline = Arm("dcgan", 100, 0), Arm("real", 100, 0)
-    plan = [("prepare", None), ("train_feature_network", None), ("train_generators", arm), ("synthesize", arm)]
-    plan += [("train_baselines", baseline), ("train_classifiers", arm), ("evaluate", arm)]
-    for name, of in plan:
+    stages = {"prepare": None, "train_feature_network": None, "train_generators": arm, "synthesize": arm}
+    stages |= {"train_baselines": baseline, "train_classifiers": arm, "evaluate": arm, "report": None}
+    own = replace(params, percents=[100])
+    for name, of in stages.items():
         module = entry(name)
-        module.run(select(module.Params, params, of), layout, tracker)
-    module = entry("report")
-    module.run(select(module.Params, replace(params, percents=[100]), None), layout, tracker)
-    return layout
-
-
-@pytest.fixture(scope="session")
-def digits(workspace) -> FileImages:
-    return FileImages(workspace.tensors / "images.npy")
-
-
-@pytest.fixture
-def replica(params, workspace) -> Replica:
-    """Of the class 3, 6 steps long."""
-    _, labels = load_set(workspace.tensors)
-    return Replica("3", "dcgan", params.families["dcgan"], params.training, np.flatnonzero(labels == 3), seed=7)
+        module.run(select(module.Params, params if name == "prepare" else own, of), paths, tracker)
+    return paths
 
 
 def equal(first: Trained, second: Trained) -> bool:
-    """Bit for bit."""
+    """Whether the generators' weights are equal bit for bit."""
     return first.weights.keys() == second.weights.keys() and all(
         np.array_equal(values, second.weights[name]) for name, values in first.weights.items()
     )
 
 
 def wild(replica: Replica) -> Replica:
-    """One whose losses are soon no longer finite."""
+    """A replica whose losses soon become infinite."""
     adam = replace(replica.family.generator_optimizer, learning_rate=float("inf"))
     return replace(replica, family=replace(replica.family, generator_optimizer=adam))
 
@@ -112,7 +97,7 @@ def mnist() -> Path:
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch) -> Path:
+def project(tmp_path, monkeypatch) -> Iterator[Path]:
     """A workspace with settings but no data, in which tracking is off."""
     shutil.copy(ROOT / "experiments" / "default.yaml", tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
@@ -124,9 +109,9 @@ def project(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def run_stage(project, capsys) -> Callable[..., tuple[int, str]]:
-    """run_stage("prepare", name="mnist", …): the stage with changes to `dataset`, as DVC starts it.
+    """A function: runs a stage with changes to `dataset`, as DVC starts it.
 
-    Returns: (exit code, what it said on stderr).
+    Returns: (exit code, stderr).
     """
 
     def run(*arguments: str, **dataset: object) -> tuple[int, str]:
@@ -142,12 +127,13 @@ def run_stage(project, capsys) -> Callable[..., tuple[int, str]]:
 
 @pytest.fixture
 def refused(project, run_stage) -> Callable[..., str]:
-    """refused(name=…, …): what `prepare` says, in its one line, when it refuses these data; nothing is left behind."""
+    """A function: the error line of `prepare` for data that it refuses, leaving nothing behind."""
 
     def refuse(**dataset: object) -> str:
-        code, said = run_stage("prepare", **dataset)
-        last = said.splitlines()[-1]
-        assert code in (2, failures.UNREACHABLE) and last.startswith("error: prepare: ") and "Traceback" not in said, said
+        code, output = run_stage("prepare", **dataset)
+        last: str = output.splitlines()[-1]
+        assert code in (2, failures.UNREACHABLE), output
+        assert last.startswith("error: prepare: ") and "Traceback" not in output, output
         assert not list((project / "data").glob("tensors/*")) and not (project / "data" / ".prepare").exists()
         assert len(last) < 800
         return last.removeprefix("error: prepare: ")
@@ -169,7 +155,7 @@ def messages():
 
 
 @pytest.fixture
-def checkout(tmp_path) -> Path:
+def checkout(tmp_path: Path) -> Path:
     """A project of settings only: experiments/, params.yaml and dvc.yaml."""
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
     for name in ("params.yaml", "dvc.yaml"):

@@ -44,7 +44,8 @@ class Classifier:
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Most probable class, int64 (N,), of images, uint8 (N, C, S, S)."""
-        return self.predict_proba(images).argmax(1)
+        predicted: np.ndarray = self.predict_proba(images).argmax(1)
+        return predicted
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """Accuracy with its 95 % Wilson interval, recall by class and confusion matrix on labelled images."""

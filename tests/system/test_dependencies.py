@@ -26,7 +26,7 @@ _BAD = {
 
 
 def audit(lock: Path, service: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / ".ci" / "audit.py", lock, "-s", "osv", "--osv-url", service]
+    command = [sys.executable, str(ROOT / ".ci" / "audit.py"), str(lock), "-s", "osv", "--osv-url", service]
     return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
 

@@ -15,13 +15,22 @@ from tests.system.clone import Clone
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Clone:
-    clone = Clone(tmp_path_factory.mktemp("clone"))
-    clone.ran = clone.repro()
-    return clone
+    return Clone(tmp_path_factory.mktemp("clone"))
 
 
-def test_one_command_goes_from_digits_to_a_report(clone):
-    assert [name.split("@")[0] for name in clone.ran] == [
+@pytest.fixture(scope="module")
+def first(clone: Clone) -> list[str]:
+    """Stages of the first run."""
+    return clone.repro()
+
+
+@pytest.fixture(autouse=True)
+def after_the_first_run(first) -> None:
+    """All tests here start from its results."""
+
+
+def test_one_command_goes_from_digits_to_a_report(clone, first):
+    assert [name.split("@")[0] for name in first] == [
         *("prepare", "train_feature_network", "train_generators", "synthesize"),
         *("train_baselines", "train_classifiers", "evaluate", "report"),
     ]
@@ -33,13 +42,13 @@ def test_one_command_goes_from_digits_to_a_report(clone):
     assert (clone.folder / "reports" / "index.html").stat().st_size > 50_000
 
 
-def test_every_stage_is_a_run_in_mlflow(clone):
+def test_every_stage_is_a_run_in_mlflow(clone, first):
     from mlflow.tracking import MlflowClient
 
     assert clone.run("labelmint", "sync").returncode == 0
     client = MlflowClient(f"sqlite:///{clone.folder}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("labelmint-digits").experiment_id])
-    assert {run.data.tags["stage"] for run in runs} >= {name.split("@")[0] for name in clone.ran}
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    assert {run.data.tags["stage"] for run in runs} >= {name.split("@")[0] for name in first}
     assert {run.info.status for run in runs} == {"FINISHED"}
     evaluated = next(run for run in runs if run.data.tags["stage"] == "evaluate")
     assert evaluated.data.params["percent"] == "100" and evaluated.data.metrics["percent"] == 100

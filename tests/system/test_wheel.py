@@ -27,8 +27,8 @@ print(labelmint.__file__, images.shape, len(set(labels.tolist())), (again == ima
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """Folder into which the wheel was installed, without its dependencies: those are the test environment's."""
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the installed wheel, but not its dependencies: those are the test environment's."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run(

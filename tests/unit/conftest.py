@@ -1,4 +1,4 @@
-"""What a unit test may not do, enforced: start a process, open a connection, or take longer than two seconds."""
+"""Limits of unit tests, enforced: no process, no connection, no more than two seconds."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def pytest_runtest_call(item):
     used, passed = time.process_time() - started, time.monotonic() - began
     if used > LIMIT_SECONDS or passed > WALL_SECONDS:
         pytest.fail(
-            f"took {used:.1f} s of processor time and {passed:.1f} s in all; a unit test takes less than {LIMIT_SECONDS:g} s: "
+            f"took {used:.1f} s of processor time, {passed:.1f} s in all; the limit is {LIMIT_SECONDS:g} s: "
             "make it smaller, or move it to tests/integration",
             pytrace=False,
         )
@@ -61,3 +61,9 @@ def pytest_runtest_call(item):
 def imports_of_optimizers() -> None:
     """Import what building the first optimizer imports, which takes longer than a unit test may."""
     import torch._dynamo  # noqa: F401
+
+
+@pytest.fixture
+def workspace() -> None:
+    """A unit test does not run all stages first."""
+    pytest.fail("tests/unit has no workspace: make small arrays, or move the test to tests/integration")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ import pytest
 import labelmint
 from labelmint.runtime.errors import InputError
 
-SMALL = {"epochs": 1, "images_per_epoch": 32, "batch_size": 16, "preview_images": 2}
-RECIPE = {"network": "small_cnn", "steps": 30, "batch_size": 32, "evaluations": 2}
+SMALL: dict[str, Any] = {"epochs": 1, "images_per_epoch": 32, "batch_size": 16, "preview_images": 2}
+RECIPE: dict[str, Any] = {"network": "small_cnn", "steps": 30, "batch_size": 32, "evaluations": 2}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ class TestSynthesizer:
     def test_refuses_arrays_that_do_not_fit(self, dataset):
         with pytest.raises(InputError, match=r"images: expected uint8 \(N, C, S, S\), got float64"):
             labelmint.Synthesizer().fit(images=dataset.images / 255, labels=dataset.labels)
-        with pytest.raises(InputError, match=r"labels: expected one per image, \(150,\)"):
+        with pytest.raises(InputError, match="labels: expected one per image"):
             labelmint.Synthesizer().fit(images=dataset.images, labels=dataset.labels[:3])
         with pytest.raises(InputError, match="not trained yet; call fit first"):
             labelmint.Synthesizer().sample()
@@ -111,28 +112,33 @@ class TestQuality:
 
     def test_the_report_tells_copies_of_the_real_images_from_noise(self, dataset):
         noise = np.random.default_rng(0).integers(0, 256, dataset.images.shape, dtype=np.uint8)
-        options = {
-            "classifier": RECIPE, "features": {"steps": 40, "features": 8}, "metrics": {"points": 100, "neighbours": 3}
+        options: dict[str, Any] = {
+            "classifier": RECIPE,
+            "features": {"steps": 40, "features": 8},
+            "metrics": {"points": 100, "neighbours": 3},
         }
         copies = labelmint.quality_report(dataset.train, dataset.train, dataset.test, **options)
         worst = labelmint.quality_report(dataset.train, (noise, dataset.labels), dataset.test, **options)
-        assert copies["accuracy"] == copies.real["accuracy"] and copies["difference"] == 0
-        assert copies["exact_copies"] == 150 and worst["exact_copies"] == 0
-        assert copies["frechet_classifier"] == pytest.approx(copies.real["frechet_classifier"])
-        assert worst["frechet_classifier"] > 2 * copies["frechet_classifier"]
+        good, bad = copies.synthetic, worst.synthetic
+        assert good["accuracy"] == copies.real["accuracy"] and copies["difference"] == 0
+        assert good["exact_copies"] == 150 and bad["exact_copies"] == 0
+        assert good["frechet_classifier"] == pytest.approx(copies.real["frechet_classifier"])
+        assert (bad["frechet_classifier"] or 0) > 2 * (good["frechet_classifier"] or 0)
         low, high = worst.intervals["synthetic"]["accuracy"]
-        assert low <= worst["accuracy"] <= high and worst["accuracy"] < copies["accuracy"]
+        accuracy = bad["accuracy"] or 0
+        assert low <= accuracy <= high and accuracy < (good["accuracy"] or 0)
         assert "accuracy" in str(copies) and "not measured: " in str(copies), "Inception's weights are absent"
 
     def test_refuses_other_shapes(self, dataset):
         small = (dataset.images[:, :, :8, :8], dataset.labels)
-        with pytest.raises(InputError, match=r"synthetic: expected images of shape \(1, 16, 16\), got \(1, 8, 8\)"):
+        with pytest.raises(InputError, match=r"synthetic: expected images of shape \(1, 16, 16\)"):
             labelmint.quality_report(dataset.train, small, dataset.test)
 
 
 def test_importing_the_package_imports_nothing_heavy():
     """Less than 0.2 s: of all modules that could take longer none is imported."""
-    code = "import sys, labelmint; print([m for m in ('torch', 'numpy', 'pydantic', 'scipy') if m in sys.modules])"
+    heavy = ("torch", "numpy", "pydantic", "scipy")
+    code = f"import sys, labelmint; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert set(labelmint.__all__) <= set(dir(labelmint)) and "metrics" in dir(labelmint)

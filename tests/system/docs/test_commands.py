@@ -110,7 +110,8 @@ class Copy(Clone):
     """A committed copy of the real run with an origin and a home folder, clean for each document."""
 
     def __init__(self, real, folder: Path):
-        self.folder, self.home, self.document = folder / "project", folder / "home", None
+        self.folder, self.home = folder / "project", folder / "home"
+        self.document: Path | None = None
         left_out = shutil.ignore_patterns(".servers", ".tracking", "mlartifacts", "mlflow.db*", "tmp")
         shutil.copytree(real.folder, self.folder, ignore=left_out, symlinks=True)
         self.install()

@@ -105,6 +105,7 @@ class TestTheRest:
         spec = importlib.util.spec_from_file_location(
             "spectrum", clone.folder / "labelmint/metrics/spectrum.py"
         )
+        assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         half = noise // 2

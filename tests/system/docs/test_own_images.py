@@ -8,6 +8,7 @@ import os
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
@@ -19,7 +20,7 @@ CLASSES, EACH = ("bird", "frog", "ship"), 500
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder with photos.zip in it."""
     archive = SHARED / "cifar10-images.tar"
     if not archive.exists():
@@ -31,7 +32,7 @@ def home(tmp_path_factory) -> Path:
             part, label, name = (entry.name.split("/") + ["", ""])[:3]
             if entry.isfile() and part == "train" and left.get(label):
                 left[label] -= 1
-                photos.writestr(f"photos/{label}/{name}", tar.extractfile(entry).read())
+                photos.writestr(f"photos/{label}/{name}", cast(IO[bytes], tar.extractfile(entry)).read())
             if not any(left.values()):
                 break
     return folder

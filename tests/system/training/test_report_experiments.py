@@ -20,10 +20,7 @@ from pipeline.settings.experiments import Choice
 from stages.paths import Arm, Paths
 from tests.conftest import ROOT, SHARED
 from tests.integration.stages.workspaces import run
-
-OF_REPORTS = [
-    name for name in experiments.names(ROOT) if experiments.load(ROOT, name).source.startswith("report ")
-]
+from tests.report_experiments import OF_REPORTS
 
 
 def params_of(name: str, quick: bool = False, dataset: dict[str, object] | None = None) -> settings.Params:

@@ -13,10 +13,10 @@ from labelmint.runtime.errors import InputError
 from pipeline.settings import experiments, schema
 from pipeline.settings.experiments import Choice
 from tests.conftest import ROOT
+from tests.report_experiments import OF_REPORTS
 
 DEFAULT = schema.read(ROOT / "experiments" / "default.yaml")
 NAMES = experiments.names(ROOT)
-OF_REPORTS = [name for name in NAMES if experiments.load(ROOT, name).source.startswith("report ")]
 
 
 @lru_cache
