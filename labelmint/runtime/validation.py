@@ -73,7 +73,8 @@ def _resolve(kind: Any, location: tuple[int | str, ...], value: Any) -> tuple[st
     name, annotation = "", kind
     for part in location:
         plain = unwrap(annotation)[0]
-        if is_dataclass(plain) and part in hints(plain):  # type: ignore[arg-type]  # a class here, never an instance
+        # A class, never an instance.
+        if is_dataclass(plain) and part in hints(plain):  # type: ignore[arg-type]
             name, annotation = f"{name}.{part}".lstrip("."), hints(plain)[str(part)]  # type: ignore[arg-type]
         elif get_origin(plain) is dict:
             name, annotation = f"{name}.{part}", get_args(plain)[1]
