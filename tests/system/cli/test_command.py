@@ -130,9 +130,10 @@ def test_a_write_that_the_system_cuts_short_leaves_nothing(project):
     short = subprocess.run(
         command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True, preexec_fn=limit
     )
-    assert (short.returncode, short.stderr.count("\n")) == (1, 1)
     path = project / "data/.prepare/train/images.npy"
-    assert f"error: prepare: {path}: no space left to write" in short.stderr
+    assert short.returncode == 1 and "Traceback" not in short.stderr, short.stderr
+    # On a slow machine lines of progress come before it.
+    assert short.stderr.splitlines()[-1].startswith(f"error: prepare: {path}: no space left to write")
     assert not list((project / "data").iterdir())
     assert subprocess.run(command, cwd=project, env=ENVIRONMENT, capture_output=True).returncode == 0
     assert (project / "data" / "tensors" / "images.npy").exists()
