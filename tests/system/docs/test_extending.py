@@ -74,7 +74,7 @@ def clone(tmp_path_factory, workspace) -> Clone:
     (entry,) = re.findall(r"```yaml\n# dvc.yaml\n(.*?)```", DOCUMENT.read_text(), re.S)
     with (made.folder / "dvc.yaml").open("a") as file:
         file.write(entry)
-    shutil.copytree(workspace.root / "data", made.folder / "data")
+    shutil.copytree(workspace.root / "data", made.folder / "data", dirs_exist_ok=True)
     return made
 
 
