@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 FAMILY = "labelmint/families/${item.generator}.py"
 NO_RESULT = ("labelmint/runtime/", "labelmint/reporting/", "pipeline/", "stages/paths.py")
-"""Code on which no result depends: dvc.yaml itself names the paths, and only the report depends on reporting."""
+"""Code on which no result depends: dvc.yaml names the paths itself; only the report needs reporting."""
 BY_NAME = {
     "labelmint/data/sources/__init__.py": "labelmint/data/sources",
     "labelmint/metrics/registry.py": "labelmint/metrics",
