@@ -180,7 +180,7 @@ def test_two_runs_at_once_do_not_share_settings(tmp_path):
             second = clone.run(*command)
             assert not first.done() and second.returncode == 2
             assert (
-                second.stderr.startswith("error: another run is at work in ")
+                second.stderr.startswith("error: another run is in progress in ")
                 and "Traceback" not in second.stderr
             )
     # The first continues, under the lock that its parts share. It prints no results: `prepare` makes none.
