@@ -127,8 +127,19 @@ class TestTheRest:
         )
         assert done.returncode == 0, done.stdout[-3000:]
 
+    def test_the_image_source_trains_a_classifier_of_its_own_images(self, clone):
+        params = clone.folder / "params.yaml"
+        before = params.read_text()
+        try:
+            clone.change(classifier={"sources": ["real", "mixed_equal"], "network": "small_cnn"})
+            self.stage(clone, "train_classifiers", "dcgan-100-0")
+        finally:
+            params.write_text(before)
+        facts = json.loads((clone.folder / "data/classifiers/dcgan-100-0/classifiers.json").read_text())
+        assert (facts["mixed_equal"]["n_real"], facts["mixed_equal"]["n_synthetic"]) == (120, 120)
+
     def test_data_set_is_read_with_its_own_split(self, clone):
-        """In UCI's format, from scikit-learn's images: values of 0 to 16, and the digit."""
+        """In UCI's format, from scikit-learn's images. Comes last: it prepares other images in the copy."""
         from sklearn.datasets import load_digits
 
         bundle = load_digits()
@@ -146,14 +157,3 @@ class TestTheRest:
         (clone.folder / "data" / "raw" / "optdigits.tes").write_text("1,2,3\n")
         done = clone.run("python", "-m", "pipeline.stage", "prepare", LABELMINT_TRACKING="off")
         assert done.returncode == 2 and "expected 64 values of 0 to 16" in done.stderr.splitlines()[-1]
-
-    def test_the_image_source_trains_a_classifier_of_its_own_images(self, clone):
-        params = clone.folder / "params.yaml"
-        before = params.read_text()
-        try:
-            clone.change(classifier={"sources": ["real", "mixed_equal"], "network": "small_cnn"})
-            self.stage(clone, "train_classifiers", "dcgan-100-0")
-        finally:
-            params.write_text(before)
-        facts = json.loads((clone.folder / "data/classifiers/dcgan-100-0/classifiers.json").read_text())
-        assert (facts["mixed_equal"]["n_real"], facts["mixed_equal"]["n_synthetic"]) == (120, 120)
