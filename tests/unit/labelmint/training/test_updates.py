@@ -8,45 +8,8 @@ import pytest
 import torch
 
 from labelmint.gans.objectives import NonSaturating
-from labelmint.gans.settings import Family
-from labelmint.training.updates import D, G, Players, Real, sequential, simultaneous
-
-RATE = 0.5
-
-
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
-class ScalarPlayers(Players):
-    """One weight each: G(z) = g z and D(x) = d x, with plain gradient descent. The latents are 2, then 3."""
-
-    def __init__(self, g: float, d: float, smoothing: float = 0.0):
-        self.weights = {G: torch.tensor(g, requires_grad=True), D: torch.tensor(d, requires_grad=True)}
-        self.objective, self.family, self.anchors = NonSaturating(smoothing), Family(), torch.zeros(2)
-        self.latents = iter([2.0, 3.0])
-
-    def generate(self, labels):
-        return (self.weights[G] * torch.full((len(labels),), next(self.latents))).view(-1, 1, 1, 1), labels
-
-    def augment(self, images):
-        return images
-
-    def discriminator(self, images, labels):
-        return self.weights[D] * images.flatten(1)
-
-    def uniform(self, count):
-        return torch.zeros(count)
-
-    def gradients(self, player, loss, retain=False):
-        return list(torch.autograd.grad(loss, [self.weights[player]], retain_graph=retain))
-
-    def norm(self, gradients):
-        return gradients[0].abs()
-
-    def step(self, player, gradients):
-        with torch.no_grad():
-            self.weights[player] -= RATE * gradients[0]
+from labelmint.training.updates import D, G, Real, sequential, simultaneous
+from tests.unit.labelmint.training.scalar_players import RATE, ScalarPlayers, sigmoid
 
 
 def real(x: float) -> Real:
@@ -56,7 +19,7 @@ def real(x: float) -> Real:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_sequential_takes_three_steps_each_from_the_weights_of_the_step_before(smoothing):
     g, d, x = 0.7, 0.4, 1.5
-    players = ScalarPlayers(g, d, smoothing)
+    players = ScalarPlayers(g, d, [2.0, 3.0], NonSaturating(smoothing))
     tracked = sequential(players, real(x))
 
     # D on real: the gradient of softplus(-dx) + s dx is (-(1 - sigmoid(dx)) + s) x
@@ -87,7 +50,7 @@ def test_sequential_takes_three_steps_each_from_the_weights_of_the_step_before(s
 
 def test_simultaneous_uses_one_generated_batch_and_the_weights_before_the_step():
     g, d, x = 0.7, 0.4, 1.5
-    players = ScalarPlayers(g, d)
+    players = ScalarPlayers(g, d, [2.0, 3.0], NonSaturating(0.0))
     tracked = simultaneous(players, real(x))
     fake = g * 2
     d_gradient = -(1 - sigmoid(d * x)) * x + sigmoid(d * fake) * fake
