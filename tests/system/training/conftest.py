@@ -1,36 +1,7 @@
-"""Real digits, and a replica that trains on them."""
+"""Real digits, and a replica that trains on them, as the integration tests have them."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from tests.integration.conftest import digits, prepared, replica
 
-from labelmint.data.storage.tensors import load_set
-from labelmint.runtime.tracker import NullTracker
-from labelmint.training.images import FileImages
-from labelmint.training.replica import Replica
-from stages import prepare
-from stages.paths import Paths
-
-
-@pytest.fixture(scope="session")
-def prepared(params, tmp_path_factory) -> Paths:
-    """Few real digits, prepared. Tests write elsewhere."""
-    paths = Paths(tmp_path_factory.mktemp("prepared"))
-    stage = prepare.Params(params.dataset, params.percents, params.seeds, params.compute)
-    prepare.run(stage, paths, NullTracker())
-    return paths
-
-
-@pytest.fixture(scope="session")
-def digits(prepared) -> FileImages:
-    return FileImages(prepared.tensors / "images.npy")
-
-
-@pytest.fixture
-def replica(params, prepared) -> Replica:
-    """Six steps on the images of the digit 3, with the default dcgan."""
-    _, labels = load_set(prepared.tensors)
-    return Replica(
-        "3", "dcgan", params.families["dcgan"], params.training, np.flatnonzero(labels == 3), seed=7
-    )
+__all__ = ["digits", "prepared", "replica"]
