@@ -21,6 +21,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("ui" if shares_servers else item.path.stem))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Stop where pytest-xdist ignores the groups, as 3.8 does with pytest 9.2: modules would be torn apart."""
+    if not session.config.getoption("loadgroup", default=False):
+        return
+    if not all("@" in item.nodeid for item in session.items if item.get_closest_marker("xdist_group")):
+        raise pytest.UsageError("this pytest-xdist does not group tests under this pytest")
+
+
 @pytest.fixture(scope="session")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UiServers]:
     """Prefect's and MLflow's servers, as `labelmint ui` starts them, in a shrunk copy of the project."""

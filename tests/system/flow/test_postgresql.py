@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -30,8 +31,9 @@ def postgresql(tmp_path_factory):
     if os.geteuid() == 0:
         user = next(name for name in ("postgres", "nobody") if _user_exists(name))
         as_user = ["runuser", "-u", user, "--"]
-        for parent in (folder, *folder.parents[:2]):  # only their owner may enter pytest's folders
-            parent.chmod(parent.stat().st_mode | 0o011)
+        for parent in (folder, *folder.parents):  # only their owner may enter pytest's folders
+            if not parent.stat().st_mode & stat.S_IXOTH:
+                parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
         shutil.chown(folder, user)
     data, port = folder / "data", free_port()
     create = [*as_user, programs / "initdb", "-D", data, "-A", "trust", "-U", "labelmint", "--no-sync"]
