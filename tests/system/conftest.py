@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Stop where pytest-xdist ignores the groups, as 3.8 does with pytest 9.2: modules would be torn apart."""
+    """Stop where pytest-xdist ignores the groups, as 3.8 does under pytest 9.2."""
     if not session.config.getoption("loadgroup", default=False):
         return
     if not all("@" in item.nodeid for item in session.items if item.get_closest_marker("xdist_group")):
