@@ -29,10 +29,10 @@ from benchmarks.engine import wide
 from labelmint.gans import layers
 from labelmint.gans.networks import Shape
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.runtime.devices import precision
 from labelmint.runtime.settings import Compute
 from labelmint.training.settings import Training
 from labelmint.training.stacked import Stacked
-from labelmint.training.strategies import precision
 from labelmint.training.team import Batch, Single, Team
 from labelmint.training.updates import TRACKED
 

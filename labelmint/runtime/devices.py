@@ -77,3 +77,27 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def precision_in_force(compute: Compute, device: torch.device) -> str:
+    """Precision of networks on the device: fp32, tf32 or bf16. Only CUDA computes in another than fp32."""
+    if device.type != "cuda":
+        return "fp32"
+    return "tf32" if compute.precision == "auto" else compute.precision
+
+
+@contextmanager
+def precision(compute: Compute, device: torch.device) -> Iterator[None]:
+    """Allow TensorFloat-32 for matrix products and convolutions on a GPU, unless the precision is fp32."""
+    import torch
+
+    if device.type != "cuda":
+        yield
+        return
+    matmul: Any = torch.backends.cuda.matmul
+    before = matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision_in_force(compute, device) != "fp32"
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, cast
 
 import torch
 
 from labelmint.runtime import process_pool
-from labelmint.runtime.devices import pick_device, threads
+from labelmint.runtime.devices import pick_device, precision, threads
 from labelmint.runtime.progress import Progress
 from labelmint.runtime.settings import Compute
 from labelmint.training import cluster, distributed
@@ -75,20 +75,6 @@ def _on_this_machine(
     count = 1 if one_thread else torch.get_num_threads()
     with threads(count), closing(train(replicas, images, setup, callback)) as results:
         yield from results
-
-
-@contextmanager
-def precision(compute: Compute, device: torch.device) -> Iterator[None]:
-    """Allow TensorFloat-32 for matrix products and convolutions on a GPU, unless the precision is fp32."""
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = compute.precision != "fp32"
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def _ignore(*_: Any) -> None:
