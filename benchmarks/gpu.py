@@ -280,7 +280,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--minutes", type=float, default=8, help="time limit")
     parser.add_argument("--parts", default="correctness,speed,scaling,mnist", help="separated by commas")
-    parser.add_argument("--device", default="cuda", help="cuda or cpu")
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--small", action="store_true", help="tiny sizes, to try the command itself")
     arguments = parser.parse_args()
     deadline = time.monotonic() + 60 * arguments.minutes

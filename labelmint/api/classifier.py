@@ -72,12 +72,13 @@ def train_classifier(
         labels: int64 (N,) counted from 0.
         classes: Names of the classes; by default "0", "1", …
         seed: Seed of weights, batches and augmentation.
-        device: "auto", "cpu" or "cuda".
+        device: As `compute.device`: "auto", "cpu", "cuda", "cuda:N" or "mps".
         raw: Folder where pretrained weights are looked up.
         **settings: Fields of `classifier` in params.yaml, e.g. `network="small_cnn"`, `steps=400`.
 
     Raises:
-        InputError: The arrays do not fit together, or a setting is unknown or out of range.
+        InputError: The arrays do not fit together, a setting is unknown or out of range, or torch cannot use
+            the device.
     """
     if dataset is not None:
         images, labels, classes = dataset.images, dataset.labels, dataset.classes

@@ -93,13 +93,14 @@ def quality_report(
         synthetic: Images and labels to be judged.
         test: Real images that neither the generator nor a classifier has seen.
         seed: Seed of both classifiers.
-        device: "auto", "cpu" or "cuda".
+        device: As `compute.device`: "auto", "cpu", "cuda", "cuda:N" or "mps".
         classifier: Fields of `classifier` in params.yaml, e.g. {"network": "small_cnn", "steps": 300}.
         features: Fields of `feature_network`.
         metrics: Fields of `metrics`.
 
     Raises:
-        InputError: The arrays do not fit together, or a setting is unknown or out of range.
+        InputError: The arrays do not fit together, a setting is unknown or out of range, or torch cannot use
+            the device.
     """
     sets = {
         name: check_images(*each) for name, each in (("real", real), ("synthetic", synthetic), ("test", test))

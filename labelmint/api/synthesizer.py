@@ -27,7 +27,7 @@ class Synthesizer:
     Args:
         family: Name of a GAN family, e.g. "dcgan" (one generator per class) or "acgan" (one for all classes).
         seed: All randomness of training derives from it.
-        device: "auto" (a GPU where there is one), "cpu" or "cuda".
+        device: As `compute.device`: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N" or "mps".
         workers: Processes that train side by side on a CPU, or "auto" for one per core. Results do not
             depend on it.
         **settings: Fields of `training` and `families.<family>` in params.yaml, e.g. `epochs=40`,

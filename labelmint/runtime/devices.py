@@ -8,7 +8,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
+from labelmint.runtime.words import shortened
 
 if TYPE_CHECKING:
     import torch
@@ -57,13 +59,64 @@ def nvidia_gpus() -> list[NvidiaGpu]:
         return []
 
 
-def pick_device(compute: Compute) -> torch.device:
-    """Device that `compute.device` names; auto is a GPU where torch can use one."""
+def pick_device(compute: Compute, where: str = "this machine") -> torch.device:
+    """Device that `compute.device` names; auto is CUDA, else MPS, else the CPU.
+
+    A numbered CUDA device becomes the current one of this thread, for code that creates streams and graphs
+    without naming a device. where: what computes, for the message, e.g. "this machine".
+
+    Raises: InputError if torch cannot use the device.
+    """
     import torch
 
-    if compute.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(compute.device)
+    device = find_device(compute.device, where)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+    return device
+
+
+def find_device(name: str, where: str = "this machine") -> torch.device:
+    """As `pick_device`, for a value of `compute.device`, but no device becomes the current one."""
+    import torch
+
+    if name == "auto":
+        has_mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        _require_cuda(name, device.index, where)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError(
+            f"compute.device: mps is requested, but torch finds no Apple GPU (MPS) on {where}; "
+            "set compute.device to auto or cpu"
+        )
+    return device
+
+
+def _require_cuda(name: str, index: int | None, where: str) -> None:
+    """Raises: InputError if torch finds no CUDA device, or none with this index."""
+    import torch
+
+    requested = f"compute.device: {name} is requested, but"
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    hidden = "" if visible is None else f" with CUDA_VISIBLE_DEVICES={visible!r}"
+    if not torch.cuda.is_available():
+        if torch.version.cuda is None and torch.version.hip is None:
+            raise InputError(
+                f"{requested} torch {torch.__version__} on {where} is a build without CUDA; "
+                "install one with CUDA, or set compute.device to auto or cpu"
+            )
+        raise InputError(
+            f"{requested} torch finds no CUDA device on {where}{hidden}; "
+            "`labelmint doctor` shows the driver and the cards, or set compute.device to auto or cpu"
+        )
+    if index is None or index < (count := torch.cuda.device_count()):
+        return
+    names = shortened([f"cuda:{number}" for number in range(count)], 8)
+    raise InputError(
+        f"{requested} {where} has {count} CUDA device{'s' if count > 1 else ''} ({names}){hidden}; "
+        "set compute.device to one of them, or to cpu"
+    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Interval
 from typing_extensions import Doc
 
-from labelmint.runtime.validation import Settings
+from labelmint.runtime.validation import Forms, Settings
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -28,7 +28,12 @@ class Compute(Settings):
     """How to run. On a CPU, no result depends on it."""
 
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], Doc("Device to compute on. `auto` takes a GPU if there is one.")
+        str,
+        Forms(("auto", "cpu", "cuda", "cuda:N", "mps")),
+        Doc(
+            "Device to compute on. `auto` takes a GPU if torch can use one: CUDA, else Apple's (`mps`). "
+            "`cuda:N` is the CUDA device number N, from 0."
+        ),
     ] = "auto"
     workers: Annotated[
         Annotated[int, Interval(ge=1, le=1024)] | Literal["auto"],

@@ -8,18 +8,34 @@ default and meaning in one place:
 
 from __future__ import annotations
 
+import re
 import reprlib
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import GroupedMetadata
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import CoreSchema, core_schema
 
 _MAX_ERRORS = 3  # explained in one message
 _MAX_VALUE_LENGTH = 80  # characters of a value quoted in a message
 _TYPE_NAMES = {int: "integer", float: "number", str: "text"}
+
+
+@dataclass(frozen=True)
+class Forms:
+    """Metadata of a text setting: the texts that it takes. N is an integer from 0 to 999.
+
+    Forms(("cpu", "cuda:N")) takes "cpu", "cuda:0", "cuda:1", ….
+    """
+
+    texts: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        pattern = "|".join(re.escape(text).replace("N", "(0|[1-9][0-9]{0,2})") for text in self.texts)
+        return core_schema.str_schema(pattern=f"^({pattern})$", strict=True)
 
 
 class Settings:
@@ -145,6 +161,8 @@ def type_name(annotation: Any) -> str:
         return f"list of {type_name(get_args(plain)[0])}"
     if plain in (bool, NoneType):
         return "true | false" if plain is bool else "null"
+    if forms := _forms(metadata):
+        return " | ".join(forms)
     limits = bounds(metadata)
     return _TYPE_NAMES[plain] + (f", {limits}" if limits else "")
 
@@ -156,8 +174,8 @@ def _with_article(annotation: Any) -> str:
         return "a group of settings"
     if get_origin(plain) is dict:
         return "groups of settings by name"
-    if get_origin(plain) is Literal:
-        *others, last = map(str, get_args(plain))
+    if choices := _forms(metadata) or (get_args(plain) if get_origin(plain) is Literal else ()):
+        *others, last = map(str, choices)
         return f"{', '.join(others)} or {last}" if others else last
     if _is_union(plain):
         return " or ".join(_with_article(part) for part in get_args(plain))
@@ -169,6 +187,11 @@ def _with_article(annotation: Any) -> str:
     link = "" if not limits or limits.startswith("above") else "of " if limits.startswith("at ") else "from "
     article = {int: "an integer", float: "a number", str: "text"}[plain]
     return f"{article} {link}{limits}".rstrip()
+
+
+def _forms(metadata: list[Any]) -> tuple[str, ...]:
+    """Texts of the setting's `Forms`, or none."""
+    return next((each.texts for each in metadata if isinstance(each, Forms)), ())
 
 
 def _is_union(plain: Any) -> bool:

@@ -9,7 +9,8 @@ import types
 import pytest
 import torch
 
-from labelmint.runtime.devices import available_cores, nvidia_gpus, pick_device, threads
+from labelmint.runtime.devices import available_cores, find_device, nvidia_gpus, pick_device, threads
+from labelmint.runtime.errors import InputError
 from labelmint.runtime.process_pool import worker_count
 from labelmint.runtime.settings import Compute
 
@@ -68,11 +69,86 @@ def test_no_driver_is_no_card(driver, monkeypatch):
     assert nvidia_gpus() == []
 
 
-@pytest.mark.parametrize(("available", "device"), [(True, "cuda"), (False, "cpu")])
-def test_auto_is_the_gpu_that_torch_can_use(monkeypatch, available, device):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    assert pick_device(Compute()).type == device
-    assert pick_device(Compute(device="cpu")).type == "cpu"
+@pytest.fixture
+def torch_finds(monkeypatch):
+    """A function: let torch find so many CUDA devices, and Apple's GPU or not."""
+
+    def find(cuda: int = 0, mps: bool = False) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        monkeypatch.setattr(torch.version, "cuda", "13.0")
+        monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "device"), [(2, True, "cuda"), (0, True, "mps"), (0, False, "cpu"), (1, False, "cuda")]
+)
+def test_auto_is_cuda_then_mps_then_cpu(torch_finds, cuda, mps, device):
+    torch_finds(cuda, mps)
+    assert pick_device(Compute()) == torch.device(device)
+    assert pick_device(Compute(device="cpu")) == torch.device("cpu")
+
+
+def test_a_numbered_device_becomes_the_current_one(torch_finds, monkeypatch):
+    torch_finds(cuda=2)
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    assert pick_device(Compute(device="cuda:1")) == torch.device("cuda", 1)
+    assert current == [torch.device("cuda", 1)]
+    assert pick_device(Compute(device="cuda")) == torch.device("cuda")
+    assert find_device("cuda:0") == torch.device("cuda", 0)
+    assert len(current) == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "cuda", "message"),
+    [
+        (
+            "cuda:3",
+            2,
+            "compute.device: cuda:3 is requested, but this machine has 2 CUDA devices (cuda:0, cuda:1); "
+            "set compute.device to one of them, or to cpu",
+        ),
+        (
+            "cuda:1",
+            1,
+            "compute.device: cuda:1 is requested, but this machine has 1 CUDA device (cuda:0); "
+            "set compute.device to one of them, or to cpu",
+        ),
+        (
+            "cuda",
+            0,
+            "compute.device: cuda is requested, but torch finds no CUDA device on this machine; "
+            "`labelmint doctor` shows the driver and the cards, or set compute.device to auto or cpu",
+        ),
+        (
+            "mps",
+            2,
+            "compute.device: mps is requested, but torch finds no Apple GPU (MPS) on this machine; "
+            "set compute.device to auto or cpu",
+        ),
+    ],
+)
+def test_a_device_that_torch_cannot_use_is_a_user_error(torch_finds, device, cuda, message):
+    torch_finds(cuda)
+    with pytest.raises(InputError) as raised:
+        pick_device(Compute(device=device))
+    assert str(raised.value) == message
+
+
+def test_the_reason_why_there_is_no_cuda_device_is_named(torch_finds, monkeypatch):
+    torch_finds(cuda=1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    with pytest.raises(InputError, match=r"1 CUDA device \(cuda:0\) with CUDA_VISIBLE_DEVICES='2'; set"):
+        find_device("cuda:2")
+    torch_finds(cuda=0)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    with pytest.raises(InputError, match="on the worker is a build without CUDA; install one with CUDA"):
+        find_device("cuda", "the worker")
 
 
 def test_threads_are_restored():

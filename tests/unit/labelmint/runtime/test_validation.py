@@ -17,7 +17,7 @@ from labelmint.data.settings import Dataset
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer, Synthesis
 from labelmint.metrics.settings import Metrics, Representation
 from labelmint.runtime.settings import Compute, flat
-from labelmint.runtime.validation import Settings, hints, type_name, unwrap
+from labelmint.runtime.validation import Forms, Settings, hints, type_name, unwrap
 from labelmint.training.settings import Training
 
 GROUPS: list[type[Any]] = [
@@ -39,6 +39,7 @@ class Outer(Settings):
     limit: Annotated[Annotated[int, Ge(1)] | Literal["auto"], Doc("Limit.")] = "auto"
     name: Annotated[str | None, Doc("Name.")] = None
     flag: Annotated[bool, Doc("Flag.")] = False
+    device: Annotated[str, Forms(("cpu", "cuda", "cuda:N")), Doc("Device.")] = "cpu"
     inner: Inner = field(default_factory=Inner)
 
     def __post_init__(self) -> None:
@@ -63,6 +64,11 @@ class Outer(Settings):
         ({"inner": 3}, "inner must be a group of settings, got 3"),
         ({"count": 0, "flag": 1}, "count must be 1 to 8, got 0; flag must be true or false, got 1"),
         ({"count": 3}, "count exceeds sizes"),
+        ({"device": "cuda:x"}, "device must be cpu, cuda or cuda:N, got 'cuda:x'"),
+        ({"device": "cuda:01"}, "device must be cpu, cuda or cuda:N, got 'cuda:01'"),
+        ({"device": "cuda:1\n"}, r"device must be cpu, cuda or cuda:N, got 'cuda:1\n'"),
+        ({"device": "cuda:1000"}, "device must be cpu, cuda or cuda:N, got 'cuda:1000'"),
+        ({"device": 0}, "device must be cpu, cuda or cuda:N, got 0"),
     ],
 )
 def test_refuses_a_wrong_value_in_words(changes, message):
@@ -71,6 +77,11 @@ def test_refuses_a_wrong_value_in_words(changes, message):
         Outer(**changes)
     with pytest.raises(ValueError, match=exactly):
         replace(Outer(), **changes)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:0", "cuda:10", "cuda:999"])
+def test_a_text_with_a_number_is_taken(device):
+    assert Outer(device=device).device == device
 
 
 def test_quotes_no_more_than_the_start_and_end_of_a_long_value():
@@ -100,6 +111,7 @@ def test_a_value_is_checked_but_not_converted():
         ("limit", "integer, at least 1 or auto"),
         ("name", "text or null"),
         ("flag", "true | false"),
+        ("device", "cpu | cuda | cuda:N"),
     ],
 )
 def test_names_types_with_their_ranges(name, expected):

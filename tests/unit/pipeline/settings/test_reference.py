@@ -38,7 +38,7 @@ def test_states_type_range_default_and_meaning():
     assert (r1.name, r1.type, r1.default) == ("families.<generator>.r1", "number, 0 to 10000", 0.0)
     assert "Mescheder" in r1.meaning
     text = reference.to_text(reference.find("compute"))
-    assert "compute.device: auto  (auto | cpu | cuda)\n    Device to compute on." in text
+    assert "compute.device: auto  (auto | cpu | cuda | cuda:N | mps)\n    Device to compute on." in text
     assert "training" not in [line.split(".")[0] for line in text.splitlines()]
     (percents,) = reference.find("percents")
     assert percents.required
