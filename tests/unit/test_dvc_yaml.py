@@ -22,6 +22,8 @@ BY_NAME = {
     "labelmint/metrics/registry.py": "labelmint/metrics",
 }
 """Modules that import all modules of a package by name."""
+ON_DEVICE = {"pick_device", "run_jobs"}
+"""Functions of labelmint.runtime that choose the device."""
 
 
 def code_dependencies(stage: str) -> list[str]:
@@ -110,6 +112,22 @@ class TestCode:
             "family" if group.startswith("families.") else group for group in STAGES[stage].get("params", [])
         }
         assert given == declared
+
+
+def computes_on_device(stage: str) -> bool:
+    """Whether the stage reads `compute` and its code chooses a device; `prepare` only counts its workers."""
+    reads_compute = any(field.name == "compute" for field in fields(entry(stage).Params))
+    names = (node for path in needed(stage) for node in ast.walk(ast.parse(path.read_text())))
+    used = {getattr(node, "id", getattr(node, "attr", None)) for node in names}
+    return reads_compute and bool(ON_DEVICE & used)
+
+
+def test_stages_that_compute_on_the_device_are_marked_for_the_gpu():
+    marked = {name for name, stage in STAGES.items() if stage.get("meta", {}).get("gpu")}
+    # The feature network is about to be trained on the device too.
+    assert marked == {stage for stage in STAGES if computes_on_device(stage)} | {"train_feature_network"}
+    assert {"train_generators", "train_classifiers", "evaluate"} <= marked
+    assert not {"prepare", "synthesize", "report"} & marked
 
 
 def test_code_takes_at_most_sixty_lines():
