@@ -1,7 +1,8 @@
 """Entry of every stage: `python -m pipeline.stage STAGE [ARM]`. DVC names the arm in $DVC_STAGE instead.
 
-Loads and checks params.yaml, starts tracking, runs the stage, and turns an error into one line and an exit
-code: 0 done, 2 user error, 1 failure, 75 something remote did not answer, 130 interrupted, 143 terminated.
+Loads and checks params.yaml, starts tracking, reserves a GPU if the stage uses one, runs the stage, and turns
+an error into one line and an exit code: 0 done, 2 user error, 1 failure, 75 something remote did not answer,
+130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from labelmint.runtime.progress import printable, say
 from labelmint.runtime.settings import flat
 from pipeline.dvc.workspace_lock import single_instance
 from pipeline.failures import INTERRUPTED, TERMINATED, USER_ERROR, Terminated, outcome, sigterm_raises
+from pipeline.gpus.reservation import reserved_for_stage
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import last_results, schema
 from pipeline.terminal import messages_on_stderr
@@ -46,8 +48,9 @@ def main(arguments: list[str]) -> int:
             params = schema.load(root / PARAMS_FILE)
             arm = Arm.parse(arm_name) if arm_name else None
             tracker = open_tracker(root, stage, arm, params.dataset.name)
-            chosen = select(entry(stage).Params, params, arm)
-            _run(stage, chosen, label, params.dataset.name, tracker)
+            with reserved_for_stage(root, stage, params.compute.device):
+                chosen = select(entry(stage).Params, params, arm)
+                _run(stage, chosen, label, params.dataset.name, tracker)
             status = "FINISHED"
             return 0
         except (Exception, KeyboardInterrupt, Terminated) as error:

@@ -33,6 +33,14 @@ class NvidiaGpu:
         name = self.nvml.nvmlDeviceGetName(self.handle)
         return name if isinstance(name, str) else name.decode()
 
+    @property
+    def uuid(self) -> str:
+        """The driver's name of the card, e.g. GPU-8932f937-…; empty if it tells none."""
+        with suppress(self.nvml.NVMLError):
+            uuid = self.nvml.nvmlDeviceGetUUID(self.handle)
+            return uuid if isinstance(uuid, str) else uuid.decode()
+        return ""
+
     def readings(self) -> dict[str, float]:
         """Current load by name, with the unit in the name. A slice of a card (MIG) lacks some of them."""
         readers: dict[str, Callable[[Any], float]] = {

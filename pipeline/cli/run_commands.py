@@ -27,7 +27,14 @@ Percents = Annotated[
     ),
 ]
 KeepGoing = Annotated[bool, typer.Option(help="After a failed stage, run the stages that do not need it.")]
-Workers = Annotated[int, typer.Option(min=1, help="Stages run at once; at most one of them uses the GPU.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Stages run at once; on each GPU one. Default: one per GPU, at least one.",
+        show_default=False,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Run every stage, changed or not.")]
 Runner = Annotated[Literal["threads", "dask"], typer.Option(help="Where stages are started.")]
 DaskAddress = Annotated[
@@ -48,7 +55,7 @@ def run(
     *,
     experiment: Experiment = "",
     percents: Percents = "",
-    workers: Workers = 1,
+    workers: Workers = None,
     force: Force = False,
     keep_going: KeepGoing = True,
     dry: Annotated[
@@ -86,7 +93,7 @@ def serve(
     name: Annotated[str, typer.Option(help="Name of the deployment in Prefect.")] = "scheduled",
     experiment: Experiment = "",
     percents: Percents = "",
-    workers: Workers = 1,
+    workers: Workers = None,
     force: Force = False,
     keep_going: KeepGoing = True,
     runner: Runner = "threads",

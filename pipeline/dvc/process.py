@@ -38,10 +38,15 @@ class Dvc:
         self._running: set[threading.Event] = set()
 
     def run(
-        self, arguments: Sequence[str], environment: dict[str, str], on_line: Callable[[str], None]
+        self,
+        arguments: Sequence[str],
+        environment: dict[str, str],
+        on_line: Callable[[str], None],
+        descriptors: Sequence[int] = (),
     ) -> int:
         """Run `dvc ARGUMENTS`, calling `on_line` with each line of output as it is printed.
 
+        descriptors: open files that DVC inherits, but not its stages.
         Returns: the exit code, or minus the number of the signal that ended DVC.
         """
         stop = threading.Event()
@@ -58,6 +63,7 @@ class Dvc:
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
+            pass_fds=descriptors,
             start_new_session=True,  # Ctrl-C reaches it through the requesting process only
         )
         try:

@@ -15,22 +15,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow, get_run_logger
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field
 
-from labelmint.runtime.devices import nvidia_gpus
 from labelmint.runtime.errors import InputError
 from pipeline.dvc import graph
 from pipeline.dvc.graph import Stage
 from pipeline.dvc.workspace_lock import locked_workspace
 from pipeline.flow import prefect_environment
 from pipeline.flow.artifacts import publish_results
-from pipeline.flow.scheduler import Scheduler
-from pipeline.flow.stage_task import GPU_LIMIT, Job, close_dvc, dvc_of
+from pipeline.flow.scheduler import Limits, Scheduler
+from pipeline.flow.stage_task import Job, close_dvc, dvc_of
+from pipeline.gpus.cards import cards_of
 from pipeline.project import project_root
 from pipeline.settings import experiments
 from pipeline.settings import schema as settings
@@ -53,7 +51,7 @@ def pipeline(  # noqa: PLR0917
     percents: list[int] = [],  # noqa: B006
     force: bool = False,
     keep_going: bool = True,
-    workers: Annotated[int, Field(ge=1, le=256)] = 1,
+    workers: Annotated[int, Field(ge=1, le=256)] | None = None,
     dry: bool = False,
 ) -> State:
     """Run every stage from raw data to report through DVC, which skips stages that have not changed.
@@ -66,7 +64,7 @@ def pipeline(  # noqa: PLR0917
         percents: Percentages of the real training data, in place of those in params.yaml. Empty: as it is.
         force: Run every stage, changed or not.
         keep_going: If a stage fails, run all stages that do not need it.
-        workers: Number of stages that run at once; at most one of them on the GPU.
+        workers: Number of stages that run at once; on each GPU one. Empty: one per GPU, at least one.
         dry: Only say what would run.
     """
     # Prefect's form for the parameters shows the descriptions of this docstring.
@@ -88,25 +86,28 @@ def _heartbeat(root: Path) -> Path:
     return root / ".dvc" / "tmp" / f"{flow_run.id}.heartbeat"
 
 
-def _run(stages: list[Stage], job: Job, params: settings.Params, workers: int, keep_going: bool) -> State:
+def _run(
+    stages: list[Stage], job: Job, params: settings.Params, workers: int | None, keep_going: bool
+) -> State:
     """Run all stages, record the run in MLflow and in artifacts, and return the final state.
 
     job: the settings that all stages share.
     """
     root, heartbeat = Path(job.root), Path(job.heartbeat)
-    exclusive_gpu = _limit_gpu(params.compute.device)
+    limits = _limits(params.compute.device, workers)
+    device = "cpu" if job.dry else params.compute.device
     tracked = TrackedRun(root, params, flow_run.id or "", dry=job.dry)
     environment = prefect_environment.for_stages(root, **({PARENT_RUN: tracked.key} if tracked.key else {}))
     status = "KILLED"
     heartbeat.touch()
     jobs = {
-        stage.name: replace(job, environment=environment, on_gpu=exclusive_gpu and stage.gpu)
+        stage.name: replace(job, environment=environment, device=device if stage.gpu else "cpu")
         for stage in stages
     }
-    scheduler = Scheduler(stages, jobs, workers, keep_going, heartbeat)
+    scheduler = Scheduler(stages, jobs, limits, keep_going, heartbeat)
     try:
         with ExitStack() as stack:
-            pool = stack.enter_context(_runner(workers))
+            pool = stack.enter_context(_runner(limits.stages))
             # Before the pool is closed, also after an error: it waits for its tasks, which wait for their
             # stages.
             stack.callback(_stop, root, heartbeat)
@@ -140,32 +141,27 @@ def _stop(root: Path, heartbeat: Path) -> None:
 
 def _runner(workers: int) -> Any:
     """The task runner that `prefect_environment.choose_runner` has set."""
-    if os.environ.get(prefect_environment.RUNNER, "threads") == "threads":
+    if prefect_environment.runner() == "threads":
         from prefect.task_runners import ThreadPoolTaskRunner
 
         return ThreadPoolTaskRunner(max_workers=workers + 1)  # one more, for tasks that are only skipped
     from prefect_dask.task_runners import DaskTaskRunner
 
-    if address := os.environ.get(prefect_environment.DASK_ADDRESS):
+    if address := prefect_environment.dask_address():
         return DaskTaskRunner(address=address)
     cluster = {"n_workers": workers, "threads_per_worker": 2, "dashboard_address": None, "host": "127.0.0.1"}
     cluster["security"] = True  # its own certificates, or any user of this machine could send it code
     return DaskTaskRunner(cluster_kwargs=cluster)
 
 
-def _limit_gpu(device: str) -> bool:
-    """Create the concurrency limit of the GPU on the server if there is a GPU. The user can raise it there.
+def _limits(device: str, workers: int | None) -> Limits:
+    """How many stages run at once.
 
-    Returns: whether stages on the GPU must wait for each other.
+    The cards of other machines, where Dask workers run the stages, are not known here: a stage waits there.
     """
-    if not (nvidia_gpus() if device == "auto" else device != "cpu"):
-        return False
-    with get_client(sync_client=True) as client:
-        try:
-            client.read_global_concurrency_limit_by_name(GPU_LIMIT)
-        except ObjectNotFound:
-            client.upsert_global_concurrency_limit_by_name(GPU_LIMIT, 1)
-    return True
+    cards = 0 if prefect_environment.dask_address() else len(cards_of(device, os.environ))
+    workers = workers or max(1, cards)
+    return Limits(workers, cards or workers)
 
 
 def terminate_like_ctrl_c() -> None:

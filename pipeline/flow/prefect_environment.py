@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.gpus.cards import ORDER, VISIBLE
 from pipeline.probes import answers
 
 STATE = ".servers"
@@ -57,6 +58,16 @@ def choose_runner(kind: str, dask_address: str) -> None:
     os.environ[RUNNER], os.environ[DASK_ADDRESS] = kind, dask_address
 
 
+def runner() -> str:
+    """The kind of task runner that `choose_runner` has set: threads or dask."""
+    return os.environ.get(RUNNER, "threads")
+
+
+def dask_address() -> str:
+    """Address of the Dask scheduler whose workers run the stages, or "" if this machine runs them."""
+    return os.environ.get(DASK_ADDRESS, "") if runner() == "dask" else ""
+
+
 def has_server() -> bool:
     """Whether $PREFECT_API_URL names a server."""
     return bool(os.environ.get("PREFECT_API_URL"))
@@ -89,9 +100,10 @@ def for_stages(root: Path, **more: str) -> dict[str, str]:
         os.pathsep
     )
     own = {"PATH": path, "PYTHONPATH": python_path, "DVC_NO_ANALYTICS": "1", "TQDM_DISABLE": "1"}
+    excluded = {"MLFLOW_RUN_ID", *((VISIBLE, ORDER) if dask_address() else ())}  # cards of this machine
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("PREFECT_") and name != "MLFLOW_RUN_ID"
+        if not name.startswith("PREFECT_") and name not in excluded
     }
     return {**inherited, **own, **more}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,25 @@ _TICK_SECONDS = 1.0
 _CANCEL_POLL_SECONDS = 3.0
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Largest numbers of stages that run at once: of all, and of those that compute on a GPU."""
+
+    stages: int
+    on_gpus: int
+
+
 class Scheduler:
     """Submits each stage when all stages that it needs are done.
 
-    At most `workers` stages run at once, and at most one of them on the GPU. states: the final states so far.
+    At most `limits.stages` run at once, of which `limits.on_gpus` on GPUs. states: the final states so far.
     """
 
     def __init__(
-        self, stages: list[Stage], jobs: dict[str, Job], workers: int, keep_going: bool, heartbeat: Path
+        self, stages: list[Stage], jobs: dict[str, Job], limits: Limits, keep_going: bool, heartbeat: Path
     ) -> None:
         self.stages = {stage.name: stage for stage in stages}
-        self.jobs, self.workers, self.keep_going, self.heartbeat = jobs, workers, keep_going, heartbeat
+        self.jobs, self.limits, self.keep_going, self.heartbeat = jobs, limits, keep_going, heartbeat
         self.states: dict[str, State] = {}
         self._futures: dict[str, PrefectFuture[Any]] = {}
         self._finished: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -74,8 +82,10 @@ class Scheduler:
         if self._skip_reason(name):
             return True  # takes no worker
         running = [other for other in self._futures if other not in self.states]
-        gpu_in_use = any(self.jobs[other].on_gpu for other in running)
-        return len(running) < self.workers and not (self.jobs[name].on_gpu and gpu_in_use)
+        on_gpus = sum(self.jobs[other].device != "cpu" for other in running)
+        # A stage that has to wait for a GPU must not take the place of one that needs none.
+        gpu_is_free = self.jobs[name].device == "cpu" or on_gpus < self.limits.on_gpus
+        return len(running) < self.limits.stages and gpu_is_free
 
     def _skip_reason(self, name: str) -> str:
         for need in self.stages[name].needs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,15 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.concurrency.sync import concurrency
 from prefect.states import Cancelled, Completed, Failed
 
 from pipeline.dvc.process import Dvc
 from pipeline.failures import UNREACHABLE
 from pipeline.flow.heartbeat import watched
+from pipeline.gpus.cards import cards_of, inherited
+from pipeline.gpus.reservation import reserved
 
 RETRY_SECONDS: list[float] = [10, 60]
-GPU_LIMIT = "gpu"
-_GPU_TIMEOUT_SECONDS = 5.0
 RAN, RESTORED, UNCHANGED, WOULD_RUN, SKIPPED = "Ran", "Restored", "Unchanged", "WouldRun", "Skipped"
 
 # Parts of DVC's output.
@@ -56,9 +54,9 @@ class Job:
     """How to run a stage. It is plain data, so that any process can run it.
 
     root: the project's folder. environment: environment variables of the stage. heartbeat: the heartbeat file
-    of the flow run. force: run it, changed or not. dry: only say whether it would run. on_gpu: whether it
-    waits for the GPU. skip_reason: not empty for a stage that is not run. changed_need: in a dry run, a stage
-    that it needs and that would run.
+    of the flow run. force: run it, changed or not. dry: only say whether it would run. device: as
+    `compute.device`, what the stage computes on; "cpu" if it needs no GPU. skip_reason: not empty for a stage
+    that is not run. changed_need: in a dry run, a stage that it needs and that would run.
     """
 
     root: str
@@ -66,7 +64,7 @@ class Job:
     heartbeat: str
     force: bool = False
     dry: bool = False
-    on_gpu: bool = False
+    device: str = "cpu"
     skip_reason: str = ""
     changed_need: str = ""
 
@@ -115,13 +113,18 @@ def reproduce(stage: str, job: Job) -> State:
         logger.log(logging.ERROR if is_error else logging.DEBUG if routine else logging.INFO, "%s", line)
 
     options = [option for option, is_set in (("--force", job.force), ("--dry", job.dry)) if is_set]
-    started = time.monotonic()
-    with _gpu_slot(heartbeat) if job.on_gpu else nullcontext():
+    arguments = ["--wait-for-lock", "repro", "--single-item", *options, stage]
+    # This may be a Dask worker on another machine, whose cards count and not those of the flow's machine.
+    environment = {**inherited(), **job.environment}
+    with reserved(cards_of(job.device, environment), heartbeat.exists, logger.info) as card:
         if not heartbeat.exists():
             return Cancelled(message="the run was stopped")
+        if card.name:
+            logger.info("reserved %s", card.name)
+        started = time.monotonic()
         with watched(heartbeat, dvc.stop):
-            arguments = ["--wait-for-lock", "repro", "--single-item", *options, stage]
-            code = dvc.run(arguments, job.environment, on_line)
+            # DVC holds the reservation too: if this process is killed, until DVC has stopped the stage.
+            code = dvc.run(arguments, {**environment, **card.environment}, on_line, card.descriptors)
     if code == 0:
         if job.dry and result == RAN:
             return Completed(name=WOULD_RUN, message="its code, settings or inputs have changed")
@@ -140,22 +143,6 @@ def _message(result: str, seconds: float) -> str:
         RESTORED: "results of an earlier run were restored from DVC's cache",
         UNCHANGED: "none of its dependencies has changed",
     }[result]
-
-
-def _gpu_slot(heartbeat: Path) -> ExitStack:
-    """Wait until no other stage of any flow run on this server uses the GPU, or until the run is stopped."""
-    stack = ExitStack()
-    while heartbeat.exists():
-        try:
-            # Prefect renews the slot; a failed renewal must not end a stage that has trained for hours.
-            slot = concurrency(
-                GPU_LIMIT, timeout_seconds=_GPU_TIMEOUT_SECONDS, raise_on_lease_renewal_failure=False
-            )
-            stack.enter_context(slot)
-            break
-        except TimeoutError:
-            continue
-    return stack
 
 
 _instances: dict[Path, Dvc] = {}

@@ -47,8 +47,9 @@ name = sys.argv[1]
 control, log = Path("control") / name, Path("log")
 behaviour = control.read_text() if control.exists() else ""
 parent, outside = os.environ.get("LABELMINT_PARENT_RUN", ""), os.environ.get("FROM_OUTSIDE", "")
+cards = os.environ.get("CUDA_VISIBLE_DEVICES", "")
 with log.open("a") as file:
-    file.write(f"start {name} {time.time()} {os.getpid()} {parent} {outside}\\n")
+    file.write(f"start {name} {time.time()} {os.getpid()} {parent} {outside} {cards}\\n")
 print(f"working on {name}", flush=True)
 print(f"a note of {name}", file=sys.stderr, flush=True)
 if behaviour == "fail":
@@ -138,6 +139,13 @@ class TinyProject:
         if errors:
             raise errors[0]
 
+    def set_device(self, device: str) -> None:
+        """Set `compute.device`."""
+        path = self.root / "params.yaml"
+        text = path.read_text()
+        assert "  device: auto " in text
+        path.write_text(text.replace("  device: auto ", f"  device: {device} "))
+
     def pids(self, stage: str) -> list[int]:
         """Process ids of a slow or deaf stage and its worker, once they run; else none."""
         path = self.root / "control" / f"{stage}.pids"
@@ -146,7 +154,8 @@ class TinyProject:
     def log(self) -> list[list[str]]:
         """Words of each line of the stages' log.
 
-        ["start", stage, time, process id, parent run, FROM_OUTSIDE] or ["end", stage, time].
+        ["start", stage, time, process id, parent run, FROM_OUTSIDE, CUDA_VISIBLE_DEVICES] or
+        ["end", stage, time].
         """
         path = self.root / "log"
         return [line.split(" ") for line in path.read_text().splitlines()] if path.exists() else []

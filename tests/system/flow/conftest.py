@@ -41,6 +41,8 @@ def tiny(
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PREFECT_API_URL", f"{ui.prefect}/api")
     monkeypatch.setenv("LABELMINT_TRACKING", "off")
+    monkeypatch.setenv("LABELMINT_GPU_LOCKS", str(tmp_path / "locks"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(stage_task.reproduce, "retry_delay_seconds", [0.1, 0.1])
     yield project
     project.kill()

@@ -16,6 +16,8 @@ from tests.system.tiny_project import is_alive
 def test_local_cluster_gets_the_environment_and_handles_failures_as_threads_do(tiny, run, monkeypatch):
     monkeypatch.setenv("FROM_OUTSIDE", "yes")  # Dask does not copy the environment to its workers
     tiny.set_behaviour("train-40", "fail")
+    tiny.set_device("cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     monkeypatch.setenv(prefect_environment.RUNNER, "dask")
     result = run(workers=2)
     assert result.names == {
@@ -27,6 +29,9 @@ def test_local_cluster_gets_the_environment_and_handles_failures_as_threads_do(t
         "report": "Skipped",
     }
     assert {line[5] for line in tiny.log() if line[0] == "start"} == {"yes"}
+    cards = {line[1]: line[6] for line in tiny.log() if line[0] == "start"}
+    assert {cards["train-40"], cards["train-60"]} <= {"GPU-a", "GPU-b"}
+    assert cards["prepare"] == "GPU-a,GPU-b", "it needs no GPU"
     assert any(record.message == "working on train-60" for record in result.logs), (
         "output of workers arrives too"
     )

@@ -113,20 +113,6 @@ def test_output_reaches_the_server_while_the_stage_runs(tiny, run, prefect):
     assert not any("Updating lock file" in record.message for record in result.logs)
 
 
-def test_stages_share_the_gpu_one_at_a_time(tiny, run, prefect):
-    text = (tiny.root / "params.yaml").read_text()
-    (tiny.root / "params.yaml").write_text(text.replace("device: auto", "device: cuda"))
-    tiny.set_behaviour("train-40", "sleep 1")
-    with tiny.waiting_until(
-        "train-60", lambda: any(line[:2] == ["end", "evaluate-40"] for line in tiny.log())
-    ):
-        run(workers=2)  # evaluate-40, which needs no GPU, runs beside train-60
-    starts = {line[1]: float(line[2]) for line in tiny.log() if line[0] == "start"}
-    ends = {line[1]: float(line[2]) for line in tiny.log() if line[0] == "end"}
-    assert starts["train-60"] >= ends["train-40"], "two stages were on the GPU at once"
-    assert prefect.read_global_concurrency_limit_by_name("gpu").limit == 1
-
-
 def test_experiment_and_percents_of_a_run(tiny, run):
     result = run(experiment="mnist_quick", percents=[60], targets=["train"])
     assert result.run.name == "mnist_quick"

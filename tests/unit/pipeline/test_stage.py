@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from dataclasses import make_dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +15,11 @@ import pytest
 from labelmint.runtime.errors import InputError
 from pipeline import stage
 from pipeline.failures import Terminated, outcome
+from pipeline.gpus.cards import cards_of
+from pipeline.gpus.reservation import reserved
 from pipeline.stage import arm_of, entry, select
 from stages.paths import Arm, Paths
+from tests.conftest import ROOT
 
 
 class FakeStage:
@@ -122,6 +127,36 @@ class TestErrors:
             f"results not kept in the list of experiments: {project}/reports/summary.json: not JSON"
             in recorded
         )
+
+
+class TestGpu:
+    """A machine with two cards, of which another stage uses the first."""
+
+    @pytest.fixture(autouse=True)
+    def cards(self, project, monkeypatch):
+        shutil.copy(ROOT / "dvc.yaml", project)
+        gpus = [SimpleNamespace(uuid="GPU-0"), SimpleNamespace(uuid="GPU-1")]
+        monkeypatch.setattr("pipeline.gpus.cards.nvidia_gpus", lambda: gpus)
+        monkeypatch.setenv("LABELMINT_GPU_LOCKS", str(project / "locks"))
+        for name in ("CUDA_VISIBLE_DEVICES", "LABELMINT_GPU", "RANK"):
+            monkeypatch.delenv(name, raising=False)
+        with reserved(cards_of("auto", {})):
+            yield
+
+    @pytest.mark.parametrize(("name", "visible"), [("evaluate", "1"), ("report", None)])
+    def test_a_stage_that_computes_on_it_sees_a_free_card(self, project, capsys, monkeypatch, name, visible):
+        seen = []
+        work = FakeStage(lambda paths: seen.append(os.environ.get("CUDA_VISIBLE_DEVICES")))
+        monkeypatch.setattr(stage, "entry", lambda name: work)
+        assert ended(capsys, name)[0] == 0
+        assert seen == [visible]
+
+    def test_an_unusable_lock_is_a_user_error(self, project, capsys, monkeypatch):
+        (project / "file").touch()
+        monkeypatch.setenv("LABELMINT_GPU_LOCKS", str(project / "file"))
+        code, text = ended(capsys, "evaluate", "dcgan-40-0")
+        assert (code, text.count("\n")) == (2, 0)
+        assert "the lock of a GPU cannot be opened (Not a directory); set LABELMINT_GPU_LOCKS" in text
 
 
 class TestArms:

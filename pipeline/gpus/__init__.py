@@ -1,0 +1,1 @@
+"""GPUs of this machine, and their reservation: one stage per GPU, whoever starts it."""
