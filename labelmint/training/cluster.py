@@ -6,14 +6,16 @@ last checkpoint if the workers share a file system, else from the start. The wei
 
 from __future__ import annotations
 
+import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from labelmint.runtime.devices import pick_device
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
@@ -75,8 +77,29 @@ def train(replicas: Sequence[Replica], images: Images, compute: Compute, callbac
             client.cancel(list(tasks), force=True)
 
 
+def worker_device(compute: Compute, worker: str, hosts: Mapping[str, str]) -> torch.device:
+    """Device of a worker. Of several CUDA devices, the workers of a host take one each in turn.
+
+    `dask cuda worker` makes another device the first one in each worker, which is then its own.
+
+    Args:
+        compute: A number in `compute.device` is the same for every worker.
+        worker: The worker's address.
+        hosts: {address: host} of all workers.
+
+    Raises: InputError that names the worker if torch cannot use the device there.
+    """
+    where = f"the Dask worker {worker}"
+    device = pick_device(compute, where)
+    if device.type != "cuda" or device.index is not None or "dask_cuda" in sys.modules:
+        return device
+    neighbours = sorted(address for address, host in hosts.items() if host == hosts[worker])
+    index = neighbours.index(worker) % torch.cuda.device_count()
+    return pick_device(replace(compute, device=f"cuda:{index}"), where)
+
+
 def _work(position: int, replica: Replica, images: np.ndarray, compute: Compute, topic: str) -> Trained:
-    from distributed import get_worker
+    from distributed import get_client, get_worker
     from distributed.worker import thread_state  # type: ignore[attr-defined]  # Dask declares no exports
 
     worker, key = get_worker(), thread_state.key
@@ -88,7 +111,10 @@ def _work(position: int, replica: Replica, images: np.ndarray, compute: Compute,
         worker.log_event(topic, (position, seen, row))
 
     torch.set_num_threads(1)
-    device = torch.device("cpu" if compute.device == "cpu" or not torch.cuda.is_available() else "cuda")
+    workers = get_client().scheduler_info()["workers"]
+    device = worker_device(
+        compute, worker.address, {address: each["host"] for address, each in workers.items()}
+    )
     setup = Setup(device, resident_bytes(compute, device))
     ((_, result),) = trainer.train([replica], ArrayImages(images), setup, throttled(report))
     return result

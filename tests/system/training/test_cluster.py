@@ -139,3 +139,8 @@ def test_a_missing_scheduler_and_missing_workers_are_named(replica, digits, sche
         train("tcp://127.0.0.1:9")
     with pytest.raises(InputError, match="has no workers; start some"):
         train(scheduler)
+
+
+def test_a_worker_without_the_requested_device_is_named(replica, digits, scheduler, workers):
+    with pytest.raises(InputError, match="cuda:999 is requested, but .* the Dask worker tcp://127.0.0.1:"):
+        list(cluster.train([replica], digits, Compute("cuda:999", cluster=scheduler), lambda *_: None))
