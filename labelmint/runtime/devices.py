@@ -63,8 +63,20 @@ def nvidia_gpus() -> list[NvidiaGpu]:
         pynvml.nvmlInit()
         count = pynvml.nvmlDeviceGetCount()
         return [NvidiaGpu(pynvml, pynvml.nvmlDeviceGetHandleByIndex(index)) for index in range(count)]
-    except Exception:  # the kinds differ, the answer is the same
+    except Exception:  # its type depends on what is missing, the answer does not
         return []
+
+
+def nvidia_driver() -> tuple[str, str] | None:
+    """Version of NVIDIA's driver and of the newest CUDA that it runs, e.g. ("580.65", "13.0"), or None."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        version, cuda = pynvml.nvmlSystemGetDriverVersion(), pynvml.nvmlSystemGetCudaDriverVersion_v2()
+    except Exception:  # as above
+        return None
+    return version if isinstance(version, str) else version.decode(), f"{cuda // 1000}.{cuda % 1000 // 10}"
 
 
 def pick_device(compute: Compute, where: str = "this machine") -> torch.device:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.doctor import machine, project, services
+from pipeline.doctor import gpu, machine, project, services
 from pipeline.doctor.finding import Finding, problem
 
 Check = Callable[[Path], Iterator[Finding]]
@@ -18,7 +18,7 @@ CHECKS: tuple[Check, ...] = (
     machine.packages,
     machine.machine,
     machine.disk,
-    machine.gpu,
+    gpu.gpu,
     project.params,
     project.weights,
     project.raw_data,

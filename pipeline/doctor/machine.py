@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from labelmint.runtime.devices import available_cores, nvidia_gpus
+from labelmint.runtime.devices import available_cores
 from labelmint.runtime.words import shortened
 from pipeline.doctor.finding import Finding, note, ok, problem
-from pipeline.doctor.project import loaded_settings
 
 _MIN_PYTHON = (3, 11)
 _GIGABYTE = 1e9
@@ -113,26 +112,3 @@ def disk(root: Path) -> Iterator[Finding]:
         yield problem("disk", says, "dvc gc --workspace, or free some disk space")
     else:
         yield ok("disk", f"{free:,.1f} GB free at {root}")
-
-
-def gpu(root: Path) -> Iterator[Finding]:
-    """Whether torch can use the GPUs that NVIDIA's driver lists."""
-    import torch
-
-    if torch.cuda.is_available():
-        names = ", ".join(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))
-        yield ok("GPU", f"{names}; torch {torch.__version__} with CUDA {torch.version.cuda}")
-        return
-    cards = shortened([card.name for card in nvidia_gpus()])
-    if cards and not torch.version.cuda:
-        says = f"{cards}, but torch {torch.__version__} is a build for CPUs"
-        yield problem("GPU", says, "rm -rf .venv && make env, without UV_TORCH_BACKEND=cpu")
-    elif cards:
-        says = f"{cards}, but torch with CUDA {torch.version.cuda} cannot use it"
-        yield problem("GPU", says, "update the driver, and check CUDA_VISIBLE_DEVICES")
-    elif (params := loaded_settings(root)) and params.compute.device == "cuda":
-        yield problem(
-            "GPU", "compute.device: cuda, but there is none", "set compute.device: auto in params.yaml"
-        )
-    else:
-        yield ok("GPU", "none; training runs on the CPU")

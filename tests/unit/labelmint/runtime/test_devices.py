@@ -9,7 +9,14 @@ import types
 import pytest
 import torch
 
-from labelmint.runtime.devices import available_cores, find_device, nvidia_gpus, pick_device, threads
+from labelmint.runtime.devices import (
+    available_cores,
+    find_device,
+    nvidia_driver,
+    nvidia_gpus,
+    pick_device,
+    threads,
+)
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.process_pool import worker_count
 from labelmint.runtime.settings import Compute
@@ -46,6 +53,9 @@ def driver(monkeypatch):
         nvmlDeviceGetCount=lambda: 2,
         nvmlDeviceGetHandleByIndex=lambda index: index,
         nvmlDeviceGetName=lambda handle: [b"H100", "H200"][handle],
+        nvmlDeviceGetUUID=lambda handle: [b"GPU-1", "GPU-2"][handle],
+        nvmlSystemGetDriverVersion=lambda: b"580.65",
+        nvmlSystemGetCudaDriverVersion_v2=lambda: 12040,
         nvmlDeviceGetUtilizationRates=unsupported,
         nvmlDeviceGetMemoryInfo=lambda handle: types.SimpleNamespace(used=(handle + 1) * 1_000_000),
         nvmlDeviceGetPowerUsage=lambda handle: 250_000,
@@ -57,6 +67,22 @@ def driver(monkeypatch):
 def test_cards_have_names_and_readings(driver):
     assert [gpu.name for gpu in nvidia_gpus()] == ["H100", "H200"]
     assert nvidia_gpus()[1].readings() == {"memory_usage_megabytes": 2.0, "power_usage_watts": 250.0}
+
+
+def test_cards_have_a_name_on_the_machine(driver, monkeypatch):
+    assert [gpu.uuid for gpu in nvidia_gpus()] == ["GPU-1", "GPU-2"]
+
+    def unsupported(handle):
+        raise NVMLError
+
+    monkeypatch.setattr(driver, "nvmlDeviceGetUUID", unsupported)
+    assert [gpu.uuid for gpu in nvidia_gpus()] == ["", ""]
+
+
+def test_driver_and_the_cuda_that_it_runs(driver, monkeypatch):
+    assert nvidia_driver() == ("580.65", "12.4")
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert nvidia_driver() is None
 
 
 def test_no_driver_is_no_card(driver, monkeypatch):

@@ -6,7 +6,6 @@ from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from pipeline.doctor import machine
 from tests.unit.pipeline.doctor.findings import only
@@ -56,29 +55,3 @@ def test_disk(root, monkeypatch):
     assert only(machine.disk(root)).says.endswith(f"GB free at {root}")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2e9))
     assert only(machine.disk(root)).state == "problem"
-
-
-class TestGpu:
-    @pytest.fixture(autouse=True)
-    def unusable(self, monkeypatch):
-        """Torch cannot use a GPU."""
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-
-    def test_build_for_cpus_is_a_problem(self, root, monkeypatch):
-        monkeypatch.setattr(machine, "nvidia_gpus", lambda: [SimpleNamespace(name="NVIDIA H100")])
-        monkeypatch.setattr(torch.version, "cuda", None)
-        found = only(machine.gpu(root))
-        assert found.state == "problem"
-        assert "a build for CPUs" in found.says
-        assert "UV_TORCH_BACKEND" in found.fix
-
-    def test_old_driver_is_a_problem(self, root, monkeypatch):
-        monkeypatch.setattr(machine, "nvidia_gpus", lambda: [SimpleNamespace(name="NVIDIA H100")])
-        monkeypatch.setattr(torch.version, "cuda", "13.0")
-        assert "update the driver" in only(machine.gpu(root)).fix
-
-    def test_absent_gpu_is_a_problem_if_it_is_requested(self, root, monkeypatch, change):
-        monkeypatch.setattr(machine, "nvidia_gpus", list)
-        assert only(machine.gpu(root)).state == "ok"
-        change("compute", device="cuda")
-        assert "compute.device: auto" in only(machine.gpu(root)).fix
