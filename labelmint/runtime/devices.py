@@ -35,7 +35,7 @@ class NvidiaGpu:
 
     @property
     def uuid(self) -> str:
-        """The driver's name of the card, e.g. GPU-8932f937-…; empty if it tells none."""
+        """The driver's name of the card, e.g. GPU-8932f937-…; empty if it reports none."""
         with suppress(self.nvml.NVMLError):
             uuid = self.nvml.nvmlDeviceGetUUID(self.handle)
             return uuid if isinstance(uuid, str) else uuid.decode()

@@ -64,7 +64,7 @@ def _apple() -> Card:
 
 def _all(uuids: list[str], environment: Mapping[str, str]) -> list[Card]:
     """All cards of the driver."""
-    # The driver numbers cards by bus. CUDA does so only if told, else it puts the fastest first.
+    # The driver numbers cards by bus, CUDA by speed unless this variable says otherwise.
     order = environment.get(ORDER, "PCI_BUS_ID")
     return [
         Card(f"GPU {index}", uuid or str(index), {VISIBLE: str(index), ORDER: order})

@@ -82,7 +82,7 @@ def test_without_the_drivers_library(driver):
     assert keys("cuda") == ["cuda"]
     assert cards_of("cuda", {})[0].environment == {}
     assert keys("cuda", "0,GPU-x") == ["0", "GPU-x"]
-    driver("", "")  # cards that tell no UUID
+    driver("", "")  # cards that report no UUID
     assert keys("auto") == ["0", "1"]
 
 
