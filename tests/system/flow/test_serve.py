@@ -63,13 +63,14 @@ def test_due_run_starts_and_completes_its_stages(tiny, ui, prefect):
 def test_run_by_hand_and_cancellation(tiny, ui, prefect):
     from prefect.states import Cancelling
 
-    with serving(tiny, ui, "--cron", "0 2 * * *", "--timezone", "Europe/Vienna", "--name", "tiny") as process:
+    schedule = ("--cron", "0 2 * * *", "--timezone", "Europe/Vienna")
+    with serving(tiny, ui, *schedule, "--name", "tiny", "--workers", "2") as process:
         deployment = until(lambda: find_deployment(prefect, "tiny"))
-        (schedule,) = deployment.schedules
-        assert schedule.schedule.cron == "0 2 * * *"
-        assert schedule.schedule.timezone == "Europe/Vienna"
-        assert schedule.active
-        assert deployment.parameters["workers"] == 1
+        (registered,) = deployment.schedules
+        assert registered.schedule.cron == "0 2 * * *"
+        assert registered.schedule.timezone == "Europe/Vienna"
+        assert registered.active
+        assert deployment.parameters["workers"] == 2
         assert "Number of stages that run at once" in str(deployment.parameter_openapi_schema)
         own = psutil.Process(process.pid)
         assert own.memory_info().rss < 300e6
