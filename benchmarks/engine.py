@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 import torch
+from labelmint.training.team import Batch, Single
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import naive
@@ -35,7 +36,6 @@ from labelmint.training.images import ArrayImages
 from labelmint.training.replica import Replica
 from labelmint.training.settings import Training
 from labelmint.training.strategies import train_arm
-from labelmint.training.team import Batch, Single
 
 _ROUNDS = 3
 _CLASSES = 10

@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 import torch
+from labelmint.training.stacked import Stacked
+from labelmint.training.team import Batch, Single, Team
 
 from benchmarks import naive
 from benchmarks.engine import wide
@@ -32,8 +34,6 @@ from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwo
 from labelmint.runtime.devices import precision
 from labelmint.runtime.settings import Compute
 from labelmint.training.settings import Training
-from labelmint.training.stacked import Stacked
-from labelmint.training.team import Batch, Single, Team
 from labelmint.training.updates import TRACKED
 
 CPU = torch.device("cpu")

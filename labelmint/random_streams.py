@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import cast, overload
 
+import numpy as np
 import torch
 
 _MASK = (1 << 64) - 1
@@ -32,10 +33,18 @@ class Stream:
 
     def bits(self, *shape: int) -> torch.Tensor:
         """int64, all 64 bits random."""
-        start = fold(self.key, self.draws)
         self.draws += 1
-        counters = torch.arange(1, math.prod(shape) + 1, device=self.device)
-        return _mix_in_place(counters.mul_(_signed(_GAMMA)) + _signed(start)).reshape(shape)
+        return self.draw(self.draws - 1, math.prod(shape)).reshape(shape)
+
+    def draw(self, number: int, count: int) -> torch.Tensor:
+        """The bits of draw `number`, int64 (count,)."""
+        counters = mix_counters(torch.arange(1, count + 1, device=self.device))
+        return self.mix(counters + _signed(fold(self.key, number)))
+
+    @staticmethod
+    def mix(bits: torch.Tensor) -> torch.Tensor:
+        """Bits from sums of counters and starts (`mix_counters`, `starts`), in place."""
+        return _mix_in_place(bits)
 
     def uniform(self, *shape: int) -> torch.Tensor:
         """float32 in [0, 1), multiples of 2^-24."""
@@ -51,12 +60,14 @@ class Stream:
         return low + _upper(self.bits(*shape), 63) % (high - low + 1)
 
     def mask(self, like: torch.Tensor, probability: float) -> torch.Tensor:
-        """1 with `probability`, rounded to a multiple of 2^-16, else 0, with shape and dtype of `like`."""
+        """1 with `probability`, else 0, with shape and dtype of `like`.
+
+        The probability is rounded to a multiple of 2^-16 and is at least that.
+        """
         # Masks are the largest draws of a step: each 64 bits give four values of 16 bits.
-        count, threshold = math.prod(like.shape), round(probability * 65536) - 32768
-        bits = self.bits(-(-count // 4))
-        parts = torch.stack([bits >> 48, bits << 16 >> 48, bits << 32 >> 48, bits << 48 >> 48], -1)
-        return (parts.flatten()[:count] < threshold).to(like.dtype).reshape(like.shape)
+        count, threshold = math.prod(like.shape), max(round(probability * 65536), 1) - 32769
+        parts = self.bits(-(-count // 4)).view(torch.int16).view(-1, 4).flip(-1)  # the highest first
+        return (parts.flatten()[:count] <= threshold).to(like.dtype).reshape(like.shape)
 
 
 @overload
@@ -75,6 +86,33 @@ def fold(key: Key, number: Key) -> Key:
     else:
         inner = _mix(number * _signed(_GAMMA))
     return _mix(_signed(key) ^ inner)
+
+
+def mix_counters(counters: torch.Tensor) -> torch.Tensor:
+    """Counters, int64, as the generator adds them to the start of a draw. In place."""
+    return counters.mul_(_signed(_GAMMA))
+
+
+def starts(key: int, streams: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Starts of many draws at once: fold(fold(key, stream), draw), int64 (D,).
+
+    streams, draws: int64 (D,).
+    """
+    gamma = np.uint64(_GAMMA)
+    return starts_of(_mix_array(np.uint64(key) ^ _mix_array(streams.astype(np.uint64) * gamma)), draws)
+
+
+def starts_of(keys: np.ndarray | int, draws: np.ndarray) -> np.ndarray:
+    """fold(key, draw) of many draws at once, int64 (D,). keys: one, or uint64 (D,)."""
+    inner = np.asarray(keys, np.uint64)
+    return _mix_array(inner ^ _mix_array(draws.astype(np.uint64) * np.uint64(_GAMMA))).view(np.int64)
+
+
+def _mix_array(bits: np.ndarray) -> np.ndarray:
+    """SplitMix64's finalizer of uint64."""
+    bits = (bits ^ bits >> np.uint64(30)) * np.uint64(_MULTIPLIERS[0])
+    bits = (bits ^ bits >> np.uint64(27)) * np.uint64(_MULTIPLIERS[1])
+    return bits ^ bits >> np.uint64(31)
 
 
 def _mix(bits: Key) -> torch.Tensor:

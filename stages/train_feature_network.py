@@ -8,8 +8,11 @@ from labelmint.classifiers import feature_network
 from labelmint.classifiers.settings import FeatureNetwork
 from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.devices import pick_device, precision
 from labelmint.runtime.progress import say
+from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
+from labelmint.training.images import resident_bytes
 from stages.paths import Paths
 
 
@@ -18,13 +21,23 @@ class Params:
     """The parts of params.yaml that this stage depends on."""
 
     feature_network: FeatureNetwork
+    compute: Compute
 
 
 def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     """Write data/feature_network."""
     settings, facts = params.feature_network, load_json(paths.tensors / "dataset.json")
     images, labels = load_set(paths.tensors)
-    trained = feature_network.train(settings, images, labels, facts["mirror"])
+    device = pick_device(params.compute)
+    with precision(params.compute, device):
+        trained = feature_network.train(
+            settings,
+            images,
+            labels,
+            facts["mirror"],
+            device=device,
+            resident_bytes=resident_bytes(params.compute, device),
+        )
     channels, height, width = images.shape[1:]
     classes = len(facts["classes"])
     feature_network.save(paths.feature_network, trained, settings, (channels, height, width), classes)

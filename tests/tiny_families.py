@@ -12,8 +12,8 @@ import torch
 
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
 from labelmint.runtime.devices import threads
+from labelmint.training.gan_learner import Batch, GanLearner
 from labelmint.training.settings import Training
-from labelmint.training.team import Batch, Single
 from tests.conftest import CPU
 
 SHAPE = (1, 16, 16)
@@ -111,15 +111,15 @@ def label_length(family: Family) -> int:
     return LABELS if family.labels in ("conditional", "multi_hot") else 0
 
 
-def single(name: str, seed: int = 0, training: Training | None = None, **changes: Any) -> Single:
+def single(name: str, seed: int = 0, training: Training | None = None, **changes: Any) -> GanLearner:
     """One replica of a family of FAMILIES, with changed settings."""
     return build(name, replace(FAMILIES[name], **changes), training or Training(), seed)
 
 
-def build(name: str, family: Family, training: Training, seed: int) -> Single:
+def build(name: str, family: Family, training: Training, seed: int) -> GanLearner:
     """One replica of a family with settings of its own."""
     labels = label_length(family)
-    return Single(name, family, training, SHAPE, labels=labels, seed=seed, mirrored=False, device=CPU)
+    return GanLearner(name, family, training, SHAPE, labels=labels, seed=seed, mirrored=False, device=CPU)
 
 
 def random_labels(family: Family, count: int, rng: np.random.Generator) -> np.ndarray | None:
@@ -140,6 +140,9 @@ def batch(family: Family, count: int, seed: int = 0) -> Batch:
     return Batch(images, torch.from_numpy(vectors).float(), torch.zeros(count, dtype=torch.bool))
 
 
-def both(one: Batch, other: Batch) -> Batch:
-    """The batch of a stack of two."""
-    return Batch(*(torch.stack(parts) for parts in zip(one, other)))
+def train_step(
+    learner: GanLearner, number: int, given: Batch, learning_rate_factor: float = 1.0, ema_weight: float = 0.5
+) -> None:
+    """One step of one replica on a batch."""
+    learner.prepare(number, learning_rate_factor, ema_weight)
+    learner.step(given)

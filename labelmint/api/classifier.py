@@ -12,7 +12,8 @@ import torch
 from labelmint.api.dataset import LabelledDataset
 from labelmint.api.synthesizer import check_images
 from labelmint.classifiers import settings as classifier_settings
-from labelmint.classifiers.fit import Job, build, fit, predict
+from labelmint.classifiers.fit import fit
+from labelmint.classifiers.job import Job, build, predict
 from labelmint.classifiers.pools import Pool
 from labelmint.data.storage.splits import derive_seed
 from labelmint.metrics import accuracy

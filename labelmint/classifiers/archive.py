@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from labelmint.classifiers.fit import Fitted, Job, build
+from labelmint.classifiers.job import Fitted, Job, build
 from labelmint.classifiers.settings import Augmentation, Classifier
 from labelmint.classifiers.views import view
 from labelmint.data.storage.weights import load_weights, save_weights

@@ -29,6 +29,9 @@ _BATCH_NORM_MOMENTUM = 0.1
 class EfficientNetB0(nn.Module):
     """Images, float (N, C, S, S) in [-1, 1] -> logits (N, classes). Dropout acts only with a `stream`."""
 
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
     def __init__(self, params: Classifier, shape: tuple[int, int, int], classes: int, raw: Path | None):
         from efficientnet_pytorch import EfficientNet
 
@@ -46,6 +49,8 @@ class EfficientNetB0(nn.Module):
                 reason = " ".join(str(error).split())[:160]
                 message = f"classifier.weights: {params.weights} does not fit EfficientNet-B0 ({reason})"
                 raise InputError(message) from error
+        for name, values in (("mean", _IMAGENET_MEAN), ("deviation", _IMAGENET_DEVIATION)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         self.trunk._fc = nn.Identity()
         _speed_up(self.trunk)
         self.trunk._conv_stem.stride = (params.stem_stride, params.stem_stride)
@@ -58,11 +63,8 @@ class EfficientNetB0(nn.Module):
 
     def forward(self, images: torch.Tensor, stream: Stream | None = None) -> torch.Tensor:
         if self.pretrained:
-            mean, deviation = (
-                torch.tensor(values, device=images.device).view(1, 3, 1, 1)
-                for values in (_IMAGENET_MEAN, _IMAGENET_DEVIATION)
-            )
-            images = ((images + 1) / 2 - mean) / deviation  # a grey image is broadcast to three channels
+            # A grey image is broadcast to three channels.
+            images = ((images + 1) / 2 - self.mean) / self.deviation
         values = self.dense(self.dropout(self.trunk(images), stream))
         logits: torch.Tensor = self.head(F.relu(values) if isinstance(self.dense, nn.Linear) else values)
         return logits

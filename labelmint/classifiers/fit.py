@@ -1,9 +1,9 @@
-"""Train one classifier for a fixed number of steps, and keep its best or its last weights."""
+"""Train classifiers for a fixed number of steps, and keep their best or their last weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,184 +11,211 @@ import torch
 
 from labelmint.classifiers import pools, targets
 from labelmint.classifiers.augment import augment
-from labelmint.classifiers.efficientnet import EfficientNetB0
-from labelmint.classifiers.pools import Pool
-from labelmint.classifiers.settings import Classifier
-from labelmint.classifiers.small_networks import Linear, SmallCNN
+from labelmint.classifiers.job import Fitted, Job, build, predict
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import derive_seed
-from labelmint.random_streams import Stream
 from labelmint.training.image_ops import mirror
+from labelmint.training.optimizers import SGD, Adam, OneCycle
+from labelmint.training.precision import autocast
+from labelmint.training.step_inputs import StepDraws, StepInput
+from labelmint.training.team import Team
+from labelmint.training.together import Graph
 
-_EVALUATION_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Job:
-    """One classifier to train.
-
-    source: the name of its image source. classes: number of classes or attributes. raw: folder of downloaded
-    weights.
-    mirror: by class or attribute, whether its images may be flipped; None for no class. view: the view that
-    the pools show, one of views.VIEWS; None for the whole image. simple: whether it is a simple classifier of
-    the source.
-    """
-
-    source: str
-    pools: list[Pool]
-    classes: int
-    params: Classifier
-    seed: int
-    raw: Path
-    mirror: list[bool] | None = None
-    view: str | None = None
-    simple: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.source}-{self.params.network}" if self.simple else self.source
-
-    @property
-    def steps(self) -> int:
-        if self.params.epochs is None:
-            return self.params.steps
-        return max(1, -(-self.params.epochs * sum(map(len, self.pools)) // self.params.batch_size))
-
-    @property
-    def multi_hot(self) -> bool:
-        return self.pools[0].multi_hot
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        channels, height, width = self.pools[0].images.shape[1:]
-        return channels, height, width
-
-    def count(self, origin: str) -> int:
-        """Number of images of one origin."""
-        return sum(len(pool) for pool in self.pools if pool.origin == origin)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained classifier.
-
-    weights: those of best_step. evaluations: one row each: step, train_loss, holdout_loss, holdout_accuracy.
-    held_out: number of images of the source that were held out for the evaluations.
-    """
-
-    weights: dict[str, np.ndarray]
-    evaluations: list[dict[str, Any]]
-    best_step: int
-    held_out: int
-
-    @property
-    def best(self) -> dict[str, Any]:
-        """The evaluation of the weights."""
-        return next(row for row in self.evaluations if row["step"] == self.best_step)
-
-
-def build(params: Classifier, shape: tuple[int, int, int], classes: int, raw: Path | None) -> torch.nn.Module:
-    """The network that the settings name.
-
-    shape: (C, S, S) of the images. raw: folder of downloaded weights; None loads none.
-    """
-    if params.network == "small_cnn":
-        return SmallCNN(shape, classes)
-    if params.network == "linear":
-        return Linear(shape, classes)
-    return EfficientNetB0(params, shape, classes, raw)
+_BETAS = (0.9, 0.999)
+_RISING = 0.2  # fraction of the steps in which the learning rate rises
 
 
 def fit(job: Job, device: torch.device) -> Fitted:
     """Train one classifier. Raises: InputError if pretrained weights are not available."""
-    params, steps = job.params, job.steps
-    with torch.random.fork_rng(devices=[]):  # modules initialize themselves from the global generator
-        torch.manual_seed(derive_seed(job.seed, "initial weights"))
-        network = build(params, job.shape, job.classes, job.raw)
-    network = network.to(device).to(memory_format=torch.channels_last)
-    groups = 1 if job.multi_hot else job.classes  # multi-hot labels are not stratified
-    most = max(1, params.holdout_max_images // (groups * len(job.pools)))
-    trained, (held_images, held_labels) = pools.split_holdout(
-        job.pools, params.holdout_percent, most, job.seed
-    )
-    optimizer, schedule = _optimizer(network, params, steps)
-    count = min(params.evaluations, steps)
-    marks = {round(steps * number / count) for number in range(1, count + 1)}
-    evaluations: list[dict[str, Any]] = []
-    best, best_step, weights = (-1.0, 0.0), 0, {}
-    loss_sum, since = torch.zeros((), device=device), 0
+    ((_, fitted),) = fit_together([job], device)
+    return fitted
 
-    network.train()
-    epochs = [0] * len(trained)
-    for step in range(steps):
-        for position, pool in enumerate(trained):
-            epoch = int(step * params.batch_size * pool.fraction) // len(pool)
-            if pool.renewal and epoch > epochs[position]:
-                epochs[position] = epoch
-                trained[position] = pool.replaced(*pool.renewal.draw(epoch))
-        stream = Stream(derive_seed(job.seed, "step", step), device)
-        if params.epochs is None:
-            chosen = pools.draw_batch(trained, params.batch_size, derive_seed(job.seed, "batch", step))
-        else:
-            chosen = pools.epoch_batch(sum(map(len, trained)), step, params.batch_size, job.seed)
-        images, labels = (torch.from_numpy(part).to(device) for part in pools.gather(trained, chosen))
-        images = augment(normalize(images), params.augmentation, stream)
-        if job.mirror and any(job.mirror):
-            images = mirror(images, targets.may_flip(job.mirror, labels), stream)
-        images = images.contiguous(memory_format=torch.channels_last)
-        loss = targets.loss(network(images, stream), labels)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        schedule.step()
-        loss_sum, since = loss_sum + loss.detach(), since + 1
-        if step + 1 in marks:
-            logits = predict(network, held_images, device)
-            accuracy = targets.fraction_correct(targets.decide(logits, job.multi_hot), held_labels)
-            holdout_loss = targets.loss(torch.from_numpy(logits), torch.from_numpy(held_labels)).item()
-            evaluations.append(
-                {
-                    "step": step + 1,
-                    "train_loss": loss_sum.item() / since,
-                    "holdout_loss": holdout_loss,
-                    "holdout_accuracy": accuracy,
-                }
+
+def fit_together(
+    jobs: Sequence[Job],
+    device: torch.device,
+    *,
+    bf16: bool = False,
+    resident_bytes: int = 0,
+    graph_class: type[Graph] | None = None,
+) -> Iterator[tuple[int, Fitted]]:
+    """Train classifiers that step together; yield (position, result) as each finishes.
+
+    bf16: networks compute in bfloat16. resident_bytes: images up to this size are kept on the device.
+    graph_class: see Together.
+    """
+    waiting = deque(ClassifierLearner(position, job, device, bf16) for position, job in enumerate(jobs))
+    team: Team[ClassifierLearner] = Team(device, len(jobs), resident_bytes, "classifiers", graph_class)
+    while waiting or team.members:
+        remaining, members = [], team.step(waiting)
+        for learner in members:
+            learner.end_step()
+            if learner.steps_done == learner.job.steps:
+                yield learner.position, learner.fitted()
+                learner.leave()
+            else:
+                remaining.append(learner)
+        if len(remaining) < len(members):
+            team.set_members(remaining)
+
+
+class ClassifierLearner:
+    """One classifier in training.
+
+    Every step draws from a stream keyed by the job's seed and the step's number.
+    """
+
+    def __init__(self, position: int, job: Job, device: torch.device, bf16: bool):
+        self.position, self.job, self.device, self.bf16 = position, job, device, bf16
+        self.steps_done, self.saved = 0, None
+        params = job.params
+        groups = 1 if job.multi_hot else job.classes  # multi-hot labels are not stratified
+        most = max(1, params.holdout_max_images // (groups * len(job.pools)))
+        self.pools, (self.held_images, self.held_labels) = pools.split_holdout(
+            job.pools, params.holdout_percent, most, job.seed
+        )
+        self.epochs = [0] * len(self.pools)
+        count = min(params.evaluations, job.steps)
+        self.marks = {round(job.steps * number / count) for number in range(1, count + 1)}
+        self.evaluations: list[dict[str, Any]] = []
+        self.best, self.best_step, self.since = (-1.0, 0.0), 0, 0
+        self.weights: dict[str, np.ndarray] = {}
+
+    @property
+    def image_bytes(self) -> int:
+        return sum(pool.images.nbytes for pool in self.pools)
+
+    def build(self, *, resident: bool) -> None:
+        """Put the network on the device, with the saved state if there is one, and `resident` images."""
+        job, params, device = self.job, self.job.params, self.device
+        with torch.random.fork_rng(devices=[]):  # modules initialize themselves from the global generator
+            torch.manual_seed(derive_seed(job.seed, "initial weights"))
+            network = build(params, job.shape, job.classes, job.raw)
+        self.network = network.to(device).to(memory_format=torch.channels_last).train()
+        parameters: list[torch.Tensor] = list(network.parameters())
+        self.optimizer: SGD | Adam = (
+            Adam(parameters, *_BETAS, params.weight_decay)
+            if params.optimizer == "adamw"
+            else SGD(parameters, params.momentum, params.weight_decay)
+        )
+        self.loss_sum = torch.zeros((), device=device)
+        self.draws = StepDraws(device)
+        flips = job.mirror is not None and any(job.mirror)
+        self.may_flip = torch.tensor(job.mirror, device=device) if flips else None
+        size, labels = params.batch_size, self.pools[0].labels
+        label_type = torch.float32 if job.multi_hot else torch.int64
+        self.resident: tuple[torch.Tensor, torch.Tensor] | None = None
+        if resident:
+            images, all_labels = (
+                torch.cat([torch.from_numpy(np.ascontiguousarray(part)) for part in parts]).to(device)
+                for parts in zip(*((pool.images, pool.labels) for pool in self.pools))
             )
-            loss_sum, since = torch.zeros((), device=device), 0
-            if (accuracy, -holdout_loss) > best or params.checkpoint == "last":
-                best, best_step = (accuracy, -holdout_loss), step + 1
-                weights = {
-                    name: value.detach().cpu().contiguous().numpy().copy()
-                    for name, value in network.state_dict().items()
-                }
-            network.train()
-    return Fitted(weights, evaluations, best_step, len(held_labels))
+            self.resident = images, all_labels
+        self.inputs = {
+            "rate": StepInput((), torch.float64 if device.type == "cpu" else torch.float32, device),
+            "indices": StepInput((size,), torch.int64, device),
+        }
+        if not resident:
+            self.inputs["images"] = StepInput((size, *job.shape), torch.uint8, device)
+            self.inputs["labels"] = StepInput((size, *labels.shape[1:]), label_type, device)
+        if self.saved is not None:
+            self._load(self.saved)
+            self.saved = None
 
+    def leave(self) -> None:
+        """Release what `build` has built."""
+        del self.network, self.optimizer, self.loss_sum, self.draws, self.may_flip, self.inputs, self.resident
 
-@torch.no_grad()
-def predict(network: torch.nn.Module, images: np.ndarray, device: torch.device) -> np.ndarray:
-    """Logits in evaluation mode, float32 (N, classes). images: uint8 (N, C, S, S)."""
-    network.eval()
-    parts = []
-    for start in range(0, len(images), _EVALUATION_BATCH):
-        part = torch.from_numpy(np.array(images[start : start + _EVALUATION_BATCH]))
-        batch = normalize(part.to(device)).contiguous(memory_format=torch.channels_last)
-        parts.append(network(batch).cpu())
-    logits: np.ndarray = torch.cat(parts).numpy()
-    return logits
+    def prepare(self) -> None:
+        """Host: draw the next step's images, and write what differs between steps."""
+        job, params, step = self.job, self.job.params, self.steps_done
+        self._renew()
+        if params.epochs is None:
+            chosen = pools.draw_batch(self.pools, params.batch_size, derive_seed(job.seed, "batch", step))
+        else:
+            chosen = pools.epoch_batch(sum(map(len, self.pools)), step, params.batch_size, job.seed)
+        self.inputs["indices"].write(chosen)
+        if self.resident is None:
+            images, labels = pools.gather(self.pools, chosen)
+            self.inputs["images"].write(images)
+            self.inputs["labels"].write(labels)
+        rate = params.learning_rate
+        if params.learning_rate_schedule == "one_cycle":
+            rate = OneCycle.of_rate(rate, _RISING).at(step, job.steps)
+        self.inputs["rate"].write(rate)
+        self.draws.prepare(derive_seed(job.seed, "step", step))
 
+    def _renew(self) -> None:
+        """Replace the images of pools that have new ones in every epoch."""
+        first = 0
+        for position, pool in enumerate(self.pools):
+            epoch = int(self.steps_done * self.job.params.batch_size * pool.fraction) // len(pool)
+            if pool.renewal and epoch > self.epochs[position]:
+                self.epochs[position] = epoch
+                self.pools[position] = pool.replaced(*pool.renewal.draw(epoch))
+                renewed = self.pools[position]
+                for own, new in zip(self.resident or (), (renewed.images, renewed.labels)):
+                    own[first : first + len(pool)] = torch.from_numpy(np.ascontiguousarray(new))
+            first += len(pool)
 
-def _optimizer(
-    network: torch.nn.Module, params: Classifier, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    weights, rate, decay = network.parameters(), params.learning_rate, params.weight_decay
-    optimizer: torch.optim.Optimizer
-    if params.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(weights, rate, weight_decay=decay, fused=True)
-    else:
-        optimizer = torch.optim.SGD(weights, rate, params.momentum, weight_decay=decay)
-    if params.learning_rate_schedule == "constant":
-        return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
-    )
+    def step(self) -> None:
+        """Device: train for one step."""
+        self.draws.begin()
+        stream = self.draws.root()
+        if self.resident is None:
+            images, labels = self.inputs["images"].values, self.inputs["labels"].values
+        else:
+            images, labels = (part[self.inputs["indices"].values] for part in self.resident)
+        batch = augment(normalize(images), self.job.params.augmentation, stream)
+        if self.may_flip is not None:
+            batch = mirror(batch, targets.may_flip(self.may_flip, labels), stream)
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        with autocast(self.device, self.bf16):
+            logits = self.network(batch, stream)
+        loss = targets.loss(logits.float(), labels)
+        gradients = torch.autograd.grad(loss, self.optimizer.weights)
+        self.optimizer.step(list(gradients), self.inputs["rate"].values)
+        self.loss_sum += loss.detach()
+
+    def end_step(self) -> None:
+        """Host: count the step, and evaluate on the held-out images where it is due."""
+        self.steps_done, self.since = self.steps_done + 1, self.since + 1
+        if self.steps_done not in self.marks:
+            return
+        logits = predict(self.network, self.held_images, self.device)
+        accuracy = targets.fraction_correct(targets.decide(logits, self.job.multi_hot), self.held_labels)
+        loss = targets.loss(torch.from_numpy(logits), torch.from_numpy(self.held_labels)).item()
+        self.evaluations.append(
+            {
+                "step": self.steps_done,
+                "train_loss": self.loss_sum.item() / self.since,
+                "holdout_loss": loss,
+                "holdout_accuracy": accuracy,
+            }
+        )
+        self.loss_sum.zero_()
+        self.since = 0
+        if (accuracy, -loss) > self.best or self.job.params.checkpoint == "last":
+            self.best, self.best_step = (accuracy, -loss), self.steps_done
+            self.weights = {
+                name: value.detach().cpu().contiguous().numpy().copy()
+                for name, value in self.network.state_dict().items()
+            }
+        self.network.train()
+
+    def fitted(self) -> Fitted:
+        return Fitted(self.weights, self.evaluations, self.best_step, len(self.held_labels))
+
+    def state(self) -> dict[str, Any]:
+        """Everything that training changes: tensors, and lists and dicts of tensors."""
+        return {
+            "network": dict(self.network.state_dict()),
+            "optimizer": self.optimizer.state(),
+            "loss_sum": self.loss_sum,
+        }
+
+    @torch.no_grad()
+    def _load(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load(state["optimizer"])
+        self.loss_sum.copy_(state["loss_sum"])

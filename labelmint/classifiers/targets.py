@@ -28,7 +28,9 @@ def fraction_correct(predicted: np.ndarray, labels: np.ndarray) -> float:
     return float((predicted == labels).mean())
 
 
-def may_flip(mirror: list[bool], labels: torch.Tensor) -> torch.Tensor:
-    """Which images may be mirrored, bool (N,). mirror: by class, or by attribute, which all must allow it."""
-    allowed = torch.tensor(mirror, device=labels.device)
+def may_flip(allowed: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Which images may be mirrored, bool (N,).
+
+    allowed: bool, by class, or by attribute, which all must allow it. labels: on the same device.
+    """
     return allowed[labels] if labels.ndim == 1 else allowed.all().expand(len(labels))

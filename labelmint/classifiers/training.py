@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from labelmint.classifiers import archive
-from labelmint.classifiers.fit import Fitted, Job, fit
+from labelmint.classifiers.fit import fit, fit_together
+from labelmint.classifiers.job import Fitted, Job
 from labelmint.classifiers.settings import NO_AUGMENTATION, Classifier
 from labelmint.classifiers.sources import Inputs, Source
 from labelmint.data.storage.splits import derive_seed
+from labelmint.runtime.devices import pick_device, precision, precision_in_force
 from labelmint.runtime.process_pool import run_jobs
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
+from labelmint.training.images import resident_bytes
 
 _SIMPLE_LEARNING_RATE = 2e-3
 
@@ -62,7 +65,7 @@ def train(
     fitted: dict[int, Fitted] = {}
     seconds: dict[str, float] = {}
     started = time.perf_counter()
-    with closing(run_jobs(fit, jobs, compute)) as results:
+    with closing(_fit_all(jobs, compute)) as results:
         for position, result in results:
             job = jobs[position]
             fitted[position], seconds[job.name] = result, round(time.perf_counter() - started, 2)
@@ -71,6 +74,17 @@ def train(
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         tracker.log_file(path)
     return seconds
+
+
+def _fit_all(jobs: Sequence[Job], compute: Compute) -> Generator[tuple[int, Fitted], None, None]:
+    """Yield (position, result) of each job: together on a GPU, in processes on a CPU."""
+    device = pick_device(compute)
+    if device.type == "cpu":
+        yield from run_jobs(fit, jobs, compute)
+        return
+    bf16 = precision_in_force(compute, device) == "bf16"
+    with precision(compute, device):
+        yield from fit_together(jobs, device, bf16=bf16, resident_bytes=resident_bytes(compute, device))
 
 
 def _report(job: Job, result: Fitted, label: str, tracker: Tracker) -> None:

@@ -75,8 +75,7 @@ def with_own_statistics(network: nn.Module, batches: Iterable[tuple[torch.Tensor
     """
     norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
     for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum, norm.collecting = None, True  # None: a plain mean
+        norm.start_collecting()
     network.train()
     if norms:
         for batch in batches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 import torch
@@ -16,12 +17,14 @@ _FEW_CHANNELS = 1
 
 
 def prefers_library(tensor: torch.Tensor) -> bool:
-    return tensor.is_cuda
+    return tensor.device.type != "cpu"
 
 
-def lacks_batch_norm(maps: torch.Tensor) -> bool:
-    """Whether F.batch_norm fails: under torch.vmap, cuDNN's needs a memory layout that vmap lacks."""
-    return maps.is_cuda and torch._C._functorch.is_batchedtensor(maps)
+def _full_precision(device_type: str) -> AbstractContextManager[object]:
+    """Within it, autocast has no effect."""
+    if not torch.amp.is_autocast_available(device_type):
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)
 
 
 class SpectralNorm(nn.Module):
@@ -45,13 +48,14 @@ class SpectralNorm(nn.Module):
     def effective_weight(self) -> torch.Tensor:
         if not self.has_spectral_norm:
             return self.weight
-        rows = self.weight.flatten(1)
-        right = F.normalize(rows.detach().t() @ self.direction, dim=0)
-        return self.weight / (self.direction @ (rows @ right))
+        with _full_precision(self.weight.device.type):  # a norm in bfloat16 is too coarse
+            rows = self.weight.flatten(1)
+            right = F.normalize(rows.detach().t() @ self.direction, dim=0)
+            return self.weight / (self.direction @ (rows @ right))
 
 
 def power_iteration(weight: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
-    """The next `direction`, ([R,] outputs). weight: ([R,] outputs, inputs)."""
+    """The next `direction`, (outputs,). weight: (outputs, inputs)."""
     right = F.normalize(weight.mT @ direction.unsqueeze(-1), dim=-2)
     return F.normalize(weight @ right, dim=-2).squeeze(-1)
 
@@ -117,20 +121,20 @@ class BatchNorm(nn.BatchNorm2d):
     """
 
     collecting = False
+    batches_seen = 0
+
+    def start_collecting(self) -> None:
+        self.reset_running_stats()
+        self.collecting, self.batches_seen = True, 0
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        if self.training and not self.collecting:
-            if lacks_batch_norm(maps):
-                return self._written_out(maps)
-            return F.batch_norm(maps, None, None, self.weight, self.bias, True, 0.0, self.eps)
-        return super().forward(maps)
-
-    def _written_out(self, maps: torch.Tensor) -> torch.Tensor:
-        variance, mean = torch.var_mean(maps, (0, 2, 3), correction=0, keepdim=True)
-        normalized = (maps - mean) * torch.rsqrt(variance + self.eps)
-        if self.weight is None:
-            return normalized
-        return torch.addcmul(self.bias.view(-1, 1, 1), normalized, self.weight.view(-1, 1, 1))
+        if not self.training:
+            return super().forward(maps)
+        mean, variance, momentum = None, None, 0.0
+        if self.collecting:
+            self.batches_seen += 1
+            mean, variance, momentum = self.running_mean, self.running_var, 1 / self.batches_seen
+        return F.batch_norm(maps, mean, variance, self.weight, self.bias, True, momentum, self.eps)
 
 
 class ConditionalBatchNorm(nn.Module):

@@ -1,7 +1,4 @@
-"""Objectives: pure functions of a discriminator's output, each a mean over the batch.
-
-Tensors may have leading dimensions, one entry per replica.
-"""
+"""Objectives: pure functions of a discriminator's output, each a mean over the batch."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ from torch.nn import functional as F
 class DiscriminatorOutput(NamedTuple):
     """Outputs of D for a batch, and what they belong to.
 
-    outputs: ([R,] N, heads). labels: ([R,] N, K), those of the images. requested: the same, those that G was
+    outputs: (N, heads). labels: (N, K), those of the images. requested: the same, those that G was
     given.
-    images: ([R,] N, C, S, S), as D saw them.
+    images: (N, C, S, S), as D saw them.
     """
 
     outputs: torch.Tensor
@@ -27,7 +24,7 @@ class DiscriminatorOutput(NamedTuple):
 
     @property
     def logits(self) -> torch.Tensor:
-        """([R,] N): large for images that look real."""
+        """(N,): large for images that look real."""
         return self.outputs[..., 0]
 
 
@@ -44,7 +41,7 @@ class Objective:
     has_target = False
 
     def real(self, real: DiscriminatorOutput) -> torch.Tensor:
-        """D's loss on real images, ([R])."""
+        """D's loss on real images, a scalar."""
         raise NotImplementedError
 
     def fake(self, fake: DiscriminatorOutput) -> torch.Tensor:

@@ -1,7 +1,4 @@
-"""Penalties added to D's objective: on steep gradients, and on logits far from their moving averages.
-
-Tensors may have leading dimensions, one entry per replica.
-"""
+"""Penalties added to D's objective: on steep gradients, and on logits far from their moving averages."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ ANCHOR_DECAY = 0.99
 
 
 def input_gradient(output: DiscriminatorOutput) -> torch.Tensor:
-    """Squared norm of D's gradient at each image, ([R,] N). output.images must require a gradient."""
+    """Squared norm of D's gradient at each image, (N,). output.images must require a gradient."""
     (gradient,) = torch.autograd.grad(output.logits.sum(), output.images, create_graph=True)
     return gradient.square().sum((-3, -2, -1))
 
@@ -34,7 +31,7 @@ def one_centred(output: DiscriminatorOutput, weight: float) -> torch.Tensor:
 def lecam_real(real: DiscriminatorOutput, anchors: torch.Tensor, weight: float) -> torch.Tensor:
     """LeCam regularisation on real images (Tseng et al. 2021, equation 3).
 
-    anchors: ([R,] 2), the moving averages of D's logits for real and for generated images.
+    anchors: (2,), the moving averages of D's logits for real and for generated images.
     """
     return weight * F.relu(real.logits - anchors[..., 1:]).square().mean(-1)
 

@@ -40,10 +40,10 @@ class Compute(Settings):
         Doc("Processes of one thread each. `auto` is one per core."),
     ] = "auto"
     strategy: Annotated[
-        Literal["auto", "processes", "stacked", "one_by_one"],
+        Literal["auto", "processes", "together", "one_by_one"],
         Doc(
-            "How the generators of an arm are trained. `stacked` trains all at once on one device; on a CPU "
-            "its results are equal to rounding only. `auto` is stacked on a GPU and processes on a CPU."
+            "How the generators of an arm are trained: in `processes` on a CPU, all `together` in one CUDA "
+            "graph on a GPU, or `one_by_one`. `auto` is processes on a CPU and together on a GPU."
         ),
     ] = "auto"
     precision: Annotated[

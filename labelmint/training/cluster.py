@@ -22,7 +22,8 @@ from labelmint.runtime.settings import Compute
 from labelmint.training import trainer
 from labelmint.training.images import ArrayImages, Images, resident_bytes
 from labelmint.training.replica import Replica, Trained
-from labelmint.training.trainer import Callback, Results, Setup, throttled
+from labelmint.training.run import Setup
+from labelmint.training.trainer import Callback, Results, throttled
 
 _SCHEDULER_TIMEOUT = 10
 _WORKERS_TIMEOUT = 60

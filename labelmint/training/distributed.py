@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from labelmint.random_streams import Stream
 from labelmint.runtime.errors import InputError
-from labelmint.training.team import Single
+from labelmint.training.gan_learner import GanLearner
 from labelmint.training.updates import D, G
 
 _STOP_CHECK_STEPS = 16
@@ -72,7 +72,7 @@ class ShardedStream(Stream):
         return self.whole.mask(like.new_empty(self.batch_size, *like.shape[1:]), probability)[self.own]
 
 
-class Distributed(Single):
+class Distributed(GanLearner):
     """A replica whose batches are divided among the processes of the default group."""
 
     def __init__(self, *arguments: Any, **named: Any):
@@ -98,7 +98,8 @@ class Distributed(Single):
             convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm  # torch has no type for it
             self.networks = {player: convert(network) for player, network in self.networks.items()}
         self.reduced = {
-            player: DistributedDataParallel(network, own) for player, network in self.networks.items()
+            player: DistributedDataParallel(network, own, broadcast_buffers=False)
+            for player, network in self.networks.items()
         }
 
     def shard(self, indices: np.ndarray) -> np.ndarray:
@@ -108,20 +109,16 @@ class Distributed(Single):
         self.shard_weight = len(own) * self.world / self.batch_size
         return own
 
-    def _open(self, key: int | torch.Tensor) -> Stream:
-        return ShardedStream(Stream(key, self.device), self.batch_size, self.rank, self.world)
+    def _open(self, number: int) -> Stream:
+        return ShardedStream(super()._open(number), self.batch_size, self.rank, self.world)
 
-    def generator(self, latents: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        network = self.reduced[G] if torch.is_grad_enabled() else self.networks[G]
-        images, labels = network(latents, labels)
-        return images, labels
+    def _generator(self) -> nn.Module:
+        return self.reduced[G] if torch.is_grad_enabled() else self.networks[G]
 
-    def discriminator(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def _discriminator(self, images: torch.Tensor) -> nn.Module:
         # Images with a gradient come from G's step, where D's own gradients are not needed and must not be
         # exchanged.
-        network = self.networks[D] if images.requires_grad else self.reduced[D]
-        outputs: torch.Tensor = network(images, labels, self._stream())
-        return outputs
+        return self.networks[D] if images.requires_grad else self.reduced[D]
 
     def gradients(self, player: str, loss: torch.Tensor, retain: bool = False) -> list[torch.Tensor]:
         weights = self.weights[player]
@@ -130,10 +127,10 @@ class Distributed(Single):
         torch.autograd.backward(loss * self.shard_weight, inputs=weights, retain_graph=retain)
         return [weight.grad for weight in weights if weight.grad is not None]
 
-    def means(self, position: int, steps: int) -> list[float]:
+    def means(self, steps: int) -> list[float]:
         self.sums *= self.shard_weight / self.world
         distributed.all_reduce(self.sums)
-        return super().means(position, steps)
+        return super().means(steps)
 
     def all_stop(self, wanted: bool, step: int) -> bool:
         """Whether any process wants to stop. All processes ask at the same steps."""

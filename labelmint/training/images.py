@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,6 +14,7 @@ import torch
 
 from labelmint.data.storage.tensors import ImageFile
 from labelmint.runtime.settings import Compute
+from labelmint.training.step_inputs import StepInput
 
 _ROWS_PER_READ = 4096
 _CPU_RESIDENT_BYTES = 1 << 30
@@ -69,17 +71,64 @@ def resident_bytes(compute: Compute, device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _CPU_RESIDENT_BYTES
 
 
-def image_reader(
-    images: Images, rows: np.ndarray, device: torch.device, resident_bytes: int
-) -> Callable[[np.ndarray], torch.Tensor]:
-    """A function from indices among `rows`, int64 (...), to images on the device, uint8 (..., C, S, S)."""
-    if len(rows) * int(np.prod(images.shape)) <= resident_bytes:
-        resident = torch.from_numpy(images.take(rows)).to(device)
-        return lambda indices: resident[torch.from_numpy(indices).to(device, non_blocking=True)]
-    shape, read = images.shape, images.reader(rows)
-    return lambda indices: (
-        torch.from_numpy(read(indices.ravel())).to(device, non_blocking=True).reshape(*indices.shape, *shape)
-    )
+class BatchReader:
+    """The images of one replica on its device, batch by batch.
+
+    rows: int64 (n,), the replica's images. order: indices among them by step, int64 (N,). resident: keep all
+    on the device. Otherwise each batch is read from memory or disk, on a GPU by a thread one batch ahead.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        rows: np.ndarray,
+        order: Callable[[int], np.ndarray],
+        device: torch.device,
+        *,
+        resident: bool,
+    ):
+        self.order = order
+        count = len(order(0))
+        self.indices = StepInput((count,), torch.int64, device)
+        self._resident = _to_device(images, rows, device) if resident else None
+        self._read = images.reader(rows)
+        self._batch = None if resident else StepInput((count, *images.shape), torch.uint8, device)
+        self._thread = ThreadPoolExecutor(1) if device.type == "cuda" and not resident else None
+        self._ahead: tuple[int, Future[np.ndarray]] | None = None
+
+    def prepare(self, step: int) -> None:
+        """Host: choose the images of `step`, and send them unless all are on the device."""
+        self.indices.write(self.order(step))
+        if self._batch is not None:
+            self._batch.write(self._take(step))
+
+    def _take(self, step: int) -> np.ndarray:
+        if self._thread is None:
+            return self._read(self.order(step))
+        ready = self._ahead[1].result() if self._ahead and self._ahead[0] == step else None
+        self._ahead = step + 1, self._thread.submit(lambda: self._read(self.order(step + 1)))
+        return self._read(self.order(step)) if ready is None else ready
+
+    def read(self) -> torch.Tensor:
+        """Device: the images of the step, uint8 (N, C, S, S)."""
+        if self._batch is not None:
+            return self._batch.values
+        assert self._resident is not None
+        return self._resident[self.indices.values]
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+
+
+def _to_device(images: Images, rows: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Images of `rows` on the device, uint8 (n, C, S, S), copied in pieces."""
+    resident = torch.empty(len(rows), *images.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(rows), _ROWS_PER_READ):
+        piece = rows[start : start + _ROWS_PER_READ]
+        resident[start : start + len(piece)] = torch.from_numpy(images.take(piece))
+    return resident
 
 
 def digest(images: Images, rows: np.ndarray) -> str:
@@ -105,8 +154,11 @@ class Sampler:
         first = step * self.batch_size
         numbers = range(first // self.available, (first + self.batch_size - 1) // self.available + 1)
         self._passes = {number: self._pass(number) for number in numbers}
-        stream = np.concatenate([self._passes[number] for number in numbers])
-        return stream[first % self.available :][: self.batch_size]
+        parts = []
+        for number, order in self._passes.items():
+            start = number * self.available
+            parts.append(order[max(first - start, 0) : first + self.batch_size - start])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _pass(self, number: int) -> np.ndarray:
         if number in self._passes:

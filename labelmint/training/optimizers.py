@@ -6,6 +6,7 @@ torch.optim's own run the same kernels, but their first use imports torch's comp
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,17 +17,23 @@ _EPSILON = 1e-8
 
 
 class Adam:
-    """Adam by torch's fused kernel (Kingma and Ba 2015)."""
+    """Adam by torch's fused kernel (Kingma and Ba 2015).
 
-    def __init__(self, weights: list[torch.Tensor], params: P.Optimizer):
-        self.weights, self.params = weights, params
+    weight_decay: subtracted apart from the gradient (AdamW, Loshchilov and Hutter 2019).
+    """
+
+    def __init__(self, weights: list[torch.Tensor], beta1: float, beta2: float, weight_decay: float = 0.0):
+        self.weights, self.beta1, self.beta2, self.weight_decay = weights, beta1, beta2, weight_decay
         weights = [weight.detach() for weight in weights]
         self.first = [torch.zeros_like(weight) for weight in weights]
         self.second = [torch.zeros_like(weight) for weight in weights]
         self.steps = [torch.zeros((), device=weight.device) for weight in weights]
 
-    def step(self, gradients: list[torch.Tensor], learning_rate_factor: float | torch.Tensor) -> None:
-        """Update the weights. learning_rate_factor: multiplies the learning rate."""
+    def step(self, gradients: list[torch.Tensor], learning_rate: torch.Tensor) -> None:
+        """Update the weights.
+
+        learning_rate: a scalar on the weights' device; float64 on a CPU, float32 elsewhere, as kernels read.
+        """
         # The kernel walks through memory, so a gradient needs its weight's layout; autograd.grad does not
         # promise it.
         gradients = [
@@ -34,17 +41,18 @@ class Adam:
             for weight, gradient in zip(self.weights, gradients, strict=True)
         ]
         torch._foreach_add_(self.steps, 1)
-        torch._fused_adam_(
+        kernel = torch._fused_adamw_ if self.weight_decay else torch._fused_adam_
+        kernel(
             self.weights,
             gradients,
             self.first,
             self.second,
             [],
             self.steps,
-            lr=self.params.learning_rate * learning_rate_factor,
-            beta1=self.params.beta1,
-            beta2=self.params.beta2,
-            weight_decay=0.0,
+            lr=learning_rate,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            weight_decay=self.weight_decay,
             eps=_EPSILON,
             amsgrad=False,
             maximize=False,
@@ -58,13 +66,6 @@ class Adam:
             for own, saved in zip(tensors, state[name], strict=True):
                 own.copy_(saved)
 
-    def keep(self, weights: list[torch.Tensor], kept: torch.Tensor) -> None:
-        """Continue with `weights`, which have the indices `kept` in the previous stacks."""
-        self.weights = weights
-        self.first, self.second = (
-            [tensor[kept] for tensor in tensors] for tensors in (self.first, self.second)
-        )
-
 
 class RMSProp(Adam):
     """RMSProp (Tieleman and Hinton 2012).
@@ -73,15 +74,79 @@ class RMSProp(Adam):
     """
 
     @torch.no_grad()
-    def step(self, gradients: list[torch.Tensor], learning_rate_factor: float | torch.Tensor) -> None:
-        rate = self.params.learning_rate * learning_rate_factor
+    def step(self, gradients: list[torch.Tensor], learning_rate: torch.Tensor) -> None:
         for weight, gradient, mean_square in zip(self.weights, gradients, self.second, strict=True):
-            mean_square.lerp_(gradient.square(), 1 - self.params.beta2)
-            weight.sub_(gradient / (mean_square.sqrt() + _EPSILON) * rate)
+            mean_square.lerp_(gradient.square(), 1 - self.beta2)
+            weight.sub_(gradient / (mean_square.sqrt() + _EPSILON) * learning_rate)
+
+
+class SGD:
+    """Gradient descent with momentum and weight decay in the gradient."""
+
+    def __init__(self, weights: list[torch.Tensor], momentum: float, weight_decay: float):
+        self.weights, self.momentum, self.weight_decay = weights, momentum, weight_decay
+        self.velocity = [torch.zeros_like(weight.detach()) for weight in weights]
+
+    @torch.no_grad()
+    def step(self, gradients: list[torch.Tensor], learning_rate: torch.Tensor) -> None:
+        """Update the weights. learning_rate: see Adam.step."""
+        factor = -learning_rate.float()
+        for weight, gradient, velocity in zip(self.weights, gradients, self.velocity, strict=True):
+            change = gradient.add(weight, alpha=self.weight_decay) if self.weight_decay else gradient
+            if self.momentum:
+                change = velocity.mul_(self.momentum).add_(change)
+            weight.addcmul_(change, factor)
+
+    def state(self) -> dict[str, Any]:
+        return {"velocity": self.velocity}
+
+    def load(self, state: dict[str, Any]) -> None:
+        for own, saved in zip(self.velocity, state["velocity"], strict=True):
+            own.copy_(saved)
 
 
 def build(weights: list[torch.Tensor], params: P.Optimizer) -> Adam:
-    return RMSProp(weights, params) if params.kind == "rmsprop" else Adam(weights, params)
+    kind = RMSProp if params.kind == "rmsprop" else Adam
+    return kind(weights, params.beta1, params.beta2)
+
+
+@torch.no_grad()
+def average(averages: list[torch.Tensor], weights: list[torch.Tensor], weight_of_new: torch.Tensor) -> None:
+    """Move the averages towards the weights. weight_of_new: float32 scalar on their device."""
+    if weight_of_new.device.type == "cpu":
+        for own, new in zip(averages, weights, strict=True):
+            own.lerp_(new, weight_of_new)
+        return
+    changes = torch._foreach_sub(weights, averages)  # three kernels for all tensors together
+    torch._foreach_mul_(changes, weight_of_new)
+    torch._foreach_add_(averages, changes)
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """One cycle of cosines (Smith 2018), as torch's OneCycleLR has it.
+
+    A value goes from `first` to `peak` during the fraction `rising` of the steps, then to `last`.
+    """
+
+    first: float
+    peak: float
+    last: float
+    rising: float
+
+    @classmethod
+    def of_rate(cls, largest: float, rising: float) -> OneCycle:
+        """The learning rate, from a 25th of `largest` to almost 0."""
+        return cls(largest / 25, largest, largest / 25 / 1e4, rising)
+
+    def at(self, step: int, steps: int) -> float:
+        """The value of a step, from 0, of `steps`."""
+        turn, end = self.rising * steps - 1, steps - 1
+        begin, start, final, stop = 0.0, self.first, self.peak, turn
+        if step > turn:
+            begin, start, final, stop = turn, self.peak, self.last, float(end)
+        progress = (step - begin) / (stop - begin) if stop > begin else 1.0
+        return final + (start - final) / 2.0 * (math.cos(math.pi * progress) + 1)
 
 
 def learning_rate_factor(decay: str, progress: float) -> float:

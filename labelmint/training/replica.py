@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from pathlib import Path
@@ -91,18 +90,17 @@ class Trained:
 
 
 class ReplicaLabels:
-    """Labels of the images of several replicas by index, and whether each image may be flipped."""
+    """Labels of a replica's images, and whether each image may be flipped, on the device."""
 
-    def __init__(self, replicas: Sequence[Replica], device: torch.device):
-        self.device, self.length = device, replicas[0].label_length
-        self.mirrored = np.concatenate([np.broadcast_to(each.mirrored, len(each.rows)) for each in replicas])
-        labels = [each.labels for each in replicas if each.labels is not None]
-        self.labels = np.concatenate(labels) if self.length else None
+    def __init__(self, replica: Replica, device: torch.device):
+        self.length = replica.label_length
+        flips = np.broadcast_to(replica.mirrored, len(replica.rows))
+        self.mirrored = torch.from_numpy(flips.copy()).to(device)
+        self.labels = None if replica.labels is None else torch.from_numpy(replica.labels).to(device)
 
-    def __call__(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Labels, float (..., K), and permissions to flip, bool (...), of the images at `indices`."""
-        mirrored = torch.from_numpy(self.mirrored[indices]).to(self.device, non_blocking=True)
+    def take(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Labels, float (N, K), and permissions to flip, bool (N,), of the images at `indices`."""
+        mirrored = self.mirrored[indices]
         if self.labels is None:
-            return torch.zeros(*indices.shape, 0, device=self.device), mirrored
-        labels = torch.from_numpy(self.labels[indices]).to(self.device, non_blocking=True)
-        return encode(labels, self.length), mirrored
+            return torch.zeros(len(indices), 0, device=indices.device), mirrored
+        return encode(self.labels[indices], self.length), mirrored

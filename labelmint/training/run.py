@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,11 @@ from labelmint.random_streams import Stream
 from labelmint.runtime.progress import say
 from labelmint.training import health
 from labelmint.training.checkpoints import Checkpoints
-from labelmint.training.images import Images, Sampler
-from labelmint.training.replica import DivergedError, Replica, Trained
-from labelmint.training.team import Single, Team
+from labelmint.training.gan_learner import Batch, GanLearner
+from labelmint.training.images import BatchReader, Images, Sampler
+from labelmint.training.optimizers import ema_weight, learning_rate_factor
+from labelmint.training.replica import DivergedError, Replica, ReplicaLabels, Trained
+from labelmint.training.together import Graph
 from labelmint.training.updates import TRACKED
 
 _STATISTICS_BATCHES = 20
@@ -30,57 +32,110 @@ _EPOCH_STATISTICS_BATCHES = 4
 """Batches for the statistics of the generator that is evaluated at the end of an epoch."""
 
 
-class Run:
-    """One replica in training. step: number of steps done in this attempt. rows: one per epoch so far.
+@dataclass(frozen=True)
+class Setup:
+    """Where and how replicas are trained. On a CPU it does not change the result.
 
-    Resumes from the latest checkpoint if there is one.
+    resident_bytes: images up to this size are kept on the device. at_once: replicas that step together; None
+    is all. bf16: networks compute in bfloat16. learner_class: GanLearner or a subclass. writes_checkpoints:
+    whether this process writes them. graph_class: see Together.
     """
 
-    def __init__(self, position: int, replica: Replica, images: Images):
-        self.position, self.replica = position, replica
+    device: torch.device = torch.device("cpu")
+    resident_bytes: int = 1 << 30
+    at_once: int | None = 1
+    bf16: bool = False
+    learner_class: type[GanLearner] = GanLearner
+    writes_checkpoints: bool = True
+    graph_class: type[Graph] | None = None
+
+
+class Run:
+    """One replica in training, a Learner once it is built.
+
+    steps_done: in this attempt. rows: one per epoch so far. saved: state that `build` continues from. A new
+    run resumes from the latest checkpoint if there is one.
+    """
+
+    def __init__(self, position: int, replica: Replica, images: Images, setup: Setup):
+        self.position, self.replica, self.images, self.setup = position, replica, images, setup
         self.checkpoints = Checkpoints(replica.checkpoints, replica.identity())
         self.real_spacing = _real_spacing(images, replica)
         self.rows: list[dict[str, Any]] = []
         self.previews: list[torch.Tensor] = []
-        self.saved = self.checkpoints.load()
-        self.start(self.saved["attempt"] if self.saved else 0)
-        if self.saved:
-            self.step, self.rows = self.saved["step"], self.saved["rows"]
-            self.previews = list(self.saved["previews"])
-            for name, value in self.saved["monitor"].items():
+        self.saved: dict[str, Any] | None = None
+        found = self.checkpoints.load()
+        self.start(found["attempt"] if found else 0)
+        if found:
+            self.steps_done, self.rows, self.saved = found["step"], found["rows"], found["team"]
+            self.previews = list(found["previews"])
+            for name, value in found["monitor"].items():
                 setattr(self.monitor, name, value)
-            say(f"class {replica.name}: resuming from step {self.step:,} of {replica.steps:,}")
+            say(f"class {replica.name}: resuming from step {self.steps_done:,} of {replica.steps:,}")
 
     def start(self, attempt: int) -> None:
         """Start an attempt at step 0. Every attempt has its own seed."""
         replica = self.replica
-        self.attempt, self.step = attempt, 0
+        self.attempt, self.steps_done = attempt, 0
         self.seed = derive_seed(replica.seed, "restart", attempt) if attempt else replica.seed
         self.previews = []
         saturates = registry.load(replica.family_name).objective(replica.family).saturates
         self.monitor = health.Monitor(self.real_spacing, saturates)
-        self.sampler = Sampler(len(replica.rows), replica.images_per_step, self.seed)
 
-    def build(self, shape: tuple[int, int, int], device: torch.device, replica_class: type[Single]) -> Single:
-        """Networks and optimizers, with the state of the checkpoint that this run resumes from."""
-        replica = self.replica
-        single = replica_class(
+    @property
+    def image_bytes(self) -> int:
+        return len(self.replica.rows) * int(np.prod(self.images.shape))
+
+    def build(self, *, resident: bool) -> None:
+        """Build networks and optimizers, with the saved state if there is one."""
+        replica, self.device = self.replica, self.setup.device
+        self.learner = self.setup.learner_class(
             replica.family_name,
             replica.family,
             replica.training,
-            shape,
+            self.images.shape,
             labels=replica.label_length,
             seed=self.seed,
             mirrored=bool(np.any(replica.mirrored)),
-            device=device,
+            device=self.device,
+            bf16=self.setup.bf16,
         )
         if self.saved:
-            single.load(self.saved["team"])
+            self.learner.load(self.saved)
             self.saved = None
-        self.timed_from, self.timed_step = time.perf_counter(), self.step
-        return single
+        sampler = Sampler(len(replica.rows), replica.images_per_step, self.seed)
+        self.reader = BatchReader(
+            self.images,
+            replica.rows,
+            lambda step: self.learner.shard(sampler(step)),
+            self.device,
+            resident=resident,
+        )
+        self.labels = ReplicaLabels(replica, self.device)
+        self.timed_from, self.timed_step = time.perf_counter(), self.steps_done
 
-    def save(self, team: Team, position: int) -> None:
+    def leave(self) -> None:
+        """Release what `build` has built."""
+        self.reader.close()
+        del self.learner, self.reader, self.labels
+
+    def prepare(self) -> None:
+        """Host: write what the next step needs."""
+        replica, training, step = self.replica, self.replica.training, self.steps_done
+        factor = learning_rate_factor(training.learning_rate_decay, step / replica.steps)
+        images_seen = (step + 1) * replica.images_per_step
+        weight = ema_weight(training.ema_half_life, replica.images_per_step, images_seen)
+        self.reader.prepare(step)
+        self.learner.prepare(step, factor, weight)
+
+    def step(self) -> None:
+        """Device: train for one step."""
+        self.learner.step(Batch(self.reader.read(), *self.labels.take(self.reader.indices.values)))
+
+    def state(self) -> dict[str, Any]:
+        return self.learner.state()
+
+    def save(self) -> None:
         if self.checkpoints.folder is None:
             return
         previews = torch.stack(self.previews) if self.previews else torch.zeros(0, dtype=torch.uint8)
@@ -88,14 +143,15 @@ class Run:
             "rows": self.rows,
             "previews": previews,
             "monitor": asdict(self.monitor),
-            "team": team.state(position),
+            "team": self.learner.state(),
         }
-        self.checkpoints.save(self.attempt, self.step, state)
+        self.checkpoints.save(self.attempt, self.steps_done, state)
 
-    def end_of_epoch(self, team: Team, position: int, device: torch.device) -> dict[str, Any]:
+    def end_of_epoch(self) -> dict[str, Any]:
         """Draw the previews and evaluate the replica's health. Returns: the row of the epoch."""
+        device = self.device
+        network = self.learner.published(self._inputs("statistics", _EPOCH_STATISTICS_BATCHES))
         replica, training = self.replica, self.replica.training
-        network = team.published(position, self._inputs("statistics", _EPOCH_STATISTICS_BATCHES, device))
         stream = Stream(derive_seed(self.seed, "preview"), device)
         latents = draw_latents(max(health.DIVERSITY_IMAGES, training.preview_images), replica.family, stream)
         fixed, labels = (
@@ -109,17 +165,19 @@ class Run:
             )
         self.previews.append(sheet.cpu().contiguous())
 
-        means = dict(zip(TRACKED, team.means(position, replica.steps_per_epoch)))
+        means = dict(zip(TRACKED, self.learner.means(replica.steps_per_epoch)))
         diversity, status = self.monitor.evaluate(
-            means, images[: health.DIVERSITY_IMAGES], self.step / replica.steps
+            means, images[: health.DIVERSITY_IMAGES], self.steps_done / replica.steps
         )
         now = time.perf_counter()
-        images_per_second = (self.step - self.timed_step) * replica.images_per_step / (now - self.timed_from)
-        self.timed_from, self.timed_step = now, self.step
+        images_per_second = (
+            (self.steps_done - self.timed_step) * replica.images_per_step / (now - self.timed_from)
+        )
+        self.timed_from, self.timed_step = now, self.steps_done
         row = {
             "attempt": self.attempt,
-            "epoch": self.step // replica.steps_per_epoch,
-            "images_seen": self.step * replica.images_per_step,
+            "epoch": self.steps_done // replica.steps_per_epoch,
+            "images_seen": self.steps_done * replica.images_per_step,
             **means,
             "diversity": diversity,
             "health": status,
@@ -146,14 +204,14 @@ class Run:
             )
         return False
 
-    def finish(self, team: Team, position: int, device: torch.device) -> Trained:
-        network = team.published(position, self._inputs("statistics", _STATISTICS_BATCHES, device))
+    def finish(self) -> Trained:
+        network = self.learner.published(self._inputs("statistics", _STATISTICS_BATCHES))
         return Trained(
             self.replica.name,
             _arrays(network),
             torch.stack(self.previews).numpy(),
             self.rows,
-            _arrays(team.trained_discriminator(position)),
+            _arrays(self.learner.trained_discriminator()),
         )
 
     def _labels(self, count: int, stream: Stream) -> torch.Tensor:
@@ -164,11 +222,9 @@ class Run:
         chosen = stream.integers(0, len(replica.labels) - 1, count).cpu().numpy()
         return encode(torch.from_numpy(replica.labels[chosen]).to(stream.device), replica.label_length)
 
-    def _inputs(
-        self, purpose: str, count: int, device: torch.device
-    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def _inputs(self, purpose: str, count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """`count` batches of latents and labels."""
-        stream, replica = Stream(derive_seed(self.seed, purpose), device), self.replica
+        stream, replica = Stream(derive_seed(self.seed, purpose), self.device), self.replica
         size = replica.training.batch_size
         return [
             (draw_latents(size, replica.family, stream), self._labels(size, stream)) for _ in range(count)

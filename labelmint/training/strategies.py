@@ -1,4 +1,4 @@
-"""How the replicas of an arm are trained: in processes, stacked on one device, one by one, or on a cluster.
+"""How the replicas of an arm are trained: in processes, together on a GPU, one by one, or on a cluster.
 
 On a CPU, processes, one by one and a cluster give the same weights bit for bit.
 """
@@ -15,14 +15,15 @@ from typing import Any, cast
 import torch
 
 from labelmint.runtime import process_pool
-from labelmint.runtime.devices import pick_device, precision, threads
+from labelmint.runtime.devices import pick_device, precision, precision_in_force, threads
+from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import Progress
 from labelmint.runtime.settings import Compute
 from labelmint.training import cluster, distributed
 from labelmint.training.images import Images, resident_bytes
 from labelmint.training.replica import Replica, Trained
-from labelmint.training.stacked import Stacked
-from labelmint.training.trainer import Callback, Results, Setup, throttled, train
+from labelmint.training.run import Setup
+from labelmint.training.trainer import Callback, Results, throttled, train
 from labelmint.training.updates import LOSSES
 
 _SHORT_NAMES = dict(zip(LOSSES, ("D real", "D fake", "G", "right on real", "on fake")))
@@ -52,29 +53,58 @@ def _under_torchrun(
 ) -> Results:
     main = distributed.is_main_process()
     with distributed.group(device) as own, precision(compute, own):
-        setup = Setup(own, resident_bytes(compute, own), None, distributed.Distributed, main)
+        setup = Setup(
+            own,
+            resident_bytes(compute, own),
+            bf16=precision_in_force(compute, own) == "bf16",
+            learner_class=distributed.Distributed,
+            writes_checkpoints=main,
+        )
         yield from train(replicas, images, setup, callback if main else _ignore)
 
 
 def _on_this_machine(
     replicas: Sequence[Replica], images: Images, compute: Compute, device: torch.device, callback: Callback
 ) -> Results:
-    strategy = compute.strategy
-    if strategy == "auto":
-        strategy = "stacked" if device.type == "cuda" else "processes"
+    strategy = _strategy(compute, device)
     workers = process_pool.worker_count(compute, len(replicas))
-    if strategy == "processes" and device.type == "cpu" and workers > 1:
+    if strategy == "processes" and workers > 1:
         with closing(_in_processes(replicas, images, compute, workers, callback)) as results:
             yield from results
         return
-    join = partial(Stacked, bf16=compute.precision == "bf16") if strategy == "stacked" else None
+    setup = Setup(
+        device,
+        resident_bytes(compute, device),
+        at_once=None if strategy == "together" else 1,
+        bf16=precision_in_force(compute, device) == "bf16",
+    )
     # A single generator may use all cores. One of several uses one thread, whether or not others train
     # beside it, so that its weights do not depend on how many train at once.
-    one_thread = device.type == "cpu" and not join and replicas[0].family.labels == "per_class"
-    setup = Setup(device, resident_bytes(compute, device), join)
+    one_thread = device.type == "cpu" and replicas[0].family.labels == "per_class"
     count = 1 if one_thread else torch.get_num_threads()
     with threads(count), closing(train(replicas, images, setup, callback)) as results:
         yield from results
+
+
+def _strategy(compute: Compute, device: torch.device) -> str:
+    """How several replicas are trained on the device: processes, together or one_by_one.
+
+    Raises: InputError if the settings name one that has no meaning there.
+    """
+    own = "together" if device.type == "cuda" else "processes"
+    if compute.strategy == "processes" and device.type != "cpu":
+        raise InputError(
+            f"compute.strategy: processes would share {device}, which one process uses better; "
+            "set it to auto, together or one_by_one"
+        )
+    if compute.strategy == "together" and device.type != "cuda":
+        raise InputError(
+            f"compute.strategy: together is one CUDA graph of all generators, and {device} has none; "
+            "set it to auto, processes or one_by_one"
+        )
+    if compute.strategy != "auto":
+        return compute.strategy
+    return own if device.type in ("cuda", "cpu") else "one_by_one"
 
 
 def _ignore(*_: Any) -> None:

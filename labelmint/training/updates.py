@@ -1,7 +1,6 @@
 """Update rules: the order in which the discriminator D and the generator G step.
 
-Each rule is written once, for one replica and for a stack of R: tensors may have a leading dimension R.
-Images are ([R,] N, C, H, W), labels ([R,] N, K) and losses ([R]).
+Images are (N, C, H, W), labels (N, K) and losses scalars.
 Generated images are requested with the labels of the real images of the batch, so both have the same labels.
 """
 
@@ -36,13 +35,13 @@ class Real(NamedTuple):
         """The batch in `count` parts of equal size."""
         if count == 1:
             return iter([self])
-        return map(Real, self.images.chunk(count, -4), self.labels.chunk(count, -2))
+        return map(Real, self.images.chunk(count), self.labels.chunk(count))
 
 
 class Players(Protocol):
     """Both networks, their objective, and the random numbers of one step.
 
-    anchors: ([R,] 2), moving averages of D's logits of real and of generated images, for the LeCam penalty.
+    anchors: (2,), moving averages of D's logits of real and of generated images, for the LeCam penalty.
     """
 
     family: Family
@@ -57,33 +56,32 @@ class Players(Protocol):
     def discriminator(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
 
     def uniform(self, count: int) -> torch.Tensor:
-        """Random numbers in [0, 1), ([R,] count)."""
+        """Random numbers in [0, 1), (count,)."""
 
     def gradients(self, player: str, loss: torch.Tensor, retain: bool = False) -> list[torch.Tensor]:
         """Gradients of the loss with respect to the weights of `player`. retain: keep the graph."""
 
     def norm(self, gradients: list[torch.Tensor]) -> torch.Tensor:
-        """L2 norm of all gradients together, ([R])."""
+        """L2 norm of all gradients together, a scalar."""
 
-    def step(self, player: str, gradients: list[torch.Tensor]) -> None:
-        """Update the weights of `player`."""
+    def update_weights(self, player: str, gradients: list[torch.Tensor]) -> None: ...
 
 
 def sequential(players: Players, batch: Real) -> torch.Tensor:
     """Step D on the real batch, then on a fresh generated batch; then step G against the updated D.
 
-    Returns: the TRACKED numbers, float ([R,] len(TRACKED)), detached.
+    Returns: the TRACKED numbers, float (len(TRACKED),), detached.
     Source: DCGAN course report, §4.2 ("train_step_slow"). Stable at 64 px, where the simultaneous rule
     collapsed.
     """
     for part in batch.parts(players.family.n_critic):
         real = _discriminate_real(players, part)
         d_loss_real, real_penalty = players.objective.real(real), _real_penalty(players, real)
-        players.step(D, players.gradients(D, _add(d_loss_real, real_penalty)))
+        players.update_weights(D, players.gradients(D, _add(d_loss_real, real_penalty)))
 
         fake = _discriminate_fake(players, part.labels)
         d_loss_fake, fake_penalty = players.objective.fake(fake), _fake_penalty(players, fake)
-        players.step(D, players.gradients(D, _add(d_loss_fake, fake_penalty)))
+        players.update_weights(D, players.gradients(D, _add(d_loss_fake, fake_penalty)))
         _update_anchors(players, real, fake)
 
     g_loss, gradients = _generator_step(players, part)
@@ -98,7 +96,7 @@ def alternating(players: Players, batch: Real) -> torch.Tensor:
         d_loss_real, d_loss_fake = players.objective.discriminator(real, fake)
         penalty = _penalty(players, real, fake)
 
-        players.step(D, players.gradients(D, _add(d_loss_real + d_loss_fake, penalty)))
+        players.update_weights(D, players.gradients(D, _add(d_loss_real + d_loss_fake, penalty)))
         _update_anchors(players, real, fake)
 
     g_loss, gradients = _generator_step(players, part)
@@ -119,8 +117,8 @@ def simultaneous(players: Players, batch: Real) -> torch.Tensor:
     penalty = _penalty(players, real, fake)
     d_gradients = players.gradients(D, _add(d_loss_real + d_loss_fake, penalty))
 
-    players.step(D, d_gradients)
-    players.step(G, g_gradients)
+    players.update_weights(D, d_gradients)
+    players.update_weights(G, g_gradients)
     _update_anchors(players, real, fake)
     return _tracked(players, real, fake, (d_loss_real, d_loss_fake, g_loss), penalty, g_gradients=g_gradients)
 
@@ -136,7 +134,7 @@ def _generator_step(players: Players, part: Real) -> tuple[torch.Tensor, list[to
     else:
         loss = players.objective.generator(fake)
     gradients = players.gradients(G, loss)
-    players.step(G, gradients)
+    players.update_weights(G, gradients)
     return loss, gradients
 
 
@@ -195,7 +193,7 @@ def _gradient_penalty(
     weight = players.family.gradient_penalty
     if not weight:
         return None
-    fraction = players.uniform(real.images.shape[-4])[..., None, None, None]
+    fraction = players.uniform(len(real.images))[:, None, None, None]
     images = torch.lerp(real.images.detach(), fake.images.detach(), fraction).requires_grad_()
     outputs = players.discriminator(images, real.labels)
     return penalties.one_centred(DiscriminatorOutput(outputs, real.labels, real.labels, images), weight)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from labelmint.classifiers import archive, targets
-from labelmint.classifiers.fit import predict
+from labelmint.classifiers.job import predict
 from labelmint.classifiers.views import view
 from labelmint.data.storage.splits import at_most
 from labelmint.metrics import accuracy, registry

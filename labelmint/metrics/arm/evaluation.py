@@ -123,7 +123,9 @@ def evaluate(
         data.synthetic,
         classes=len(data.names),
         params=params,
-        flipped=np.flatnonzero(targets.may_flip(dataset["mirror"], torch.from_numpy(data.real[1])).numpy()),
+        flipped=np.flatnonzero(
+            targets.may_flip(torch.tensor(dataset["mirror"]), torch.from_numpy(data.real[1])).numpy()
+        ),
         real_indices=data.real_indices,
         downloads=folders.downloads,
         device=device,

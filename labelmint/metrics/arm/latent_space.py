@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from labelmint.classifiers import archive as classifiers
-from labelmint.classifiers.fit import predict
+from labelmint.classifiers.job import predict
 from labelmint.data.storage.image_grid import grid, png
 from labelmint.data.storage.pixels import to_uint8
 from labelmint.data.storage.splits import derive_seed

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelmint.classifiers import archive, fit
+from labelmint.classifiers import archive, job
 from labelmint.data.storage.tensors import load_set
 from labelmint.data.storage.weights import load_weights, save_weights
 from labelmint.metrics.settings import Representation
@@ -172,7 +172,7 @@ class TestSumsOfConcepts:
         """Add to the logits of the real classifier what `shift` returns for those of the synthetic images."""
         folder: Path = paths.baseline(DCGAN)
         images = np.asarray(load_set(paths.synthetic(DCGAN))[0])
-        logits = fit.predict(archive.network(folder, "real"), images, CPU)
+        logits = job.predict(archive.network(folder, "real"), images, CPU)
         facts = archive.load(folder)
         weights = load_weights(folder / "real.safetensors", facts["real"]["weights_sha256"])
         weights["head.bias"] = weights["head.bias"] + shift(logits).astype(np.float32)

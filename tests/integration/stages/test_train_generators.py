@@ -16,7 +16,7 @@ from labelmint.runtime.devices import threads
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.tracker import NullTracker
 from labelmint.training.checkpoints import SaveInterval
-from labelmint.training.team import Single
+from labelmint.training.run import Run
 from pipeline.settings import schema
 from stages import prepare, train_generators
 from stages.paths import Arm, Paths
@@ -136,18 +136,18 @@ class TestFiles:
 
 def test_an_interrupted_stage_resumes_to_the_same_files(params, prepared, folder, tmp_path, monkeypatch):
     """It is interrupted in the fifth class; those before are finished from their last checkpoints."""
-    paths, train_step = beside(prepared, tmp_path), Single.train_step
+    paths, step = beside(prepared, tmp_path), Run.step
     steps: list[int] = []
 
-    def step_or_die(self, *arguments):
+    def step_or_die(self):
         if len(steps) == 4 * 4 + 2:
             raise KeyboardInterrupt
-        steps.append(arguments[0])
-        train_step(self, *arguments)
+        steps.append(self.steps_done)
+        step(self)
 
     monkeypatch.setattr(SaveInterval, "due", lambda self: True)
     with monkeypatch.context() as patch:
-        patch.setattr(Single, "train_step", step_or_die)
+        patch.setattr(Run, "step", step_or_die)
         with pytest.raises(KeyboardInterrupt):
             train(params, paths, "dcgan")
     assert steps == [0, 1, 2, 3] * 4 + [0, 1]

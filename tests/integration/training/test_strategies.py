@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
+from labelmint.training import strategies
 from labelmint.training.images import ArrayImages
 from labelmint.training.replica import DivergedError
 from labelmint.training.strategies import train_arm
@@ -35,11 +38,24 @@ def test_weights_do_not_depend_on_workers_and_neighbours(replicas, digits):
         assert all(equal(apart[position], together[position]) for position in apart), compute
 
 
-def test_stacked_is_equal_to_rounding(replicas, digits):
-    apart, stacked = train(replicas, digits, workers=1), train(replicas, digits, strategy="stacked")
-    for position, trained in apart.items():
-        for name, values in trained.weights.items():
-            assert np.abs(values - stacked[position].weights[name]).max() < 5e-3, name
+@pytest.mark.parametrize(
+    ("strategy", "device", "message"),
+    [
+        ("together", "cpu", "one CUDA graph of all generators, and cpu has none"),
+        ("together", "mps", "one CUDA graph of all generators, and mps has none"),
+        ("processes", "cuda", "processes would share cuda, which one process uses better"),
+    ],
+)
+def test_a_strategy_without_meaning_on_the_device_is_refused(strategy, device, message):
+    with pytest.raises(InputError, match=f"compute.strategy: {strategy}.*{message}|{message}"):
+        strategies._strategy(Compute(strategy=strategy), torch.device(device))
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"), [("cpu", "processes"), ("cuda", "together"), ("mps", "one_by_one")]
+)
+def test_auto_is_the_strategy_of_the_device(device, expected):
+    assert strategies._strategy(Compute(), torch.device(device)) == expected
 
 
 def test_images_in_memory_give_the_same_weights(replicas, digits):

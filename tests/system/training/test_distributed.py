@@ -17,7 +17,7 @@ import torch
 from ruamel.yaml import YAML
 from safetensors.numpy import load_file
 
-from labelmint.training.team import Single
+from labelmint.training.gan_learner import GanLearner
 from labelmint.training.updates import D, G
 from tests.conftest import CPU, ROOT
 from tests.system.training.two_steps import two_steps
@@ -52,7 +52,7 @@ def test_gradients_are_those_of_the_whole_batch(params, tmp_path, batch):
     ran = torchrun("-m", "tests.system.training.two_steps", "given", folder=tmp_path)
     assert ran.returncode == 0, ran.stderr[-2000:]
 
-    single = Single(*arguments, **named, device=CPU)
+    single = GanLearner(*arguments, **named, device=CPU)
     gathered = two_steps(single, real)
     first, second = (torch.load(tmp_path / f"given.{rank}") for rank in (0, 1))
     for player, steps in {D: 2, G: 1}.items():
@@ -64,7 +64,7 @@ def test_gradients_are_those_of_the_whole_batch(params, tmp_path, batch):
         for one, two in zip(first["weights"][player], second["weights"][player], strict=True):
             assert torch.equal(one, two)  # the processes never drift apart
     assert first["means"] == second["means"]
-    assert first["means"] == pytest.approx(single.means(0, 2), rel=1e-3)
+    assert first["means"] == pytest.approx(single.means(2), rel=1e-3)
 
 
 def test_the_stage_runs_under_torchrun_and_one_process_writes(prepared, tmp_path):

@@ -69,7 +69,6 @@ def has_ended(group: int) -> bool:
         ("processes", "SIGINT", 130),
         ("processes", "SIGTERM", 143),
         ("one_by_one", "SIGINT", 130),
-        ("stacked", "SIGTERM", 143),
     ],
 )
 def test_a_stopped_stage_saves_and_resumes(folder, strategy, name, code):

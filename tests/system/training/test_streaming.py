@@ -20,7 +20,8 @@ from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwo
 from labelmint.training.images import FileImages
 from labelmint.training.replica import Replica
 from labelmint.training.settings import Training
-from labelmint.training.trainer import Setup, train
+from labelmint.training.run import Setup
+from labelmint.training.trainer import train
 torch.set_num_threads(1)
 family = Family(
     generator=GeneratorNetwork(dense_filters=8, filters=[8], strides=[4, 4]),

@@ -10,23 +10,24 @@ import numpy as np
 import torch
 
 from labelmint.training.distributed import Distributed, group
-from labelmint.training.team import Batch, Single
+from labelmint.training.gan_learner import Batch, GanLearner
 from labelmint.training.updates import D, G
 
 
-def two_steps(team: Single, real: np.ndarray) -> dict[str, list[list[torch.Tensor]]]:
+def two_steps(team: GanLearner, real: np.ndarray) -> dict[str, list[list[torch.Tensor]]]:
     """Take two steps on this process's part of `real`. Returns: the gradients of every update, by player."""
     gathered: dict[str, list[list[torch.Tensor]]] = {D: [], G: []}
-    step = team.step
+    step = team.update_weights
 
     def keep(player: str, gradients: list[torch.Tensor]) -> None:
         gathered[player].append([gradient.clone() for gradient in gradients])
         step(player, gradients)
 
-    team.step = keep  # type: ignore[method-assign]
+    team.update_weights = keep  # type: ignore[method-assign]
     for number in range(2):
         own = team.shard(np.arange(len(real)))
-        team.train_step(number, Batch.unlabelled(torch.from_numpy(real[own]), True), 1.0, 0.5)
+        team.prepare(number, 1.0, 0.5)
+        team.step(Batch.unlabelled(torch.from_numpy(real[own]), True))
     return gathered
 
 
@@ -36,5 +37,5 @@ if __name__ == "__main__":
     with group(torch.device("cpu")) as device:
         team = Distributed(*given["arguments"], **given["named"], device=device)
         gradients = two_steps(team, given["real"])
-        result = {"gradients": gradients, "weights": team.state(0), "means": team.means(0, 2)}
+        result = {"gradients": gradients, "weights": team.state(), "means": team.means(2)}
         torch.save(result, f"{sys.argv[1]}.{team.rank}")

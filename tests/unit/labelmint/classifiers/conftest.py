@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from labelmint.classifiers.fit import Job
+from labelmint.classifiers.job import Job
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.settings import Classifier
 from labelmint.runtime.devices import threads

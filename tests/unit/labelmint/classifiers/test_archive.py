@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from labelmint.classifiers import archive
-from labelmint.classifiers.fit import Fitted, Job, build
+from labelmint.classifiers.job import Fitted, Job, build
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.views import view
 from labelmint.runtime.errors import InputError

@@ -32,6 +32,6 @@ def test_fraction_correct_counts_attributes():
 
 def test_an_image_with_attributes_may_be_flipped_only_if_all_allow_it():
     attributes = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
-    assert targets.may_flip([True, True], attributes).tolist() == [True, True]
-    assert targets.may_flip([True, False], attributes).tolist() == [False, False]
-    assert targets.may_flip([True, False], torch.tensor([1, 0])).tolist() == [False, True]
+    assert targets.may_flip(torch.tensor([True, True]), attributes).tolist() == [True, True]
+    assert targets.may_flip(torch.tensor([True, False]), attributes).tolist() == [False, False]
+    assert targets.may_flip(torch.tensor([True, False]), torch.tensor([1, 0])).tolist() == [False, True]

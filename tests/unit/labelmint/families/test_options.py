@@ -15,7 +15,7 @@ from labelmint.runtime.errors import InputError
 from labelmint.training.optimizers import ema_weight
 from labelmint.training.settings import Training
 from labelmint.training.updates import D, G
-from tests.tiny_families import FAMILIES, batch, build, one_thread  # noqa: F401
+from tests.tiny_families import FAMILIES, batch, build, one_thread, train_step  # noqa: F401
 
 _PLAIN = Training(translation=0.0, ema_half_life=0, batch_size=6)
 _ATTRIBUTES = ["Male", "Smiling", "Young"]
@@ -73,7 +73,7 @@ def train(
     """Weights of G, of D, and the average of G's, after two steps."""
     replica = build(name, family, training, seed=3)
     for number in range(2):
-        replica.train_step(number, batch(family, 6, number), rate_factor, ema)
+        train_step(replica, number, batch(family, 6, number), rate_factor, ema)
     assert all(torch.isfinite(weight).all() for player in (G, D) for weight in replica.weights[player])
     return [flat(replica.weights[G]), flat(replica.weights[D]), flat(replica.average)]
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labelmint.gans import layers
 from labelmint.gans.initialization import initialize, with_own_statistics
 from labelmint.gans.layers import (
     BatchNorm,
@@ -96,34 +95,6 @@ def test_dropout_and_noise_act_only_with_a_stream():
     assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert abs(dropped.mean().item() - 1) < 0.02
     assert abs(GaussianNoise(0.5)(values, Stream(0)).std().item() - 0.5) < 0.02
-
-
-class TestWrittenOut:
-    """The replacement of F.batch_norm under torch.vmap on a GPU, where torch's fails."""
-
-    @pytest.mark.parametrize("affine", [True, False])
-    def test_has_the_values_and_gradients_of_torch(self, monkeypatch, affine):
-        norm, maps = BatchNorm(WIDTH, affine=affine), 3 * noise(6, WIDTH, 5, 5) + 2
-        if affine:
-            with torch.no_grad():
-                norm.weight.copy_(1 + 0.3 * noise(WIDTH, seed=1))
-                norm.bias.copy_(noise(WIDTH, seed=2))
-        found = []
-        for written_out in (False, True):
-            monkeypatch.setattr(layers, "lacks_batch_norm", lambda maps, answer=written_out: answer)
-            given = maps.clone().requires_grad_()
-            output = norm(given)
-            slopes = torch.autograd.grad(
-                (output * noise(*maps.shape, seed=5)).sum(), [given, *norm.parameters()]
-            )
-            found.append([output, *slopes])
-        for expected, actual in zip(*found):
-            assert torch.allclose(actual, expected, rtol=1e-5, atol=1e-5)
-
-    def test_is_not_used_on_a_cpu(self):
-        assert not torch.vmap(lambda maps: torch.tensor(layers.lacks_batch_norm(maps)))(
-            noise(2, 6, WIDTH, 5, 5)
-        ).any()
 
 
 class TestByLabel:

@@ -52,30 +52,6 @@ class TestLosses:
         losses = [*objective.discriminator(self.real, self.fake), objective.against(self.fake, self.real)]
         assert [loss.item() for loss in losses] == pytest.approx([d_real, d_fake, g], rel=1e-6)
 
-    @pytest.mark.parametrize(
-        "objective",
-        [
-            NonSaturating(0.1),
-            Hinge(),
-            Wasserstein(),
-            Relativistic(),
-            Auxiliary(Hinge()),
-            Auxiliary(Hinge(), True),
-        ],
-    )
-    def test_of_stacked_replicas_equal_those_of_each(self, objective):
-        rng = torch.Generator().manual_seed(0)
-        outputs = torch.randn(2, 3, 5, 4, generator=rng)  # real and fake, of three replicas
-        labels = torch.eye(3)[torch.randint(0, 3, (3, 5), generator=rng)]
-        real, fake = (DiscriminatorOutput(each, labels, labels, outputs[0]) for each in outputs)
-        stacked = [*objective.discriminator(real, fake), objective.against(fake, real)]
-        for replica in range(3):
-            one, other = (DiscriminatorOutput(*(part[replica] for part in each)) for each in (real, fake))
-            single = [*objective.discriminator(one, other), objective.against(other, one)]
-            assert [loss[replica].item() for loss in stacked] == pytest.approx(
-                [loss.item() for loss in single], rel=1e-5
-            )
-
     def test_label_smoothing_is_cross_entropy_with_a_lower_target(self):
         logits = torch.tensor([[-2.0], [0.3], [4.0]])
         expected = nn.functional.binary_cross_entropy_with_logits(logits, torch.full((3, 1), 0.9)).item()

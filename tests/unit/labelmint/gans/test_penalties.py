@@ -43,12 +43,6 @@ class TestOnALinearCritic:
         (slope,) = torch.autograd.grad(zero_centred, weights)
         assert slope.tolist() == pytest.approx((0.4 * weights).tolist(), rel=1e-5)
 
-    def test_stacked_replicas_have_their_own_penalties(self):
-        weights = torch.tensor([W, [0.6, 0.8, 0.0, 0.0], [0.0, 0.0, 0.0, 2.0]])
-        output = linear(weights, noise(3, 5, *SHAPE))
-        assert penalties.one_centred(output, 10.0).tolist() == pytest.approx([1440, 0, 10], abs=1e-3)
-        assert penalties.zero_centred(output, 2.0).tolist() == pytest.approx([169, 1, 4], rel=1e-5)
-
     def test_penalties_are_per_image(self):
         """D(x) = |x|^2 / 2 has the gradient x: the mean of (|x| - 1)^2 is not that of the mean norm."""
         images = torch.zeros(2, *SHAPE)
@@ -72,12 +66,6 @@ class TestLeCam:
         assert self.output.logits.tolist() == pytest.approx([2, 0, 4])
         assert penalties.lecam_real(self.output, anchors, 0.5).item() == pytest.approx(0.5 * (1 + 0 + 9) / 3)
         assert penalties.lecam_fake(self.output, anchors, 0.5).item() == pytest.approx(0.5 * (1 + 9 + 0) / 3)
-
-    def test_stacked_replicas_have_their_own_anchors(self):
-        output = DiscriminatorOutput(*(torch.stack([part, part]) for part in self.output))
-        anchors = torch.tensor([[3.0, 1.0], [-1.0, 4.0]])
-        assert penalties.lecam_real(output, anchors, 3.0).tolist() == pytest.approx([10, 0], abs=1e-6)
-        assert penalties.lecam_fake(output, anchors, 3.0).tolist() == pytest.approx([10, 0], abs=1e-6)
 
 
 def test_one_centred_agrees_with_finite_differences():

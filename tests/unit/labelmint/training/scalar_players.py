@@ -44,6 +44,6 @@ class ScalarPlayers(Players):
     def norm(self, gradients):
         return gradients[0].abs()
 
-    def step(self, player, gradients):
+    def update_weights(self, player, gradients):
         with torch.no_grad():
             self.weights[player] -= RATE * gradients[0]

@@ -9,9 +9,7 @@ import torch
 
 from labelmint.gans.objectives import Wasserstein
 from labelmint.gans.settings import Family
-from labelmint.training.stacked import Stacked
 from labelmint.training.updates import TRACKED, UPDATES, D, G, Players, Real
-from tests.tiny_families import batch, both, one_thread, single  # noqa: F401
 
 RATE = 0.1
 SHAPE = (1, 2, 2)
@@ -49,7 +47,7 @@ class Critic(Players):
     def norm(self, gradients):
         return gradients[0].norm()
 
-    def step(self, player, gradients):
+    def update_weights(self, player, gradients):
         with torch.no_grad():
             self.weights[player] -= RATE * gradients[0]
 
@@ -128,28 +126,3 @@ class TestLeCam:
     def test_without_it_anchors_stay_0(self):
         play(critic := Critic(update="alternating"))
         assert critic.anchors.tolist() == [0, 0]
-
-
-class TestNetworks:
-    @pytest.mark.parametrize(
-        ("name", "changes"),
-        [
-            ("wgan_gp", {}),
-            ("r3gan", {}),
-            ("dcgan", {"lecam": 0.3}),
-            ("projection_cgan", {"r1": 1.0, "lecam": 1.0}),
-        ],
-    )
-    def test_a_stack_has_the_penalties_of_each_replica(self, name, changes):
-        """Two steps, the second with anchors."""
-        apart = [single(name, seed, **changes) for seed in (1, 2)]
-        stack = Stacked([single(name, seed, **changes) for seed in (1, 2)])
-        for number in range(2):
-            batches = [batch(apart[0].family, 4, seed=10 * number + position) for position in (0, 1)]
-            for one, given in zip(apart, batches):
-                one.train_step(number, given, 1.0, 0.5)
-            stack.train_step(number, both(*batches), 1.0, 0.5)
-        for position, one in enumerate(apart):
-            assert stack.sums[position].tolist() == pytest.approx(one.sums.tolist(), rel=2e-3, abs=1e-4)
-            assert stack.anchors[position].tolist() == pytest.approx(one.anchors.tolist(), rel=1e-3, abs=1e-7)
-            assert one.sums[TRACKED.index("penalty")] > 0

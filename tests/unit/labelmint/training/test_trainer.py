@@ -12,8 +12,8 @@ from labelmint.training import trainer
 from labelmint.training.checkpoints import SaveInterval
 from labelmint.training.images import ArrayImages
 from labelmint.training.replica import DivergedError, Replica, Trained
-from labelmint.training.team import Single
-from labelmint.training.trainer import Setup, throttled, train
+from labelmint.training.run import Run, Setup
+from labelmint.training.trainer import throttled, train
 from tests.conftest import equal, wild
 
 
@@ -44,22 +44,22 @@ class TestReproducibility:
         uninterrupted = train_one(replica, digits)
         saving = replace(replica, checkpoints=tmp_path / "kept")
         monkeypatch.setattr(trainer, "SaveInterval", AlwaysDue)
-        train_step = Single.train_step
+        step = Run.step
         taken: list[int] = []
 
-        def step_or_die(self, number, *arguments):
-            if number == at and not taken:
+        def step_or_die(self):
+            if self.steps_done == at and not taken:
                 raise KeyboardInterrupt
-            train_step(self, number, *arguments)
+            step(self)
 
-        def counted(self, number, *arguments):
-            taken.append(number)
-            train_step(self, number, *arguments)
+        def counted(self):
+            taken.append(self.steps_done)
+            step(self)
 
-        monkeypatch.setattr(Single, "train_step", step_or_die)
+        monkeypatch.setattr(Run, "step", step_or_die)
         with pytest.raises(KeyboardInterrupt):
             train_one(saving, digits)
-        monkeypatch.setattr(Single, "train_step", counted)
+        monkeypatch.setattr(Run, "step", counted)
         resumed = train_one(saving, digits)
         assert taken == list(range(at, replica.steps))
         assert equal(uninterrupted, resumed)
@@ -69,15 +69,15 @@ class TestReproducibility:
     def test_a_stop_signal_takes_effect_after_the_step_and_loses_none(
         self, replica, digits, tmp_path, monkeypatch
     ):
-        saving, train_step = replace(replica, checkpoints=tmp_path / "kept"), Single.train_step
+        saving, step = replace(replica, checkpoints=tmp_path / "kept"), Run.step
 
-        def step_and_interrupt(self, number, *arguments):
-            train_step(self, number, *arguments)
-            if number == 3:
+        def step_and_interrupt(self):
+            step(self)
+            if self.steps_done == 3:
                 signal.raise_signal(signal.SIGINT)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Single, "train_step", step_and_interrupt)
+            patch.setattr(Run, "step", step_and_interrupt)
             with pytest.raises(KeyboardInterrupt):
                 train_one(saving, digits)
         assert [path.name for path in (tmp_path / "kept").iterdir()] == ["000-000000000004.pt"]

@@ -1,4 +1,4 @@
-"""Constraints on D's weights in training: WGAN's clipping and spectral normalisation, single and stacked."""
+"""Constraints on D's weights in training: WGAN's clipping and spectral normalisation."""
 
 from __future__ import annotations
 
@@ -7,28 +7,19 @@ import torch
 
 from labelmint.gans.initialization import spectral_layers
 from labelmint.gans.settings import Optimizer
-from labelmint.training.stacked import Stacked
 from labelmint.training.updates import D, G
-from tests.tiny_families import batch, both, one_thread, single  # noqa: F401
+from tests.tiny_families import batch, one_thread, single, train_step  # noqa: F401
 
 CLIP = 0.01
 
 
-def clipped(**changes):
-    """(players, batch) of one replica and of a stack of two."""
-    one, pair = single("wgan", 1, **changes), Stacked([single("wgan", seed, **changes) for seed in (1, 2)])
-    given = [batch(one.family, 4, seed) for seed in (3, 4)]
-    return {"single": (one, given[0]), "stacked": (pair, both(*given))}
-
-
 class TestClipping:
-    @pytest.mark.parametrize("kind", ["single", "stacked"])
     @pytest.mark.parametrize(
         ("update", "steps"), [("alternating", 3), ("sequential", 2), ("simultaneous", 1)]
     )
-    def test_after_every_step_of_d_its_weights_are_clipped(self, kind, update, steps):
-        players, given = clipped(update=update, n_critic=steps, clip=CLIP)[kind]
-        step = players.step
+    def test_after_every_step_of_d_its_weights_are_clipped(self, update, steps):
+        players = single("wgan", 1, update=update, n_critic=steps, clip=CLIP)
+        given, step = batch(players.family, 4, 3), players.update_weights
         largest: dict[str, list[torch.Tensor]] = {G: [], D: []}
 
         def recorded(player, gradients):
@@ -37,9 +28,9 @@ class TestClipping:
                 torch.stack([weight.detach().abs().max() for weight in players.weights[player]])
             )
 
-        players.step = recorded
+        players.update_weights = recorded
         for number in range(2):
-            players.train_step(number, given, 1.0, 0.5)
+            train_step(players, number, given, 1.0, 0.5)
         # A sequential step has one update on real and one on generated images.
         taken = 2 * steps * (2 if update == "sequential" else 1)
         assert (len(largest[D]), len(largest[G])) == (taken, 2)
@@ -50,7 +41,7 @@ class TestClipping:
     def test_the_limit_is_that_of_the_settings_and_0_is_none(self):
         wide, free = single("wgan", 1, clip=0.5), single("wgan", 1, clip=0.0)
         for players in (wide, free):
-            players.train_step(0, batch(players.family, 4), 1.0, 0.5)
+            train_step(players, 0, batch(players.family, 4), 1.0, 0.5)
         assert max(weight.abs().max().item() for weight in wide.weights[D]) == 0.5
         assert max(weight.abs().max().item() for weight in free.weights[D]) > 0.9
 
@@ -59,8 +50,8 @@ class TestClipping:
         wide, free = single("wgan", 1, clip=0.5), single("wgan", 1, clip=0.0)
         gradients = [torch.ones_like(weight) for weight in wide.weights[D]]
         for players in (wide, free):
-            players.learning_rate_factor = 1.0
-            players.step(D, gradients)
+            players.learning_rates = {D: torch.tensor(5e-4, dtype=torch.float64)}
+            players.update_weights(D, gradients)
         assert all(
             torch.equal(one, other.clamp(-0.5, 0.5)) for one, other in zip(wide.weights[D], free.weights[D])
         )
@@ -79,7 +70,7 @@ class TestSpectralNormInTraining:
         players = single(name, 3, discriminator_optimizer=Optimizer(learning_rate=5e-3))
         first = [direction.clone() for direction in players.directions[D]]
         for number in range(steps):
-            players.train_step(number, batch(players.family, 8, number), 1.0, 0.5)
+            train_step(players, number, batch(players.family, 8, number), 1.0, 0.5)
         layers = spectral_layers(players.networks[D])
         values = [singular(layer.effective_weight()) for layer in layers]
         for layer, direction in zip(layers, first, strict=True):
@@ -88,18 +79,3 @@ class TestSpectralNormInTraining:
         assert min(values) > 0.999
         assert max(values) < 1.1
         assert stale > 1.25
-
-    def test_directions_of_a_stack_are_those_of_each_replica(self):
-        apart = [single("projection_cgan", seed) for seed in (1, 2)]
-        stack = Stacked([single("projection_cgan", seed) for seed in (1, 2)])
-        initial = [direction.clone() for direction in stack.directions[D]]
-        given = [batch(apart[0].family, 4, seed) for seed in (3, 4)]
-        for number in range(3):
-            for one, part in zip(apart, given):
-                one.train_step(number, part, 1.0, 0.5)
-            stack.train_step(number, both(*given), 1.0, 0.5)
-        for position, one in enumerate(apart):
-            for own, theirs in zip(one.directions[D], stack.directions[D], strict=True):
-                assert torch.allclose(own, theirs[position], atol=2e-3)
-        assert any(not torch.equal(one, other) for one, other in zip(initial, stack.directions[D]))
-        assert all(abs(each.norm().item() - 1) < 1e-5 for one in apart for each in one.directions[D])
