@@ -24,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 import torch
-from labelmint.training.team import Batch, Single
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import naive
@@ -32,6 +31,7 @@ from labelmint.gans.networks import Shape
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
 from labelmint.runtime.devices import available_cores
 from labelmint.runtime.settings import Compute
+from labelmint.training.engine.team import Batch, Single
 from labelmint.training.images import ArrayImages
 from labelmint.training.replica import Replica
 from labelmint.training.settings import Training

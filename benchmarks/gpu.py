@@ -24,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 import torch
 from labelmint.training.stacked import Stacked
-from labelmint.training.team import Batch, Single, Team
 
 from benchmarks import naive
 from benchmarks.engine import wide
@@ -33,6 +32,7 @@ from labelmint.gans.networks import Shape
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
 from labelmint.runtime.devices import precision
 from labelmint.runtime.settings import Compute
+from labelmint.training.engine.team import Batch, Single, Team
 from labelmint.training.settings import Training
 from labelmint.training.updates import TRACKED
 

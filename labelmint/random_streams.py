@@ -105,14 +105,16 @@ def starts(key: int, streams: np.ndarray, draws: np.ndarray) -> np.ndarray:
 def starts_of(keys: np.ndarray | int, draws: np.ndarray) -> np.ndarray:
     """fold(key, draw) of many draws at once, int64 (D,). keys: one, or uint64 (D,)."""
     inner = np.asarray(keys, np.uint64)
-    return _mix_array(inner ^ _mix_array(draws.astype(np.uint64) * np.uint64(_GAMMA))).view(np.int64)
+    found: np.ndarray = _mix_array(inner ^ _mix_array(draws.astype(np.uint64) * np.uint64(_GAMMA)))
+    return found.view(np.int64)
 
 
 def _mix_array(bits: np.ndarray) -> np.ndarray:
     """SplitMix64's finalizer of uint64."""
     bits = (bits ^ bits >> np.uint64(30)) * np.uint64(_MULTIPLIERS[0])
     bits = (bits ^ bits >> np.uint64(27)) * np.uint64(_MULTIPLIERS[1])
-    return bits ^ bits >> np.uint64(31)
+    mixed: np.ndarray = bits ^ bits >> np.uint64(31)
+    return mixed
 
 
 def _mix(bits: Key) -> torch.Tensor:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labelmint.classifiers import feature_network
+from labelmint.classifiers import feature_learner, feature_network
 from labelmint.classifiers.settings import FeatureNetwork
 from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.atomic_files import load_json
-from labelmint.runtime.devices import pick_device, precision
+from labelmint.runtime.devices import pick_device, precision, resident_bytes
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
-from labelmint.training.images import resident_bytes
 from stages.paths import Paths
 
 
@@ -30,7 +29,7 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     images, labels = load_set(paths.tensors)
     device = pick_device(params.compute)
     with precision(params.compute, device):
-        trained = feature_network.train(
+        trained = feature_learner.train(
             settings,
             images,
             labels,

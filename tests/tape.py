@@ -25,7 +25,7 @@ class _Recorder(TorchDispatchMode):
         super().__init__()
         self.operations: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if any(name in str(function) for name in _SYNCHRONIZES):
             raise IllegalError(f"{function} in a capture")
         kwargs = kwargs or {}

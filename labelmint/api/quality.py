@@ -11,7 +11,7 @@ import safetensors.numpy
 
 from labelmint.api.classifier import Classifier, train_classifier
 from labelmint.api.synthesizer import check_images
-from labelmint.classifiers import feature_network
+from labelmint.classifiers import feature_learner
 from labelmint.classifiers.feature_network import FrozenNetwork
 from labelmint.classifiers.settings import FeatureNetwork
 from labelmint.metrics import registry
@@ -161,7 +161,7 @@ def _correct(classifier: Classifier, test: LabelledImages) -> np.ndarray:
 
 def _frozen(real: LabelledImages, classes: int, params: FeatureNetwork) -> FrozenNetwork:
     """The feature network, trained on real images as the stage `train_feature_network` does it."""
-    trained = feature_network.train(params, *real, [False] * classes)
+    trained = feature_learner.train(params, *real, [False] * classes)
     weights = {name: value.contiguous().numpy() for name, value in trained.network.state_dict().items()}
     digest = hashlib.sha256(safetensors.numpy.save(weights)).hexdigest()
     return FrozenNetwork(trained.network, digest, trained.scale)

@@ -14,12 +14,12 @@ from labelmint.classifiers.augment import augment
 from labelmint.classifiers.job import Fitted, Job, build, predict
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import derive_seed
+from labelmint.training.engine.optimizers import SGD, Adam, OneCycle
+from labelmint.training.engine.precision import autocast
+from labelmint.training.engine.step_inputs import StepDraws, StepInput
+from labelmint.training.engine.team import Team
+from labelmint.training.engine.together import Graph
 from labelmint.training.image_ops import mirror
-from labelmint.training.optimizers import SGD, Adam, OneCycle
-from labelmint.training.precision import autocast
-from labelmint.training.step_inputs import StepDraws, StepInput
-from labelmint.training.team import Team
-from labelmint.training.together import Graph
 
 _BETAS = (0.9, 0.999)
 _RISING = 0.2  # fraction of the steps in which the learning rate rises

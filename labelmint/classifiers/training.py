@@ -14,12 +14,11 @@ from labelmint.classifiers.job import Fitted, Job
 from labelmint.classifiers.settings import NO_AUGMENTATION, Classifier
 from labelmint.classifiers.sources import Inputs, Source
 from labelmint.data.storage.splits import derive_seed
-from labelmint.runtime.devices import pick_device, precision, precision_in_force
+from labelmint.runtime.devices import pick_device, precision, precision_in_force, resident_bytes
 from labelmint.runtime.process_pool import run_jobs
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
-from labelmint.training.images import resident_bytes
 
 _SIMPLE_LEARNING_RATE = 2e-3
 

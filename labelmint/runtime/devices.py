@@ -12,6 +12,8 @@ from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import shortened
 
+_CPU_RESIDENT_BYTES = 1 << 30
+
 if TYPE_CHECKING:
     import torch
 
@@ -174,3 +176,12 @@ def precision(compute: Compute, device: torch.device) -> Iterator[None]:
         yield
     finally:
         matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def resident_bytes(compute: Compute, device: torch.device) -> int:
+    """Size up to which images are kept on the device."""
+    import torch
+
+    if compute.resident_bytes != "auto":
+        return compute.resident_bytes
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _CPU_RESIDENT_BYTES

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from labelmint.runtime.devices import pick_device
+from labelmint.runtime.devices import pick_device, precision, precision_in_force, resident_bytes
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
 from labelmint.training import trainer
-from labelmint.training.images import ArrayImages, Images, resident_bytes
+from labelmint.training.images import ArrayImages, Images
 from labelmint.training.replica import Replica, Trained
 from labelmint.training.run import Setup
 from labelmint.training.trainer import Callback, Results, throttled
@@ -116,6 +116,8 @@ def _work(position: int, replica: Replica, images: np.ndarray, compute: Compute,
     device = worker_device(
         compute, worker.address, {address: each["host"] for address, each in workers.items()}
     )
-    setup = Setup(device, resident_bytes(compute, device))
-    ((_, result),) = trainer.train([replica], ArrayImages(images), setup, throttled(report))
+    bf16 = precision_in_force(compute, device) == "bf16"
+    setup = Setup(device, resident_bytes(compute, device), bf16=bf16)
+    with precision(compute, device):
+        ((_, result),) = trainer.train([replica], ArrayImages(images), setup, throttled(report))
     return result

@@ -19,12 +19,12 @@ from labelmint.gans.initialization import draw_latents, initialize, spectral_lay
 from labelmint.gans.layers import power_iteration
 from labelmint.gans.settings import Family
 from labelmint.random_streams import Stream, fold
-from labelmint.training import optimizers
 from labelmint.training.diffaugment import augments, differentiable
+from labelmint.training.engine import optimizers
+from labelmint.training.engine.precision import autocast
+from labelmint.training.engine.step_inputs import StepDraws, StepInput
 from labelmint.training.image_ops import mirror, rotate
-from labelmint.training.precision import autocast
 from labelmint.training.settings import Training
-from labelmint.training.step_inputs import StepDraws, StepInput
 from labelmint.training.updates import TRACKED, UPDATES, D, G, Players, Real
 
 Inputs = Iterable[tuple[torch.Tensor, torch.Tensor]]

@@ -13,11 +13,9 @@ import numpy as np
 import torch
 
 from labelmint.data.storage.tensors import ImageFile
-from labelmint.runtime.settings import Compute
-from labelmint.training.step_inputs import StepInput
+from labelmint.training.engine.step_inputs import StepInput
 
 _ROWS_PER_READ = 4096
-_CPU_RESIDENT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,6 @@ class ArrayImages:
 
 
 Images = FileImages | ArrayImages
-
-
-def resident_bytes(compute: Compute, device: torch.device) -> int:
-    """Size up to which images are kept on the device."""
-    if compute.resident_bytes != "auto":
-        return compute.resident_bytes
-    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _CPU_RESIDENT_BYTES
 
 
 class BatchReader:

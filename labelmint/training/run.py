@@ -18,11 +18,11 @@ from labelmint.random_streams import Stream
 from labelmint.runtime.progress import say
 from labelmint.training import health
 from labelmint.training.checkpoints import Checkpoints
+from labelmint.training.engine.optimizers import ema_weight, learning_rate_factor
+from labelmint.training.engine.together import Graph
 from labelmint.training.gan_learner import Batch, GanLearner
 from labelmint.training.images import BatchReader, Images, Sampler
-from labelmint.training.optimizers import ema_weight, learning_rate_factor
 from labelmint.training.replica import DivergedError, Replica, ReplicaLabels, Trained
-from labelmint.training.together import Graph
 from labelmint.training.updates import TRACKED
 
 _STATISTICS_BATCHES = 20

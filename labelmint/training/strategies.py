@@ -15,12 +15,12 @@ from typing import Any, cast
 import torch
 
 from labelmint.runtime import process_pool
-from labelmint.runtime.devices import pick_device, precision, precision_in_force, threads
+from labelmint.runtime.devices import pick_device, precision, precision_in_force, resident_bytes, threads
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import Progress
 from labelmint.runtime.settings import Compute
 from labelmint.training import cluster, distributed
-from labelmint.training.images import Images, resident_bytes
+from labelmint.training.images import Images
 from labelmint.training.replica import Replica, Trained
 from labelmint.training.run import Setup
 from labelmint.training.trainer import Callback, Results, throttled, train
@@ -35,13 +35,14 @@ def train_arm(name: str, replicas: Sequence[Replica], images: Images, compute: C
     name: of the arm, for the progress line. If the generator is closed early (contextlib.closing), every
     process that it started saves its progress and ends.
     """
-    device = pick_device(compute)
     total = sum(replica.steps * replica.images_per_step for replica in replicas)
     with Progress(name, total, "images") as progress:
         callback = partial(_show, progress)
-        if compute.cluster:
+        if compute.cluster:  # its workers have the devices
             yield from cluster.train(replicas, images, compute, callback)
-        elif distributed.launched():
+            return
+        device = pick_device(compute)
+        if distributed.launched():
             yield from _under_torchrun(replicas, images, compute, device, callback)
         else:
             with precision(compute, device):

@@ -8,11 +8,11 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from labelmint.training.checkpoints import SaveInterval
+from labelmint.training.engine.team import Team
 from labelmint.training.images import Images
 from labelmint.training.replica import Replica, Trained
 from labelmint.training.run import Run, Setup
 from labelmint.training.stopping import defer_signals
-from labelmint.training.team import Team
 
 _CALLBACK_IMAGES = 2048
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelmint.classifiers import feature_network
+from labelmint.classifiers import feature_learner, feature_network
 from labelmint.classifiers.settings import FeatureNetwork
 
 SETTINGS = FeatureNetwork(features=8, steps=5, batch_size=16)
@@ -16,7 +16,7 @@ SETTINGS = FeatureNetwork(features=8, steps=5, batch_size=16)
 
 @pytest.fixture(scope="module")
 def trained(digits):
-    return feature_network.train(SETTINGS, digits[0], digits[1], [False] * 10)
+    return feature_learner.train(SETTINGS, digits[0], digits[1], [False] * 10)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def loaded(trained, tmp_path):
 
 def test_weights_do_not_depend_on_the_global_generator(trained, digits):
     torch.manual_seed(5)
-    again = feature_network.train(SETTINGS, digits[0], digits[1], [False] * 10)
+    again = feature_learner.train(SETTINGS, digits[0], digits[1], [False] * 10)
     states = trained.network.state_dict(), again.network.state_dict()
     assert all(torch.equal(values, states[1][name]) for name, values in states[0].items())
 

@@ -25,7 +25,7 @@ def equal(first, second) -> bool:
 
 
 @pytest.fixture
-def multi_hot(pool) -> Pool:
+def multi_hot(pool: Pool) -> Pool:
     return replace(pool, labels=np.stack([pool.labels % 2, pool.labels > 4], 1).astype(np.float32))
 
 

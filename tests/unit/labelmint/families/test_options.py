@@ -12,7 +12,7 @@ import torch
 from labelmint.gans import registry
 from labelmint.gans.settings import Family
 from labelmint.runtime.errors import InputError
-from labelmint.training.optimizers import ema_weight
+from labelmint.training.engine.optimizers import ema_weight
 from labelmint.training.settings import Training
 from labelmint.training.updates import D, G
 from tests.tiny_families import FAMILIES, batch, build, one_thread, train_step  # noqa: F401

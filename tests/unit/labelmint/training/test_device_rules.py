@@ -14,10 +14,10 @@ from labelmint.classifiers.job import build as build_classifier
 from labelmint.classifiers.settings import Augmentation, Classifier
 from labelmint.classifiers.targets import may_flip
 from labelmint.data.storage.pixels import normalize
+from labelmint.training.engine.step_inputs import StepDraws
 from labelmint.training.gan_learner import Batch, GanLearner
 from labelmint.training.image_ops import mirror
 from labelmint.training.settings import Training
-from labelmint.training.step_inputs import StepDraws
 from tests.conftest import CPU
 from tests.tiny_families import FAMILIES, SHAPE, batch, build, label_length, one_thread, train_step  # noqa: F401
 
@@ -38,7 +38,7 @@ class Watch(TorchDispatchMode):
         super().__init__()
         self.operations: list[str] = []
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         name = str(function).removeprefix("aten.")
         result = function(*args, **(kwargs or {}))
         if not name.startswith(VIEWS):

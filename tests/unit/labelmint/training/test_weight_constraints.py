@@ -28,7 +28,7 @@ class TestClipping:
                 torch.stack([weight.detach().abs().max() for weight in players.weights[player]])
             )
 
-        players.update_weights = recorded
+        players.update_weights = recorded  # type: ignore[method-assign]
         for number in range(2):
             train_step(players, number, given, 1.0, 0.5)
         # A sequential step has one update on real and one on generated images.

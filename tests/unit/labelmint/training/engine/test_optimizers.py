@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from labelmint.gans.settings import Optimizer
-from labelmint.training import optimizers
-from labelmint.training.optimizers import OneCycle, ema_weight, learning_rate_factor
+from labelmint.training.engine import optimizers
+from labelmint.training.engine.optimizers import OneCycle, ema_weight, learning_rate_factor
 
 
 @pytest.fixture(scope="module")

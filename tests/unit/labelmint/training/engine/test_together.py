@@ -12,11 +12,11 @@ import torch
 
 from labelmint.gans import registry
 from labelmint.runtime.errors import InputError
+from labelmint.training.engine.optimizers import ema_weight
+from labelmint.training.engine.step_inputs import StepInput
+from labelmint.training.engine.together import Together
 from labelmint.training.gan_learner import Batch, GanLearner
-from labelmint.training.optimizers import ema_weight
 from labelmint.training.run import Run, Setup
-from labelmint.training.step_inputs import StepInput
-from labelmint.training.together import Together
 from labelmint.training.trainer import train
 from tests.conftest import CPU, equal
 from tests.tape import IllegalError, Tape
@@ -100,7 +100,7 @@ def test_a_value_that_python_keeps_is_frozen_by_a_replay(monkeypatch):
     def stream(self: Any, number: int) -> Stream:
         return Stream(fold(self.key, number))
 
-    monkeypatch.setattr("labelmint.training.step_inputs.StepDraws.stream", stream)
+    monkeypatch.setattr("labelmint.training.engine.step_inputs.StepDraws.stream", stream)
     eager, replayed = (trained(build("dcgan", FAMILIES["dcgan"], _PLAIN, 3), each) for each in (None, Tape))
     assert not all(torch.equal(*pair) for pair in zip(eager, replayed, strict=True))
 

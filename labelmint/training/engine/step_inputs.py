@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,8 @@ class StepInput:
         self._sent: list[torch.cuda.Event] = []
         if device.type == "cuda":
             self._staging = [torch.zeros(shape, dtype=dtype).pin_memory() for _ in range(_STAGING)]
-            self._sent = [torch.cuda.Event() for _ in range(_STAGING)]
+            event: Any = torch.cuda.Event  # torch has no type for it
+            self._sent = [event() for _ in range(_STAGING)]
         self._writes = 0
 
     def write(self, values: np.ndarray | Sequence[float] | float) -> None:
@@ -101,7 +103,7 @@ class StepDraws:
             self._draws = []
             return
         for counters, which, sizes in self._chains:
-            self._bits += Stream.mix(counters + self._starts.values[which]).split(sizes)
+            self._bits += torch.split(Stream.mix(counters + self._starts.values[which]), sizes)
 
     def stream(self, number: int) -> Stream:
         """Stream `number` of this step, keyed by the step's key folded with the number."""

@@ -78,7 +78,7 @@ class Together:
         """Step with these learners from now on."""
         self.learners, self._graph, self._warm_up = list(learners), None, 0
         if self.device.type == "cuda":
-            self._streams = [torch.cuda.Stream(self.device) for _ in learners]
+            self._streams = [torch.cuda.Stream(self.device) for _ in learners]  # type: ignore[no-untyped-call]  # torch has no type
 
     def step(self) -> None:
         """Take one step of every learner."""

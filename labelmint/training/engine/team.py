@@ -10,7 +10,7 @@ import torch
 
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import say
-from labelmint.training.together import Graph, Learner, Together
+from labelmint.training.engine.together import Graph, Learner, Together
 
 
 class Member(Learner, Protocol):

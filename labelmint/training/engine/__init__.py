@@ -1,0 +1,1 @@
+"""What every learner shares: inputs of a step, its random bits, optimizers, and steps taken together."""
