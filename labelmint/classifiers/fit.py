@@ -106,11 +106,12 @@ class ClassifierLearner:
         label_type = torch.float32 if job.multi_hot else torch.int64
         self.resident: tuple[torch.Tensor, torch.Tensor] | None = None
         if resident:
-            images, all_labels = (
-                torch.cat([torch.from_numpy(np.ascontiguousarray(part)) for part in parts]).to(device)
-                for parts in zip(*((pool.images, pool.labels) for pool in self.pools))
+            capacity = sum(map(len, job.pools))  # a renewed pool has as many images as before the holdout
+            self.resident = (
+                torch.zeros(capacity, *job.shape, dtype=torch.uint8, device=device),
+                torch.zeros(capacity, *labels.shape[1:], dtype=label_type, device=device),
             )
-            self.resident = images, all_labels
+            self._send_pools()
         self.inputs = {
             "rate": StepInput((), torch.float64 if device.type == "cpu" else torch.float32, device),
             "indices": StepInput((size,), torch.int64, device),
@@ -145,18 +146,26 @@ class ClassifierLearner:
         self.inputs["rate"].write(rate)
         self.draws.prepare(derive_seed(job.seed, "step", step))
 
+    def _send_pools(self) -> None:
+        """Write the images of all pools, one after another, to the device."""
+        assert self.resident is not None
+        first = 0
+        for pool in self.pools:
+            rows = slice(first, first + len(pool))
+            for own, new in zip(self.resident, (pool.images, pool.labels)):
+                own[rows] = torch.from_numpy(np.ascontiguousarray(new))
+            first += len(pool)
+
     def _renew(self) -> None:
         """Replace the images of pools that have new ones in every epoch."""
-        first = 0
+        renewed = False
         for position, pool in enumerate(self.pools):
             epoch = int(self.steps_done * self.job.params.batch_size * pool.fraction) // len(pool)
             if pool.renewal and epoch > self.epochs[position]:
-                self.epochs[position] = epoch
+                self.epochs[position], renewed = epoch, True
                 self.pools[position] = pool.replaced(*pool.renewal.draw(epoch))
-                renewed = self.pools[position]
-                for own, new in zip(self.resident or (), (renewed.images, renewed.labels)):
-                    own[first : first + len(pool)] = torch.from_numpy(np.ascontiguousarray(new))
-            first += len(pool)
+        if renewed and self.resident is not None:
+            self._send_pools()
 
     def step(self) -> None:
         """Device: train for one step."""

@@ -15,6 +15,8 @@ from labelmint.gans.settings import Family
 from labelmint.random_streams import Stream
 
 _BATCH_SIZE = 500
+_GPU_BATCH_SIZE = 4096
+_CPU = torch.device("cpu")
 _MAX_PREVIEW_ROWS = 12
 
 
@@ -34,8 +36,10 @@ class SampledDataset:
     rows: list[tuple[str, np.ndarray]]
 
 
-def sample_dataset(archive: GeneratorArchive, images_per_class: int, seed: int) -> SampledDataset:
-    """Sample a labelled data set.
+def sample_dataset(
+    archive: GeneratorArchive, images_per_class: int, seed: int, device: torch.device = _CPU
+) -> SampledDataset:
+    """Sample a labelled data set on a device.
 
     Classes get `images_per_class` images each. Patterns of attributes are as frequent as among the real
     images. The total is always `images_per_class` times the number of classes or attributes, so that all data
@@ -47,7 +51,8 @@ def sample_dataset(archive: GeneratorArchive, images_per_class: int, seed: int) 
         class_seeds = [latent_seeds(images_per_class, seed, label) for label in range(len(label_spec.names))]
         no_labels = np.zeros((images_per_class, 0), np.float32)
         images = [
-            sample_images(archive, label, seeds, no_labels)[0] for label, seeds in enumerate(class_seeds)
+            sample_images(archive, label, seeds, no_labels, device)[0]
+            for label, seeds in enumerate(class_seeds)
         ]
         labels = np.repeat(np.arange(len(label_spec.names)), images_per_class)
         rows = _rows_by_class(label_spec.names, labels)
@@ -55,7 +60,7 @@ def sample_dataset(archive: GeneratorArchive, images_per_class: int, seed: int) 
     counts = label_spec.counts(total)
     all_seeds = np.concatenate([latent_seeds(int(count), seed, index) for index, count in enumerate(counts)])
     requested = np.repeat(np.arange(len(counts)), counts)
-    sampled, predicted = sample_images(archive, 0, all_seeds, label_spec.vectors[requested])
+    sampled, predicted = sample_images(archive, 0, all_seeds, label_spec.vectors[requested], device)
     if labels_type == "conditional":
         return SampledDataset(sampled, requested, all_seeds, _rows_by_class(label_spec.names, requested))
     rows = [
@@ -76,27 +81,35 @@ def latent_seeds(count: int, seed: int, label: int) -> np.ndarray:
     return first + np.arange(count)
 
 
-def latents_from_seeds(seeds: np.ndarray, family: Family) -> torch.Tensor:
-    """Latents, float (N, latent_size). Row i depends on seeds[i] only. seeds: int64 (N,)."""
-    return torch.vmap(lambda key: draw_latents(1, family, Stream(key))[0])(torch.from_numpy(seeds))
+def latents_from_seeds(seeds: np.ndarray, family: Family, device: torch.device = _CPU) -> torch.Tensor:
+    """Latents on the device, float (N, latent_size). Row i depends on seeds[i] only. seeds: int64 (N,)."""
+    keys = torch.from_numpy(seeds).to(device)
+    return torch.vmap(lambda key: draw_latents(1, family, Stream(key))[0])(keys)
 
 
 def sample_images(
-    archive: GeneratorArchive, position: int, seeds: np.ndarray, requested: np.ndarray
+    archive: GeneratorArchive,
+    position: int,
+    seeds: np.ndarray,
+    requested: np.ndarray,
+    device: torch.device = _CPU,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images of generator number `position`, uint8 (N, C, S, S), and their labels, float32 (N, K).
 
     seeds: int64 (N,), latent seeds. requested: float32 (N, K), the labels to generate. The returned labels
     equal `requested`, except that a fairness GAN generates the outcome attribute itself.
     """
-    network = archive.network(position)
-    images, labels = [], []
+    network = archive.network(position).to(device)
+    size = _BATCH_SIZE if device.type == "cpu" else _GPU_BATCH_SIZE
+    images = np.empty((len(seeds), *archive.shape), np.uint8)
+    labels = np.empty_like(requested)
     with torch.no_grad():
-        for start in range(0, len(seeds), _BATCH_SIZE):
-            batch = slice(start, start + _BATCH_SIZE)
-            latents = latents_from_seeds(seeds[batch], archive.family)
-            batch_images, batch_labels = network(latents, torch.from_numpy(requested[batch]))
-            images.append(to_uint8(batch_images))
-            labels.append(batch_labels)
-    # Outcomes of a fairness GAN are 0 or 1 up to rounding.
-    return torch.cat(images).contiguous().numpy(), torch.cat(labels).round().numpy()
+        for start in range(0, len(seeds), size):
+            batch = slice(start, start + size)
+            latents = latents_from_seeds(seeds[batch], archive.family, device)
+            generated, given = network(latents, torch.from_numpy(requested[batch]).to(device))
+            images[batch] = to_uint8(generated).cpu().numpy()
+            labels[batch] = (
+                given.round().cpu().numpy()
+            )  # outcomes of a fairness GAN are 0 or 1 up to rounding
+    return images, labels

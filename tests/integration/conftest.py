@@ -11,6 +11,9 @@ from labelmint.training.images import FileImages
 from labelmint.training.replica import Replica
 from stages import prepare
 from stages.paths import Paths
+from tests.fake_cuda import fake_cuda
+
+__all__ = ["fake_cuda"]
 
 
 @pytest.fixture(scope="session")

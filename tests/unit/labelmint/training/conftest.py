@@ -13,9 +13,6 @@ from labelmint.runtime.devices import threads
 from labelmint.training.images import ArrayImages
 from labelmint.training.replica import Replica
 from labelmint.training.settings import Training
-from tests.fake_cuda import fake_cuda
-
-__all__ = ["fake_cuda"]
 
 
 @pytest.fixture(autouse=True)

@@ -45,9 +45,10 @@ class Watch(TorchDispatchMode):
             self.operations.append(name)
         if "_local_scalar_dense" in name:
             raise AssertionError(f"{name}: the host waits for the device")
-        for tensor in tree_leaves((args, kwargs, result)):
-            if isinstance(tensor, torch.Tensor) and tensor.device.type == "cuda":
-                assert tensor.dtype != torch.float64, f"{name} in float64"
+        tensors = [each for each in tree_leaves((args, kwargs, result)) if isinstance(each, torch.Tensor)]
+        on_gpu = [each for each in tensors if each.device.type == "cuda"]
+        assert not on_gpu or len(on_gpu) == len(tensors), f"{name}: a copy between host and device"
+        assert all(each.dtype != torch.float64 for each in on_gpu), f"{name} in float64"
         return result
 
 

@@ -1,0 +1,90 @@
+"""The setting `compute.precision` reaches every kind of job on a GPU, and none on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from labelmint.classifiers import training as classifiers
+from labelmint.runtime.settings import Compute
+from labelmint.runtime.tracker import NullTracker
+from labelmint.training import strategies
+from labelmint.training.images import ArrayImages
+from labelmint.training.replica import Replica
+from labelmint.training.settings import Training
+from pipeline.stage import select
+from stages import synthesize, train_feature_network
+from stages.paths import Arm
+from tests.tiny_families import FAMILIES
+
+CUDA = torch.device("cuda", 0)
+EXPECTED = {"fp32": (False, False), "tf32": (True, False), "auto": (True, False), "bf16": (True, True)}
+
+
+class ReachedError(Exception):
+    """The job would now compute."""
+
+
+def flags() -> tuple[bool, bool]:
+    """Whether matrix products and convolutions may use TensorFloat-32."""
+    matmul: Any = torch.backends.cuda.matmul
+    return matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+def generators(compute: Compute, reach: Callable[[bool], None], patch: pytest.MonkeyPatch, *_: Any) -> None:
+    patch.setattr(strategies, "pick_device", lambda _: CUDA)
+    patch.setattr(strategies, "train", lambda replicas, images, setup, callback: reach(setup.bf16))
+    patch.setattr(strategies, "resident_bytes", lambda *_: 0)
+    replica = Replica("a", "dcgan", FAMILIES["dcgan"], Training(), np.arange(4), seed=0)
+    images = ArrayImages(np.zeros((4, 1, 16, 16), np.uint8))
+    list(strategies.train_arm("an arm", [replica], images, compute))
+
+
+def classifiers_of_an_arm(
+    compute: Compute, reach: Callable[[bool], None], patch: pytest.MonkeyPatch, *_: Any
+) -> None:
+    patch.setattr(classifiers, "pick_device", lambda _: CUDA)
+    patch.setattr(classifiers, "fit_together", lambda jobs, device, bf16, resident_bytes: reach(bf16))
+    patch.setattr(classifiers, "resident_bytes", lambda *_: 0)
+    list(classifiers._fit_all([], compute))
+
+
+def feature_network(
+    compute: Compute, reach: Callable[[bool], None], patch: pytest.MonkeyPatch, params: Any, paths: Any
+) -> None:
+    patch.setattr(train_feature_network, "pick_device", lambda _: CUDA)
+    patch.setattr(train_feature_network, "resident_bytes", lambda *_: 0)
+    patch.setattr(train_feature_network.feature_learner, "train", lambda *_, **__: reach(False))
+    own = select(train_feature_network.Params, replace(params, compute=compute), None)
+    train_feature_network.run(own, paths, NullTracker())
+
+
+def synthetic_images(
+    compute: Compute, reach: Callable[[bool], None], patch: pytest.MonkeyPatch, params: Any, paths: Any
+) -> None:
+    patch.setattr(synthesize, "pick_device", lambda _: CUDA)
+    patch.setattr(synthesize, "sample_dataset", lambda *_: reach(False))
+    own = select(synthesize.Params, replace(params, compute=compute), Arm("dcgan", 100, 0))
+    synthesize.run(own, paths, NullTracker())
+
+
+@pytest.mark.parametrize("precision", EXPECTED)
+@pytest.mark.parametrize("job", [generators, classifiers_of_an_arm, feature_network, synthetic_images])
+def test_precision_reaches_the_job(job, precision, monkeypatch, params, workspace):
+    before, found = flags(), []
+
+    def reach(bf16: bool) -> None:
+        found.append((flags(), bf16))
+        raise ReachedError
+
+    with pytest.raises(ReachedError):
+        job(Compute(precision=precision), reach, monkeypatch, params, workspace)
+    tf32, bf16 = EXPECTED[precision]
+    # Networks in evaluation mode, and the small feature network, stay in float32 or TensorFloat-32.
+    assert found == [((tf32, tf32), bf16 and job in (generators, classifiers_of_an_arm))]
+    assert flags() == before
