@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from labelmint.classifiers import feature_learner
 from labelmint.classifiers import training as classifiers
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import NullTracker
@@ -59,7 +60,7 @@ def feature_network(
 ) -> None:
     patch.setattr(train_feature_network, "pick_device", lambda _: CUDA)
     patch.setattr(train_feature_network, "resident_bytes", lambda *_: 0)
-    patch.setattr(train_feature_network.feature_learner, "train", lambda *_, **__: reach(False))
+    patch.setattr(feature_learner, "train", lambda *_, **__: reach(False))
     own = select(train_feature_network.Params, replace(params, compute=compute), None)
     train_feature_network.run(own, paths, NullTracker())
 
