@@ -103,7 +103,8 @@ class StepDraws:
             self._draws = []
             return
         for counters, which, sizes in self._chains:
-            self._bits += torch.split(Stream.mix(counters + self._starts.values[which]), sizes)
+            own_starts = torch.index_select(self._starts.values, 0, which)
+            self._bits += torch.split(Stream.mix(own_starts.add_(counters)), sizes)
 
     def stream(self, number: int) -> Stream:
         """Stream `number` of this step, keyed by the step's key folded with the number."""
