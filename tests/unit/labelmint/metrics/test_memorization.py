@@ -9,9 +9,10 @@ from scipy.stats import mannwhitneyu, norm
 
 from labelmint.metrics import memorization
 from labelmint.metrics.inputs import Comparison
-from labelmint.metrics.memorization import Neighbours, TrainingImages
+from labelmint.metrics.memorization import Neighbours
 from labelmint.metrics.nearest import nearest
 from labelmint.metrics.settings import Metrics
+from labelmint.metrics.training_images import TrainingImages
 from tests.unit.labelmint.metrics.conftest import CLASSES, images
 from tests.unit.labelmint.metrics.points import gaussian
 
