@@ -12,7 +12,9 @@ from labelmint.gans import archive
 from labelmint.gans.sampling import sample_dataset
 from labelmint.gans.settings import Synthesis
 from labelmint.runtime.atomic_files import save_bytes, save_json
+from labelmint.runtime.devices import pick_device, precision
 from labelmint.runtime.progress import say
+from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
 from stages.paths import Arm, Paths
 
@@ -25,13 +27,16 @@ class Params:
 
     arm: Arm
     synthesis: Synthesis
+    compute: Compute
 
 
 def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     """Write data/synthetic/<arm>."""
     arm, images_per_class = params.arm, params.synthesis.images_per_class
     generator = archive.load(paths.generator(arm))
-    sampled = sample_dataset(generator, images_per_class, arm.seed)
+    device = pick_device(params.compute)
+    with precision(params.compute, device):
+        sampled = sample_dataset(generator, images_per_class, arm.seed, device)
 
     folder = paths.synthetic(arm)
     save_array(folder / "latent_seeds.npy", sampled.seeds)

@@ -34,8 +34,10 @@ class SampledDataset:
     rows: list[tuple[str, np.ndarray]]
 
 
-def sample_dataset(archive: GeneratorArchive, images_per_class: int, seed: int) -> SampledDataset:
-    """Sample a labelled data set.
+def sample_dataset(
+    archive: GeneratorArchive, images_per_class: int, seed: int, device: torch.device | str = "cpu"
+) -> SampledDataset:
+    """Sample a labelled data set on the device.
 
     Classes get `images_per_class` images each. Patterns of attributes are as frequent as among the real
     images. The total is always `images_per_class` times the number of classes or attributes, so that all data
@@ -47,7 +49,8 @@ def sample_dataset(archive: GeneratorArchive, images_per_class: int, seed: int) 
         class_seeds = [latent_seeds(images_per_class, seed, label) for label in range(len(label_spec.names))]
         no_labels = np.zeros((images_per_class, 0), np.float32)
         images = [
-            sample_images(archive, label, seeds, no_labels)[0] for label, seeds in enumerate(class_seeds)
+            sample_images(archive, label, seeds, no_labels, device)[0]
+            for label, seeds in enumerate(class_seeds)
         ]
         labels = np.repeat(np.arange(len(label_spec.names)), images_per_class)
         rows = _rows_by_class(label_spec.names, labels)
@@ -55,7 +58,7 @@ def sample_dataset(archive: GeneratorArchive, images_per_class: int, seed: int) 
     counts = label_spec.counts(total)
     all_seeds = np.concatenate([latent_seeds(int(count), seed, index) for index, count in enumerate(counts)])
     requested = np.repeat(np.arange(len(counts)), counts)
-    sampled, predicted = sample_images(archive, 0, all_seeds, label_spec.vectors[requested])
+    sampled, predicted = sample_images(archive, 0, all_seeds, label_spec.vectors[requested], device)
     if labels_type == "conditional":
         return SampledDataset(sampled, requested, all_seeds, _rows_by_class(label_spec.names, requested))
     rows = [
@@ -76,27 +79,33 @@ def latent_seeds(count: int, seed: int, label: int) -> np.ndarray:
     return first + np.arange(count)
 
 
-def latents_from_seeds(seeds: np.ndarray, family: Family) -> torch.Tensor:
+def latents_from_seeds(seeds: np.ndarray, family: Family, device: torch.device | str = "cpu") -> torch.Tensor:
     """Latents, float (N, latent_size). Row i depends on seeds[i] only. seeds: int64 (N,)."""
-    return torch.vmap(lambda key: draw_latents(1, family, Stream(key))[0])(torch.from_numpy(seeds))
+    return torch.vmap(lambda key: draw_latents(1, family, Stream(key))[0])(torch.from_numpy(seeds).to(device))
 
 
 def sample_images(
-    archive: GeneratorArchive, position: int, seeds: np.ndarray, requested: np.ndarray
+    archive: GeneratorArchive,
+    position: int,
+    seeds: np.ndarray,
+    requested: np.ndarray,
+    device: torch.device | str = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images of generator number `position`, uint8 (N, C, S, S), and their labels, float32 (N, K).
 
-    seeds: int64 (N,), latent seeds. requested: float32 (N, K), the labels to generate. The returned labels
-    equal `requested`, except that a fairness GAN generates the outcome attribute itself.
+    seeds: int64 (N,), latent seeds. requested: float32 (N, K), the labels to generate. device: where images
+    are computed; devices differ in rounding. The returned labels equal `requested`, except that a fairness
+    GAN generates the outcome attribute itself.
     """
-    network = archive.network(position)
+    network = archive.network(position).to(device)
     images, labels = [], []
     with torch.no_grad():
         for start in range(0, len(seeds), _BATCH_SIZE):
             batch = slice(start, start + _BATCH_SIZE)
-            latents = latents_from_seeds(seeds[batch], archive.family)
-            batch_images, batch_labels = network(latents, torch.from_numpy(requested[batch]))
-            images.append(to_uint8(batch_images))
-            labels.append(batch_labels)
+            latents = latents_from_seeds(seeds[batch], archive.family, device)
+            conditions = torch.from_numpy(requested[batch]).to(device)
+            batch_images, batch_labels = network(latents, conditions)
+            images.append(to_uint8(batch_images).cpu())
+            labels.append(batch_labels.cpu())
     # Outcomes of a fairness GAN are 0 or 1 up to rounding.
     return torch.cat(images).contiguous().numpy(), torch.cat(labels).round().numpy()
