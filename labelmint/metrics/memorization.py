@@ -71,14 +71,14 @@ def memorization(comparison: Comparison) -> dict[str, Values]:
     Compared are at most `points` synthetic and `points` test images with all training images.
     """
     synthetic, real, test = comparison.sources["synthetic"], comparison.sources["real"], comparison.test
+    device = comparison.device
     shown = TrainingImages(real.images, comparison.flipped)
     rows, test_rows = (images.indices[: comparison.params.points] for images in (synthetic, test))
     own, reference = synthetic.features[: len(rows)], test.features[: len(test_rows)]
     plain = np.empty_like(real.features)
     plain[real.indices] = real.features
-    training = shown.points(plain, comparison.network.features)
+    training = shown.points(plain, lambda images: comparison.network.features(images, device))
 
-    device = comparison.device
     near = Neighbours.of(own, reference, training, device)
     near_in_pixels = Neighbours.in_pixels(synthetic.images[rows], test.images[test_rows], shown, device)
     c_t = copying(own, reference, real.features, near, device)
