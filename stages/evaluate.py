@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labelmint.data.storage.splits import subset
 from labelmint.data.storage.tensors import load_set
 from labelmint.metrics.arm.evaluation import ArmData, ArmFolders, evaluate
 from labelmint.metrics.settings import Metrics
 from labelmint.runtime.atomic_files import load_json, save_json
-from labelmint.runtime.devices import pick_device
+from labelmint.runtime.devices import pick_device, precision, precision_in_force
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
@@ -39,7 +39,19 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
         scratch=paths.checkpoints,
     )
     data, device = load(paths, arm, params.metrics.split), pick_device(params.compute)
-    content = evaluate(arm.name, data, folders, params.metrics, seed=arm.seed, device=device)
+    compute = params.compute
+    if compute.precision == "bf16":  # concerns training: nothing here computes in less than tf32
+        compute = replace(compute, precision="tf32")
+    with precision(compute, device):
+        content = evaluate(
+            arm.name,
+            data,
+            folders,
+            params.metrics,
+            seed=arm.seed,
+            device=device,
+            precision=precision_in_force(compute, device),
+        )
     identity = {
         "dataset": data.dataset["name"],
         "generator": arm.generator,

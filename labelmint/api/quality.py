@@ -18,7 +18,9 @@ from labelmint.metrics import registry
 from labelmint.metrics.inputs import Comparison
 from labelmint.metrics.intervals import paired_difference, wilson
 from labelmint.metrics.settings import Metrics
+from labelmint.runtime.devices import pick_device, precision, precision_in_force
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import did_you_mean
 
 LabelledImages = tuple[np.ndarray, np.ndarray]
@@ -116,12 +118,23 @@ def quality_report(
     try:
         network = _frozen(sets["real"], classes, FeatureNetwork(**(features or {})))
         measured = Metrics(**(metrics or {}))
+        options: dict[str, Any] = {"device": device}  # checked on construction
+        compute = Compute(**options)
     except (TypeError, ValueError) as error:
         raise InputError(f"quality_report: {error}") from error
-    comparison = Comparison.of(
-        network, sets["test"], sets["real"], sets["synthetic"], classes=classes, params=measured
-    )
-    values, absent = registry.measure_images(comparison)
+    target = pick_device(compute)
+    with precision(compute, target):
+        comparison = Comparison.of(
+            network,
+            sets["test"],
+            sets["real"],
+            sets["synthetic"],
+            classes=classes,
+            params=measured,
+            device=target,
+            precision=precision_in_force(compute, target),
+        )
+        values, absent = registry.measure_images(comparison)
     numbers: dict[str, dict[str, float | None]] = {"real": {}, "synthetic": {}}
     intervals: dict[str, dict[str, tuple[float, float]]] = {"real": {}, "synthetic": {}}
     correct = {}

@@ -14,6 +14,7 @@ from labelmint.gans.archive import GeneratorArchive
 from labelmint.gans.published import open_generator
 from labelmint.gans.sampling import sample_dataset
 from labelmint.gans.settings import Family
+from labelmint.runtime.devices import pick_device, precision
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import did_you_mean
@@ -104,7 +105,7 @@ class Synthesizer:
         return self
 
     def sample(self, per_class: int = 100, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Generate labelled images. The same seed gives the same images.
+        """Generate labelled images. The same seed gives the same images on the same device.
 
         Args:
             per_class: Images per class; with attributes, per attribute, in the real images' proportions.
@@ -113,7 +114,9 @@ class Synthesizer:
         Returns:
             Images, uint8 (N, C, S, S), and labels, int64 (N,), or float32 multi-hot (N, A).
         """
-        made = sample_dataset(self.archive, per_class, seed)
+        device = pick_device(self.compute)
+        with precision(self.compute, device):
+            made = sample_dataset(self.archive, per_class, seed, device)
         return made.images, made.labels
 
     def save(self, folder: str | Path) -> Path:

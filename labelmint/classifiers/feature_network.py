@@ -63,13 +63,23 @@ class FrozenNetwork:
     sha256: str
     scale: float
 
-    def features(self, images: np.ndarray) -> np.ndarray:
-        """Features in units of `scale`, float32 (N, features). images: uint8 (N, C, S, S)."""
-        return in_batches(self.network.features, images) / self.scale
+    def features(self, images: np.ndarray, device: torch.device | str = "cpu") -> np.ndarray:
+        """Features in units of `scale`, float32 (N, features).
+
+        images: uint8 (N, C, S, S). device: where the network is moved and runs.
+        """
+        return in_batches(self.network.to(device).features, images, device) / self.scale
 
 
 @torch.no_grad()
-def in_batches(function: Callable[[torch.Tensor], torch.Tensor], images: np.ndarray) -> np.ndarray:
-    """A function of normalized images applied to uint8 (N, C, S, S), in batches of a fixed size."""
+def in_batches(
+    function: Callable[[torch.Tensor], torch.Tensor],
+    images: np.ndarray,
+    device: torch.device | str = "cpu",
+) -> np.ndarray:
+    """A function of normalized images, applied to uint8 (N, C, S, S) in batches of a fixed size.
+
+    device: where the function gets them. Returns: the values of all images, on the CPU.
+    """
     batches = (torch.from_numpy(np.array(images[at : at + _BATCH])) for at in range(0, len(images), _BATCH))
-    return np.concatenate([function(normalize(batch)).numpy() for batch in batches])
+    return np.concatenate([function(normalize(batch.to(device))).cpu().numpy() for batch in batches])

@@ -96,8 +96,9 @@ def sample_images(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images of generator number `position`, uint8 (N, C, S, S), and their labels, float32 (N, K).
 
-    seeds: int64 (N,), latent seeds. requested: float32 (N, K), the labels to generate. The returned labels
-    equal `requested`, except that a fairness GAN generates the outcome attribute itself.
+    seeds: int64 (N,), latent seeds. requested: float32 (N, K), the labels to generate. device: where images
+    are computed; devices differ in rounding. The returned labels equal `requested`, except that a fairness
+    GAN generates the outcome attribute itself.
     """
     network = archive.network(position).to(device)
     size = _BATCH_SIZE if device.type == "cpu" else _GPU_BATCH_SIZE
@@ -109,7 +110,6 @@ def sample_images(
             latents = latents_from_seeds(seeds[batch], archive.family, device)
             generated, given = network(latents, torch.from_numpy(requested[batch]).to(device))
             images[batch] = to_uint8(generated).cpu().numpy()
-            labels[batch] = (
-                given.round().cpu().numpy()
-            )  # outcomes of a fairness GAN are 0 or 1 up to rounding
+            # Outcomes of a fairness GAN are 0 or 1 up to rounding.
+            labels[batch] = given.round().cpu().numpy()
     return images, labels

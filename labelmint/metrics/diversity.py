@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from labelmint.metrics.inputs import Comparison
 from labelmint.metrics.nearest import kth_distances
 from labelmint.metrics.registry import Metric, Values, compares_images
+
+if TYPE_CHECKING:
+    import torch
 
 _MIN_PER_CLASS = 10
 
@@ -25,7 +30,9 @@ def diversity(comparison: Comparison) -> dict[str, Values]:
         return {}
     sets = (comparison.sources[source] for source in ("synthetic", "real"))
     synthetic, real = ((each.features, each.labels) for each in sets)
-    ratios, counts = per_class(synthetic, real, comparison.classes, comparison.params.points)
+    ratios, counts = per_class(
+        synthetic, real, comparison.classes, comparison.params.points, comparison.device
+    )
     known = [ratio for ratio in ratios if ratio is not None]
     total = sum(count for ratio, count in zip(ratios, counts) if ratio is not None)
     how = {
@@ -50,6 +57,7 @@ def per_class(
     real: tuple[np.ndarray, np.ndarray],
     classes: int,
     max_points: int,
+    device: torch.device | str = "cpu",
 ) -> tuple[list[float | None], list[int]]:
     """Mean distance to the nearest other image of the class, synthetic over real; and images of each side.
 
@@ -66,6 +74,8 @@ def per_class(
         if count < _MIN_PER_CLASS:
             ratios.append(None)
             continue
-        spacing = kth_distances(reference[:count], 1).mean()
-        ratios.append(float(kth_distances(own[:count], 1).mean() / spacing) if spacing > 0 else None)
+        spacing, own_spacing = (
+            kth_distances(features[:count], 1, device=device).mean() for features in (reference, own)
+        )
+        ratios.append(float(own_spacing / spacing) if spacing > 0 else None)
     return ratios, counts

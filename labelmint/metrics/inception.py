@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelmint.metrics.frechet import extrapolation_sizes, frechet, frechet_infinity
+from labelmint.metrics.frechet import Gaussian, extrapolation_sizes, frechet, frechet_infinity
 from labelmint.metrics.inputs import Comparison, Setup
 from labelmint.metrics.registry import Metric, NotMeasuredError, Values, compares_images
 from labelmint.runtime.errors import InputError
@@ -63,8 +63,15 @@ def inception(comparison: Comparison) -> dict[str, Values]:
     values: dict[str, Values] = {}
     for source, images in comparison.sources.items():
         features = network.features(images.first_images(n))
-        how = protocol(network, images.split, features, comparison.test.split, reference)
-        values[source] = metrics(features, reference) | {"measured": how}
+        how = protocol(
+            network,
+            images.split,
+            features,
+            comparison.test.split,
+            reference,
+            precision=comparison.precision,
+        )
+        values[source] = metrics(features, reference, comparison.device) | {"measured": how}
     return values
 
 
@@ -156,7 +163,7 @@ def _read(path: Path, start: str) -> tuple[dict[str, torch.Tensor], str]:
     return state_dict(content, f"metrics.inception: {path}"), digest
 
 
-def metrics(features: Features, reference: Features) -> dict[str, Any]:
+def metrics(features: Features, reference: Features, device: torch.device | str = "cpu") -> dict[str, Any]:
     """fid, fid_infinity, kid_inception and inception_score, the last two with standard deviations.
 
     Both sets should be in random order.
@@ -166,6 +173,7 @@ def metrics(features: Features, reference: Features) -> dict[str, Any]:
     from torch_fidelity.metric_kid import kid_features_to_metric
 
     pool, reference_pool = features.pool, reference.pool
+    fitted = Gaussian.of(reference_pool, device)
     kid = kid_features_to_metric(
         torch.from_numpy(pool),
         torch.from_numpy(reference_pool),
@@ -177,8 +185,8 @@ def metrics(features: Features, reference: Features) -> dict[str, Any]:
         torch.from_numpy(features.logits), splits=min(_SPLITS, len(features.logits))
     )
     return {
-        "fid": frechet(pool, reference_pool),
-        "fid_infinity": frechet_infinity(pool, reference_pool),
+        "fid": frechet(pool, fitted, device),
+        "fid_infinity": frechet_infinity(pool, fitted, device),
         "kid_inception": kid["kernel_inception_distance_mean"],
         "kid_inception_deviation": kid["kernel_inception_distance_std"],
         "inception_score": score["inception_score_mean"],
@@ -187,7 +195,13 @@ def metrics(features: Features, reference: Features) -> dict[str, Any]:
 
 
 def protocol(
-    network: Inception, split: str, features: Features, reference_split: str, reference: Features
+    network: Inception,
+    split: str,
+    features: Features,
+    reference_split: str,
+    reference: Features,
+    *,
+    precision: str = "fp32",
 ) -> dict[str, dict[str, Any]]:
     """How the metrics of one source are measured. split, reference_split: where the images are from."""
     n, n_reference = len(features.pool), len(reference.pool)
@@ -198,6 +212,7 @@ def protocol(
         "n_reference": n_reference,
         "resize": "to 299 x 299, bilinear as in TensorFlow 1; grey tripled",
         "network": f"Inception v3 of torch-fidelity, sha256 {network.sha256}",
+        "precision": precision,
     }
     return {
         "fid": how,

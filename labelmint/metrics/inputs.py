@@ -59,10 +59,18 @@ class ImageSet:
     labels: np.ndarray
 
     @classmethod
-    def of(cls, split: str, images: np.ndarray, labels: np.ndarray, network: FrozenNetwork) -> ImageSet:
-        """images, labels: as LabelledImages."""
+    def of(
+        cls,
+        split: str,
+        images: np.ndarray,
+        labels: np.ndarray,
+        network: FrozenNetwork,
+        device: torch.device | str = "cpu",
+    ) -> ImageSet:
+        """images, labels: as LabelledImages. device: where the network runs."""
         indices = content_order(images, labels)
-        return cls(split, images, indices, network.features(images)[indices], np.asarray(labels)[indices])
+        features = network.features(images, device)[indices]
+        return cls(split, images, indices, features, np.asarray(labels)[indices])
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -91,8 +99,8 @@ class Comparison:
     classes: how many classes, or attributes.
     flipped: int64 (M,), indices of the real images that training may mirror.
     real_indices: int64 (N,), index of each real image within the whole training set.
-    downloads: folder of files that a metric downloads, such as weights. device: where a metric's networks
-    run.
+    downloads: folder of files that a metric downloads, such as weights.
+    device: where networks and distances are computed. precision: of networks there, for the protocol.
     """
 
     network: FrozenNetwork
@@ -104,6 +112,7 @@ class Comparison:
     real_indices: np.ndarray | None = None
     downloads: Path = Path("data/raw")
     device: torch.device | str = "cpu"
+    precision: str = "fp32"
 
     @classmethod
     def of(
@@ -115,14 +124,16 @@ class Comparison:
         *,
         classes: int,
         params: Metrics,
+        device: torch.device | str = "cpu",
         **more: Any,
     ) -> Comparison:
         """more: the other fields."""
         sources = {
-            "real": ImageSet.of("train", *real, network),
-            "synthetic": ImageSet.of("synthetic", *synthetic, network),
+            "real": ImageSet.of("train", *real, network, device),
+            "synthetic": ImageSet.of("synthetic", *synthetic, network, device),
         }
-        return cls(network, ImageSet.of(params.split, *test, network), sources, classes, params, **more)
+        reference = ImageSet.of(params.split, *test, network, device)
+        return cls(network, reference, sources, classes, params, device=device, **more)
 
     @property
     def size(self) -> int:
@@ -159,6 +170,7 @@ class Comparison:
             "resize": f"none: {size} x {size} pixels as prepared",
             "network": f"sha256 {self.network.sha256}",
             "features": self.dimensions,
+            "precision": self.precision,
         }
 
     def how(
@@ -183,6 +195,7 @@ class ClassifierResult:
     simple: predictions and network of simple classifiers trained on the same images: linear,
     nearest_neighbour.
     split: of the test images. size: their side in pixels. facts: of the classifier, from classifiers.json.
+    precision: of the networks that predicted.
     """
 
     labels: np.ndarray
@@ -193,6 +206,7 @@ class ClassifierResult:
     split: str
     size: int
     facts: Mapping[str, Any]
+    precision: str = "fp32"
 
     @property
     def multi_hot(self) -> bool:
@@ -209,18 +223,26 @@ class ClassifierResult:
 
     def how(self, network: str = "", split: str = "", n: int | None = None) -> dict[str, Any]:
         """Protocol of a metric of the test images; network: by default the classifier itself."""
+        count = len(self.labels) if n is None else n
         return classifier_protocol(
-            split or self.split, len(self.labels) if n is None else n, self.size, self.facts, network
+            split or self.split, count, self.size, self.facts, network, precision=self.precision
         )
 
 
 def classifier_protocol(
-    split: str, n: int, size: int, facts: Mapping[str, Any], network: str = ""
+    split: str, n: int, size: int, facts: Mapping[str, Any], network: str = "", *, precision: str = "fp32"
 ) -> dict[str, Any]:
     """How predictions for n images of a split were made. network: by default the classifier's hash."""
     resize = f"none: {size} x {size} pixels as prepared"
     network = network or f"sha256 {facts['weights_sha256']}"
-    return {"split": split, "n": n, "resize": resize, "view": facts["view"], "network": network}
+    return {
+        "split": split,
+        "n": n,
+        "resize": resize,
+        "view": facts["view"],
+        "network": network,
+        "precision": precision,
+    }
 
 
 def correct_per_image(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from labelmint.metrics.inputs import Comparison, ImageSet
+from labelmint.metrics.linear_algebra import has_float64, to_device
 from labelmint.metrics.registry import Metric, Values, compares_images
+from labelmint.runtime.devices import available_cores
+
+if TYPE_CHECKING:
+    import torch
 
 _CHUNK = 1000
 _MIN_PER_CLASS = 10
@@ -26,9 +35,10 @@ _MIN_PER_CLASS = 10
 def kid(comparison: Comparison) -> dict[str, Values]:
     """Kernel distance of each source to the test images; also `kid_per_class` where there are classes."""
     few = comparison.paired_size
+    reference = Points(comparison.test.features[:few], comparison.device)
     values: dict[str, Values] = {}
     for source, images in comparison.sources.items():
-        distance = kernel_distance(images.features[:few], comparison.test.features[:few])
+        distance = Points(images.features[:few], comparison.device).distance(reference)
         values[source] = {"kid": distance, "measured": {"kid": comparison.how(images.split, few, few)}}
         if comparison.has_classes:
             distances, counts = _per_class(images, comparison)
@@ -47,7 +57,9 @@ def _per_class(images: ImageSet, comparison: Comparison) -> tuple[list[float | N
     references = comparison.test.per_class(comparison.classes)
     counts = [int(min(comparison.params.points, *sizes)) for sizes in zip(comparison.class_sizes, references)]
     distances = [
-        kernel_distance(images.features_of(label)[:count], comparison.test.features_of(label)[:count])
+        kernel_distance(
+            images.features_of(label)[:count], comparison.test.features_of(label)[:count], comparison.device
+        )
         if count >= _MIN_PER_CLASS
         else None
         for label, count in enumerate(counts)
@@ -55,23 +67,47 @@ def _per_class(images: ImageSet, comparison: Comparison) -> tuple[list[float | N
     return distances, counts
 
 
-def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
+def kernel_distance(first: np.ndarray, second: np.ndarray, device: torch.device | str = "cpu") -> float:
     """Unbiased squared maximum mean discrepancy over all pairs, kernel (x.y / d + 1)^3.
 
     Source: Bińkowski et al. 2018. first, second: (N, d), (M, d). It may be below 0 where both sets are alike.
     """
-    first, second = first.astype(np.float64), second.astype(np.float64)
-
-    def mean(left: np.ndarray, right: np.ndarray, same: bool) -> float:
-        total = sum((_kernel(left[at : at + _CHUNK], right)).sum() for at in range(0, len(left), _CHUNK))
-        if not same:
-            return float(total / (len(left) * len(right)))
-        total -= (((left * left).sum(1) / left.shape[1] + 1) ** 3).sum()
-        return float(total / (len(left) * (len(left) - 1)))
-
-    return float(mean(first, first, True) + mean(second, second, True) - 2 * mean(first, second, False))
+    return Points(first, device).distance(Points(second, device))
 
 
-def _kernel(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    kernel: np.ndarray = (left @ right.T / left.shape[1] + 1) ** 3
-    return kernel
+class Points:
+    """Points, (N, d), in float64: on a CUDA device, else in NumPy."""
+
+    def __init__(self, points: np.ndarray, device: torch.device | str = "cpu"):
+        self.values: Any = to_device(points, device) if has_float64(device) else points.astype(np.float64)
+
+    def distance(self, other: Points) -> float:
+        """Squared maximum mean discrepancy."""
+        pairs = len(self.values) * len(other.values)
+        between = float(_total(self.values, other.values) / pairs)
+        return float(self.mean_within + other.mean_within - 2 * between)
+
+    @cached_property
+    def mean_within(self) -> float:
+        """Mean kernel of all pairs of different points."""
+        values = self.values
+        own = (((values * values).sum(1) / values.shape[1] + 1) ** 3).sum()
+        return float((_total(values, values) - own) / (len(values) * (len(values) - 1)))
+
+
+def _total(left: Any, right: Any) -> Any:
+    """Sum of the kernels of all pairs."""
+    total: Any = 0
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for at in range(0, len(left), _CHUNK):
+            base = left[at : at + _CHUNK] @ right.T / left.shape[1] + 1
+            if isinstance(base, np.ndarray):  # NumPy's power takes one core, and most of the time
+                list(pool.map(_cube_in_place, np.array_split(base, available_cores())))
+            else:
+                base **= 3
+            total += base.sum()
+    return total
+
+
+def _cube_in_place(values: np.ndarray) -> None:
+    np.power(values, 3, out=values)

@@ -7,22 +7,24 @@ training image.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labelmint.data.storage.splits import derive_seed
 from labelmint.metrics.inputs import Comparison, Setup
-from labelmint.metrics.nearest import flatten, kth_distances, nearest
+from labelmint.metrics.nearest import kth_distances, nearest, pair_distances
 from labelmint.metrics.registry import Metric, Values, compares_images
 from labelmint.metrics.sampling_order import digests
+from labelmint.metrics.training_images import TrainingImages
+
+if TYPE_CHECKING:
+    import torch
 
 _NEAR_QUANTILE = 0.01
 _PAIRS = 12
 _IMAGES_PER_CELL, _MAX_CELLS, _MIN_PER_CELL = 500, 10, 5
-_ROUNDING = 1e-5  # of distances between features, which are near 1
 
 
 def _training_image(setup: Setup) -> str:
@@ -69,16 +71,17 @@ def memorization(comparison: Comparison) -> dict[str, Values]:
     Compared are at most `points` synthetic and `points` test images with all training images.
     """
     synthetic, real, test = comparison.sources["synthetic"], comparison.sources["real"], comparison.test
+    device = comparison.device
     shown = TrainingImages(real.images, comparison.flipped)
     rows, test_rows = (images.indices[: comparison.params.points] for images in (synthetic, test))
     own, reference = synthetic.features[: len(rows)], test.features[: len(test_rows)]
     plain = np.empty_like(real.features)
     plain[real.indices] = real.features
-    training = shown.points(plain, comparison.network.features)
+    training = shown.points(plain, lambda images: comparison.network.features(images, device))
 
-    near = Neighbours.of(own, reference, training)
-    near_in_pixels = Neighbours.in_pixels(synthetic.images[rows], test.images[test_rows], shown)
-    c_t = copying(own, reference, real.features, near)
+    near = Neighbours.of(own, reference, training, device)
+    near_in_pixels = Neighbours.in_pixels(synthetic.images[rows], test.images[test_rows], shown, device)
+    c_t = copying(own, reference, real.features, near, device)
     kept = np.arange(len(real)) if comparison.real_indices is None else comparison.real_indices
     how = comparison.how("synthetic", len(rows), len(test_rows)) | {"n_training": len(training)}
     against_training = how | {"reference": "train", "n_reference": len(training)}
@@ -87,7 +90,7 @@ def memorization(comparison: Comparison) -> dict[str, Values]:
             "memorised": fraction_near(near),
             "memorised_pixels": fraction_near(near_in_pixels),
             "exact_copies": exact_copies(synthetic.images, shown),
-            **authenticity(near, training, shown.mirror_images),
+            **authenticity(near, training, shown.mirror_images, device),
             **c_t,
             "nearest": {
                 "features": nearest_pairs(near, rows, shown, kept),
@@ -106,59 +109,6 @@ def memorization(comparison: Comparison) -> dict[str, Values]:
 
 
 @dataclass(frozen=True)
-class TrainingImages:
-    """What a generator was shown: images, uint8 (N, C, S, S), followed by the mirror images of some of them.
-
-    flipped: int64 (M,), indices of the mirrored ones. An index below N means an image as it is, one from N to
-    N + M a mirror image.
-    """
-
-    images: np.ndarray
-    flipped: np.ndarray
-
-    @property
-    def _to_flip(self) -> np.ndarray:
-        return self.images if len(self.flipped) == len(self.images) else self.images[self.flipped]
-
-    def points(self, plain: np.ndarray, features: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Features of all, (N + M, d). plain: of the images as they are. features: computes them."""
-        if not len(self.flipped):
-            return plain
-        return np.concatenate([plain, features(self._to_flip[..., ::-1])])
-
-    @property
-    def digests(self) -> set[bytes]:
-        known = set(digests(self.images))
-        return known.union(digests(self._to_flip[..., ::-1])) if len(self.flipped) else known
-
-    @property
-    def mirror_images(self) -> np.ndarray:
-        """Index of the mirror image of each: int64 (N + M,), -1 for none."""
-        indices = np.full(len(self.images) + len(self.flipped), -1)
-        indices[self.flipped] = np.arange(len(self.images), len(indices))
-        indices[len(self.images) :] = self.flipped
-        return indices
-
-    def origin(self, index: int) -> tuple[int, bool]:
-        """(index of the image as it is, whether `index` means its mirror image)."""
-        count = len(self.images)
-        return (index, False) if index < count else (int(self.flipped[index - count]), True)
-
-    def nearest_in_pixels(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distance from each image, uint8 (n, C, S, S), to the nearest one shown, and its index.
-
-        The distance from x to the mirror image of y is that from the mirror image of x to y, so the fewer
-        images are mirrored.
-        """
-        distances, indices = nearest(flatten(images), flatten(self.images))
-        if not len(self.flipped):
-            return distances, indices
-        mirrored, which = nearest(flatten(images[..., ::-1]), flatten(self._to_flip))
-        closer = mirrored < distances
-        return np.where(closer, mirrored, distances), np.where(closer, len(self.images) + which, indices)
-
-
-@dataclass(frozen=True)
 class Neighbours:
     """Distances to the nearest training images, float64 (n,), and their indices, int64 (n,)."""
 
@@ -168,14 +118,33 @@ class Neighbours:
     test_indices: np.ndarray
 
     @classmethod
-    def of(cls, synthetic: np.ndarray, test: np.ndarray, training: np.ndarray) -> Neighbours:
+    def of(
+        cls,
+        synthetic: np.ndarray,
+        test: np.ndarray,
+        training: np.ndarray,
+        device: torch.device | str = "cpu",
+    ) -> Neighbours:
         """Neighbours by features, (n, d) each."""
-        return cls(*nearest(synthetic, training), *nearest(test, training))
+        return cls._split(nearest(np.concatenate([synthetic, test]), training, device), len(synthetic))
 
     @classmethod
-    def in_pixels(cls, synthetic: np.ndarray, test: np.ndarray, training: TrainingImages) -> Neighbours:
+    def in_pixels(
+        cls,
+        synthetic: np.ndarray,
+        test: np.ndarray,
+        training: TrainingImages,
+        device: torch.device | str = "cpu",
+    ) -> Neighbours:
         """Neighbours by pixels; synthetic, test: uint8 (n, C, S, S)."""
-        return cls(*training.nearest_in_pixels(synthetic), *training.nearest_in_pixels(test))
+        found = training.nearest_in_pixels(np.concatenate([synthetic, test]), device)
+        return cls._split(found, len(synthetic))
+
+    @classmethod
+    def _split(cls, found: tuple[np.ndarray, np.ndarray], count: int) -> Neighbours:
+        """found: distances and indices of `count` synthetic images, then of test images."""
+        distances, indices = found
+        return cls(distances[:count], indices[:count], distances[count:], indices[count:])
 
 
 def fraction_near(found: Neighbours) -> float:
@@ -184,7 +153,10 @@ def fraction_near(found: Neighbours) -> float:
 
 
 def authenticity(
-    found: Neighbours, training: np.ndarray, mirror_images: np.ndarray | None = None
+    found: Neighbours,
+    training: np.ndarray,
+    mirror_images: np.ndarray | None = None,
+    device: torch.device | str = "cpu",
 ) -> dict[str, float]:
     """Fraction of images farther from the nearest training image than that one is from its own nearest.
 
@@ -193,32 +165,35 @@ def authenticity(
     count as another image. New real images do not reach 1, so theirs is measured too. Returns: authentic,
     authentic_test.
     """
+    indices = np.concatenate([found.indices, found.test_indices])
+    rows, inverse = np.unique(indices, return_inverse=True)
+    spacing = _spacing(training, rows, mirror_images, device)[inverse]
+    own, of_test = np.split(spacing, [len(found.indices)])
     return {
-        "authentic": _authentic(found.synthetic, found.indices, training, mirror_images),
-        "authentic_test": _authentic(found.test, found.test_indices, training, mirror_images),
+        "authentic": float((found.synthetic > own).mean()),
+        "authentic_test": float((found.test > of_test).mean()),
     }
 
 
-def _authentic(
-    distances: np.ndarray, indices: np.ndarray, training: np.ndarray, mirror_images: np.ndarray | None
-) -> float:
-    rows, inverse = np.unique(indices, return_inverse=True)
-    return float((distances > _spacing(training, rows, mirror_images)[inverse]).mean())
-
-
-def _spacing(training: np.ndarray, rows: np.ndarray, mirror_images: np.ndarray | None) -> np.ndarray:
+def _spacing(
+    training: np.ndarray, rows: np.ndarray, mirror_images: np.ndarray | None, device: torch.device | str
+) -> np.ndarray:
     """Distance from each of `rows` to the nearest other image."""
-    spacing = kth_distances(training, 1, rows)
-    if mirror_images is None or not (has_mirror := mirror_images[rows] >= 0).any():
+    spacing = kth_distances(training, 1, rows, device)
+    if mirror_images is None or not (mirrored := np.flatnonzero(mirror_images[rows] >= 0)).size:
         return spacing
-    to_mirror = np.full(len(rows), np.inf)
-    own, mirrored = (training[of[has_mirror]].astype(np.float64) for of in (rows, mirror_images[rows]))
-    to_mirror[has_mirror] = np.linalg.norm(own - mirrored, axis=1)
-    return np.where(to_mirror <= spacing + _ROUNDING, kth_distances(training, 2, rows), spacing)
+    to_mirror = pair_distances(training, rows[mirrored], training, mirror_images[rows[mirrored]])
+    nearest_is_mirror = mirrored[to_mirror <= spacing[mirrored]]
+    spacing[nearest_is_mirror] = kth_distances(training, 2, rows[nearest_is_mirror], device)
+    return spacing
 
 
 def copying(
-    synthetic: np.ndarray, test: np.ndarray, training: np.ndarray, found: Neighbours
+    synthetic: np.ndarray,
+    test: np.ndarray,
+    training: np.ndarray,
+    found: Neighbours,
+    device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
     """C_T (Meehan et al. 2020): z of a Mann-Whitney test of synthetic against test images' distances.
 
@@ -235,7 +210,7 @@ def copying(
     else:
         rng = np.random.default_rng(derive_seed("cells"))
         centres, _ = kmeans2(training.astype(np.float64), cells, minit="++", seed=rng)
-        own, reference = nearest(synthetic, centres)[1], nearest(test, centres)[1]
+        own, reference = (nearest(points, centres, device)[1] for points in (synthetic, test))
     scores, weights = [], []
     for cell in range(cells):
         first, second = found.synthetic[own == cell], found.test[reference == cell]

@@ -32,12 +32,13 @@ def classifier_rows(
     split: str,
     stored: tuple[np.ndarray, np.ndarray],
     device: torch.device,
+    precision: str = "fp32",
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """(a row of metrics for each source, predictions for the test images by source).
 
     folders: of classifiers, the baseline's first, which has the source "real". names: of the classes or
     attributes. split: of the test images. stored: all real training images and the arm's synthetic images,
-    which 1-NN searches where the settings ask for it.
+    which 1-NN searches where the settings ask for it. precision: of networks on the device.
     """
     rows, predictions = [], {}
     images, labels = test
@@ -53,7 +54,8 @@ def classifier_rows(
                 simple["linear"] = predict_with(folder, f"{source}-linear", images, device), network
             if "nearest_neighbour" in archive.params_of(facts).simple_classifiers:
                 training = archive.training_images(folder, source, *stored)
-                simple["nearest_neighbour"] = _nearest(view(facts["view"], images), *training), "none: pixels"
+                found = _nearest(view(facts["view"], images), *training, device)
+                simple["nearest_neighbour"] = found, "none: pixels"
             result = ClassifierResult(
                 labels,
                 predictions[source],
@@ -63,21 +65,28 @@ def classifier_rows(
                 split,
                 images.shape[-1],
                 facts,
+                precision,
             )
             kept = {name: facts[name] for name in _KEPT}
             rows.append({"source": source, **kept, **registry.measure_classifier(result)})
     return rows, predictions
 
 
-def _nearest(images: np.ndarray, training: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _nearest(
+    images: np.ndarray, training: np.ndarray, labels: np.ndarray, device: torch.device
+) -> np.ndarray:
     if len(training) > NEAREST_NEIGHBOUR_MAX_IMAGES:
         few = np.random.default_rng(0).permutation(len(training))[:NEAREST_NEIGHBOUR_MAX_IMAGES]
         training, labels = training[few], labels[few]
-    return classify(images, training, labels)
+    return classify(images, training, labels, device)
 
 
 def gan_test(
-    baseline: Path, synthetic: LabelledImages, names: list[str], device: torch.device
+    baseline: Path,
+    synthetic: LabelledImages,
+    names: list[str],
+    device: torch.device,
+    precision: str = "fp32",
 ) -> dict[str, Any]:
     """Agreement of the classifier of the real images with the synthetic labels (Shmelkov et al. 2018).
 
@@ -91,7 +100,8 @@ def gan_test(
     ]
     summary = accuracy.summary(labels[rows], predict_with(baseline, "real", images[rows], device), names)
     recalls = [each["accuracy"] for each in summary["attributes"]] if multi_hot else summary["recalls"]
-    how = classifier_protocol("synthetic", len(rows), images.shape[-1], archive.load(baseline)["real"])
+    facts = archive.load(baseline)["real"]
+    how = classifier_protocol("synthetic", len(rows), images.shape[-1], facts, precision=precision)
     if multi_hot:
         per_class = [len(rows)] * len(names)
     else:

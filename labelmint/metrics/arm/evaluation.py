@@ -90,9 +90,11 @@ def evaluate(
     *,
     seed: int,
     device: torch.device,
+    precision: str = "fp32",
 ) -> dict[str, Any]:
-    """Content of data/metrics/<arm>.json. name: of the arm, for messages.
+    """Content of data/metrics/<arm>.json.
 
+    name: of the arm, for messages. precision: of networks on the device, for the protocol.
     Raises: InputError where the data set lacks what the settings ask for.
     """
     dataset = data.dataset | {"n_test": len(data.test[1])}
@@ -103,6 +105,7 @@ def evaluate(
         split=params.split,
         stored=(data.training[0], data.synthetic[0]),
         device=device,
+        precision=precision,
     )
     for row in rows:
         low, high = 100 * row["accuracy_low"], 100 * row["accuracy_high"]
@@ -113,7 +116,7 @@ def evaluate(
         empty = dict.fromkeys(_NO_CLASSIFIER)
         rows.append({"source": "synthetic", "n_real": 0, "n_synthetic": len(data.synthetic[0]), **empty})
     else:
-        agreement = gan_test(folders.baseline, data.synthetic, data.names, device)
+        agreement = gan_test(folders.baseline, data.synthetic, data.names, device, precision)
 
     network = feature_network.load(folders.feature_network)
     comparison = Comparison.of(
@@ -129,6 +132,7 @@ def evaluate(
         real_indices=data.real_indices,
         downloads=folders.downloads,
         device=device,
+        precision=precision,
     )
     values, absent = registry.measure_images(comparison)
     nearest = values["synthetic"].pop("nearest")

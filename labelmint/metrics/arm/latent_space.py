@@ -52,7 +52,10 @@ def draw(
     absent, reasons why there are no sums of concepts.
     """
     generators = archive.load(generator)
-    sheets = {"interpolation": interpolations(generators, seed), "labels": label_sheet(generators, seed)}
+    sheets = {
+        "interpolation": interpolations(generators, seed, device),
+        "labels": label_sheet(generators, seed, device),
+    }
     rows = {}
     for name, sheet in sheets.items():
         if sheet is not None:
@@ -73,7 +76,7 @@ def _arithmetic(
         reason = "this generator gets the attributes as labels, so its latents do not determine them"
         return [], [f"{reason}; with labels: none they would"]
     network = classifiers.network(baseline, "real").to(device)
-    decode = decoder(generators, 0, np.zeros(0, np.float32))
+    decode = decoder(generators, 0, np.zeros(0, np.float32), device)
     latents = draw_latents(_CANDIDATES, generators.family, Stream(derive_seed(seed, "concepts")))
     return arithmetic(
         decode, lambda images: predict(network, images, device), latents, dataset["classes"], seed
@@ -107,14 +110,14 @@ def between(first: torch.Tensor, second: torch.Tensor, steps: int, family: Famil
     return torch.lerp(first, second, fractions[:, None])
 
 
-def decoder(generators: GeneratorArchive, position: int, label: np.ndarray) -> Decode:
-    """Generator number `position`, always with the same label, float32 (K,)."""
-    network, condition = generators.network(position), torch.from_numpy(label)
+def decoder(generators: GeneratorArchive, position: int, label: np.ndarray, device: torch.device) -> Decode:
+    """Generator number `position` on the device, always with the same label, float32 (K,)."""
+    network, condition = generators.network(position).to(device), torch.from_numpy(label).to(device)
 
     @torch.no_grad()
     def decode(latents: torch.Tensor) -> np.ndarray:
         parts = [
-            to_uint8(network(part, condition.expand(len(part), -1))[0]).contiguous().numpy()
+            to_uint8(network(part.to(device), condition.expand(len(part), -1))[0]).cpu().contiguous().numpy()
             for part in torch.split(latents, _BATCH)
         ]
         return np.concatenate(parts)
@@ -122,27 +125,29 @@ def decoder(generators: GeneratorArchive, position: int, label: np.ndarray) -> D
     return decode
 
 
-def decoders(generators: GeneratorArchive) -> list[tuple[str, Decode]]:
+def decoders(generators: GeneratorArchive, device: torch.device) -> list[tuple[str, Decode]]:
     """Title and decoder of each row of a sheet: a class, a common combination of attributes, or all."""
     label_spec = generators.label_spec
     if generators.family.labels == "per_class":
         no_label = np.zeros(0, np.float32)
         return [
-            (name, decoder(generators, index, no_label))
+            (name, decoder(generators, index, no_label, device))
             for index, name in enumerate(label_spec.names[:_ROWS])
         ]
     return [
-        (label_spec.title(index), decoder(generators, 0, label_spec.vectors[index]))
+        (label_spec.title(index), decoder(generators, 0, label_spec.vectors[index], device))
         for index in label_spec.commonest(_ROWS)
     ]
 
 
-def interpolations(generators: GeneratorArchive, seed: int) -> tuple[np.ndarray, list[str]]:
+def interpolations(
+    generators: GeneratorArchive, seed: int, device: torch.device
+) -> tuple[np.ndarray, list[str]]:
     """Sheet of paths between two latents, uint8 (rows, columns, C, S, S), and the titles of its rows.
 
     Rows with labels show the same two latents; without labels each row has its own.
     """
-    rows, family = decoders(generators), generators.family
+    rows, family = decoders(generators, device), generators.family
     unlabelled = family.labels == "none"
     stream = Stream(derive_seed(seed, "interpolation"))
     count = _ROWS // 2 if unlabelled else 1
@@ -153,7 +158,9 @@ def interpolations(generators: GeneratorArchive, seed: int) -> tuple[np.ndarray,
     return np.stack([decode(paths[0]) for _, decode in rows]), [name for name, _ in rows]
 
 
-def label_sheet(generators: GeneratorArchive, seed: int) -> tuple[np.ndarray, list[str]] | None:
+def label_sheet(
+    generators: GeneratorArchive, seed: int, device: torch.device
+) -> tuple[np.ndarray, list[str]] | None:
     """Sheet of a label per row and a latent per column, uint8 (rows, columns, C, S, S), and its rows' titles.
 
     None for generators without conditioning.
@@ -161,7 +168,7 @@ def label_sheet(generators: GeneratorArchive, seed: int) -> tuple[np.ndarray, li
     if generators.family.labels not in ("conditional", "multi_hot"):
         return None
     latents = draw_latents(_COLUMNS, generators.family, Stream(derive_seed(seed, "label grid")))
-    rows = decoders(generators)
+    rows = decoders(generators, device)
     return np.stack([decode(latents) for _, decode in rows]), [name for name, _ in rows]
 
 

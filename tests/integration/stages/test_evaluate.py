@@ -64,6 +64,7 @@ class TestContent:
                 assert how["split"], name
                 assert how["resize"], name
                 assert how["network"].startswith(("sha256 ", "none: ")), name
+                assert how["precision"] == "fp32", name
                 n = how["n"] if isinstance(how["n"], list) else [how["n"]]
                 assert all(isinstance(count, int) for count in n), name
                 assert sum(n) > 0 or row[name] is None, name
@@ -79,6 +80,7 @@ class TestContent:
         assert found["measured"]["accuracy"]["n"] == 150
         assert found["measured"]["recalls"]["n"] == [15] * 10
         assert found["measured"]["accuracy"]["network"].startswith("sha256 ")
+        assert found["measured"]["accuracy"]["precision"] == "fp32"
         interval = found["accuracy_low"], found["accuracy_high"]
         assert interval == pytest.approx(wilson(150 * found["accuracy"], 150))
 
@@ -303,6 +305,7 @@ class TestInception:
                 assert (how["n"], how["split"]) == (12, split)
                 assert how["network"].endswith(digest)
                 assert "299" in how["resize"]
+                assert how["precision"] == "fp32"
         assert to_table(content["rows"])[1]["n_inception"] == 12
 
 

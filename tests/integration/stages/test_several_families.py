@@ -13,6 +13,7 @@ from labelmint.metrics.arm import latent_space
 from labelmint.reporting.tables import read_results
 from labelmint.runtime.atomic_files import load_json
 from stages.paths import Arm, Paths
+from tests.conftest import CPU
 from tests.integration.stages.workspaces import all_stages, page
 
 FAMILIES = ["dcgan", "cgan", "acgan", "wgan_gp"]
@@ -49,7 +50,7 @@ def test_a_conditional_generator_shows_the_same_latent_with_each_label(compared)
     content = load_json(compared.metrics(arm))["latent_space"]
     assert content["rows"] == {"interpolation": digits, "labels": digits}
     assert Image.open(compared.latent_space(arm) / "labels.png").size == (10 * 3 * 17 - 3, 10 * 3 * 17 - 3)
-    found = latent_space.label_sheet(archive.load(compared.generator(arm)), 0)
+    found = latent_space.label_sheet(archive.load(compared.generator(arm)), 0, CPU)
     assert found is not None
     assert found[0].shape == (10, 10, 1, 16, 16)
     assert not np.array_equal(found[0][0], found[0][1])

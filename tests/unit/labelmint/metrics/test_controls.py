@@ -28,6 +28,7 @@ RESULT = ClassifierResult(
         "view": None,
         "weights_sha256": "cd",
     },
+    precision="tf32",
 )
 
 
@@ -47,6 +48,7 @@ def test_each_number_has_its_protocol():
         "resize": "none: 8 x 8 pixels as prepared",
         "view": None,
         "network": "sha256 cd",
+        "precision": "tf32",
     }
     assert measured["accuracy"] == measured["difference"] == whole
     assert measured["holdout_accuracy"] == whole | {"split": "held-out images of the source", "n": 12}

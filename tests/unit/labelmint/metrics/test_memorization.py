@@ -9,9 +9,10 @@ from scipy.stats import mannwhitneyu, norm
 
 from labelmint.metrics import memorization
 from labelmint.metrics.inputs import Comparison
-from labelmint.metrics.memorization import Neighbours, TrainingImages
+from labelmint.metrics.memorization import Neighbours
 from labelmint.metrics.nearest import nearest
 from labelmint.metrics.settings import Metrics
+from labelmint.metrics.training_images import TrainingImages
 from tests.unit.labelmint.metrics.conftest import CLASSES, images
 from tests.unit.labelmint.metrics.points import gaussian
 
@@ -130,10 +131,15 @@ class TestPlantedCopies:
         copies = np.flatnonzero(np.arange(150) % 3 < 2)
         synthetic[0][copies] = training[0][copies % 120]
         synthetic[0][copies[::4]] = synthetic[0][copies[::4], ..., ::-1]
-        more = {"flipped": np.arange(120), "real_indices": 1000 + np.arange(120)}
-        test = images(120, 0)
         comparison = Comparison.of(
-            network, test, training, synthetic, classes=CLASSES, params=Metrics(points=5000), **more
+            network,
+            images(120, 0),
+            training,
+            synthetic,
+            classes=CLASSES,
+            params=Metrics(points=5000),
+            flipped=np.arange(120),
+            real_indices=1000 + np.arange(120),
         )
         return comparison, copies
 

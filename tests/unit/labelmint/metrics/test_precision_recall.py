@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from labelmint.metrics import nearest
+from labelmint.metrics import distance_bounds
 from labelmint.metrics.precision_recall import neighbourhoods
 from tests.unit.labelmint.metrics.points import gaussian
 
@@ -56,7 +56,7 @@ def test_a_distant_set_gets_nothing():
 def test_neither_blocks_nor_order_change_anything(monkeypatch):
     real, synthetic = gaussian(70, 4, 0), gaussian(70, 4, 1, 0.3)
     whole = neighbourhoods(real, synthetic)
-    monkeypatch.setattr(nearest, "CHUNK", 13)
-    monkeypatch.setattr(nearest, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(distance_bounds, "CPU_SIZES", distance_bounds.Sizes(1 << 20, 13, 400))
+    monkeypatch.setattr(distance_bounds, "_QUERY_BYTES", 600)
     assert neighbourhoods(real, synthetic) == whole
     assert neighbourhoods(real[::-1], synthetic[::-1]) == pytest.approx(whole)
