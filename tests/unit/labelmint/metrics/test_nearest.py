@@ -39,7 +39,7 @@ def near_ties() -> tuple[np.ndarray, np.ndarray]:
     repeated = originals[rng.integers(0, 12, 420)]
     steps = rng.integers(-2, 3, repeated.shape) * (rng.random(repeated.shape) < 0.1)
     points = repeated * (1 + steps * np.finfo(np.float32).eps).astype(np.float32)
-    return points[:150], points[150:]
+    return points[:60], points[60:]
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -48,8 +48,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def features(offset: float, scale: float, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    points: np.ndarray = (gaussian(500, 16, 0) * scale + offset).astype(dtype)
-    return points[:150], points[150:]
+    points: np.ndarray = (gaussian(220, 16, 0) * scale + offset).astype(dtype)
+    return points[:60], points[60:]
 
 
 CASES = {
