@@ -1,4 +1,4 @@
-"""Families in miniature, with the kinds of settings they need; single replicas, and batches for them."""
+"""Single replicas of families in miniature, and batches for them."""
 
 from __future__ import annotations
 
@@ -10,94 +10,25 @@ import numpy as np
 import pytest
 import torch
 
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
+from labelmint.gans.settings import Family
 from labelmint.runtime.devices import threads
 from labelmint.training.gan_learner import Batch, GanLearner
 from labelmint.training.settings import Training
 from tests.conftest import CPU
+from tests.family_settings import FAMILIES, LABELS, SHAPE
 
-SHAPE = (1, 16, 16)
-LABELS = 3
-_G, _D = GeneratorNetwork(dense_filters=4, filters=[4]), DiscriminatorNetwork(filters=[4, 8])
-_D_WITHOUT_NORM = replace(_D, batch_norm=False)
-_RMSPROP = Optimizer("rmsprop", 5e-4, beta2=0.99)
-
-FAMILIES = {
-    "dcgan": Family(latent_size=6, generator=_G, discriminator=_D),
-    "vanilla": Family(
-        latent_size=6,
-        generator=GeneratorNetwork("mlp", units=[8]),
-        discriminator=DiscriminatorNetwork("mlp", units=[8]),
-    ),
-    "cgan": Family(
-        "conditional",
-        6,
-        generator=replace(_G, condition="concat"),
-        discriminator=replace(_D, condition="channel"),
-    ),
-    "acgan": Family(
-        "conditional",
-        6,
-        generator=replace(_G, condition="concat"),
-        discriminator=replace(_D, condition="auxiliary"),
-    ),
-    "projection_cgan": Family(
-        "conditional",
-        6,
-        generator=replace(_G, condition="batch_norm"),
-        discriminator=replace(_D_WITHOUT_NORM, spectral_norm=True, condition="projection"),
-        initialization="glorot_uniform",
-        update="alternating",
-    ),
-    "attribute_cgan": Family(
-        "multi_hot",
-        6,
-        generator=replace(_G, condition="branch", embedding=2),
-        discriminator=replace(_D, condition="channel"),
-    ),
-    "fairness_gan": Family(
-        "multi_hot",
-        6,
-        generator=GeneratorNetwork(
-            "resnet", units=[5], dense_filters=4, filters=[4, 4], condition="batch_norm"
-        ),
-        discriminator=DiscriminatorNetwork(
-            "resnet", filters=[4, 4], batch_norm=False, spectral_norm=True, condition="projection"
-        ),
-        initialization="glorot_uniform",
-        update="alternating",
-        fairness="demographic_parity",
-        protected="Male",
-        outcome="Smiling",
-    ),
-    "wgan": Family(
-        latent_size=6,
-        generator=_G,
-        discriminator=_D,
-        update="alternating",
-        n_critic=2,
-        clip=0.01,
-        generator_optimizer=_RMSPROP,
-        discriminator_optimizer=_RMSPROP,
-    ),
-    "wgan_gp": Family(
-        latent_size=6,
-        generator=_G,
-        discriminator=_D_WITHOUT_NORM,
-        update="alternating",
-        n_critic=2,
-        gradient_penalty=10.0,
-    ),
-    "r3gan": Family(
-        latent_size=6,
-        generator=replace(_G, batch_norm=False),
-        discriminator=_D_WITHOUT_NORM,
-        update="alternating",
-        r1=0.1,
-        r2=0.1,
-    ),
-}
-"""Labels, where there are any, have length LABELS: classes or attributes."""
+__all__ = [
+    "FAMILIES",
+    "LABELS",
+    "SHAPE",
+    "batch",
+    "build",
+    "label_length",
+    "one_thread",
+    "random_labels",
+    "single",
+    "train_step",
+]
 
 
 @pytest.fixture(autouse=True)

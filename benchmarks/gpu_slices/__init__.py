@@ -1,0 +1,1 @@
+"""Slices of benchmarks/gpu.py. Each module has `items`, its measurements, and `summarize`."""
