@@ -87,6 +87,12 @@ def fingerprints(root: Path) -> dict[str, str]:
     }
 
 
+def settings(root: Path, stage: str) -> dict[str, Any]:
+    """Groups of params.yaml that a stage's last result was made with, from dvc.lock; none if it has none."""
+    entry = _entries(root / "dvc.lock").get(stage, {})
+    return (entry.get("params") or {}).get("params.yaml") or {}
+
+
 def _entries(path: Path) -> dict[str, Any]:
     """Stages of dvc.yaml or dvc.lock as they are written; none if the file is missing."""
     import yaml

@@ -41,7 +41,13 @@ NAME = "labelmint"
 
 
 def _run_name() -> str:
-    return (flow_run.parameters or {}).get("experiment") or experiments.in_use(project_root()).label
+    """The experiments of the run; settings that were edited by hand are marked."""
+    if experiment := (flow_run.parameters or {}).get("experiment"):
+        return str(experiment)
+    try:
+        return experiments.label_in_use(project_root())
+    except InputError:  # the run itself reports it
+        return experiments.in_use(project_root()).label
 
 
 @flow(name=NAME, flow_run_name=_run_name, persist_result=False)
@@ -61,7 +67,8 @@ def pipeline(  # noqa: PLR0917
             params.yaml as it is.
         targets: Stages or groups, e.g. evaluate or train_generators@dcgan-40-0, with what they need. Empty:
             all.
-        percents: Percentages of the real training data, in place of those in params.yaml. Empty: as it is.
+        percents: Percentages of the real training data for this run, in place of those in params.yaml. Empty:
+            as it is.
         force: Run every stage, changed or not.
         keep_going: If a stage fails, run all stages that do not need it.
         workers: Number of stages that run at once; on each GPU one. Empty: one per GPU, at least one.

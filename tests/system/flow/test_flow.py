@@ -119,11 +119,13 @@ def test_experiment_and_percents_of_a_run(tiny, run):
     assert set(result.names) == {"prepare", "train@60"}
     text = (tiny.root / "params.yaml").read_text()
     assert "name: mnist " in text
-    assert "percents: [60]" in text
+    assert "percents: [60]" not in text, "percents are of this run"
     refused = run(percents=[0], targets=["train"])
     assert refused.run.state.is_failed()
     assert "percents[0] must be 1 to 100, got 0" in refused.run.state.message
     assert (tiny.root / "params.yaml").read_text() == text
+    (tiny.root / "params.yaml").write_text(text.replace("epochs: 9", "epochs: 8"))
+    assert run(targets=["prepare"]).run.name == "mnist_quick (edited)"
 
 
 class TestWithoutServer:
