@@ -59,7 +59,10 @@ def run(
     force: Force = False,
     keep_going: KeepGoing = True,
     dry: Annotated[
-        bool, typer.Option("--dry-run", "--dry", help="Only show which stages would run.")
+        bool,
+        typer.Option(
+            "--dry-run", "--dry", help="Only show what would run or be restored, and why. Needs no server."
+        ),
     ] = False,
     runner: Runner = "threads",
     dask_address: DaskAddress = "",
@@ -68,7 +71,7 @@ def run(
 
     Uses the server of `make ui` or $PREFECT_API_URL, or starts a temporary one.
     """
-    from pipeline.flow.running import parse_percents, run_once
+    from pipeline.flow.running import parse_percents, preview, run_once
 
     choose_runner(runner, dask_address)
     parameters = {
@@ -78,9 +81,8 @@ def run(
         "workers": workers,
         "force": force,
         "keep_going": keep_going,
-        "dry": dry,
     }
-    typer.echo(run_once(project_root(), parameters))
+    typer.echo((preview if dry else run_once)(project_root(), parameters))
 
 
 @app.command(epilog='Example: labelmint serve --cron "0 2 * * *"')

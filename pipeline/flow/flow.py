@@ -21,8 +21,9 @@ from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field
 
 from labelmint.runtime.errors import InputError
-from pipeline.dvc import graph
+from pipeline.dvc import graph, plan
 from pipeline.dvc.graph import Stage
+from pipeline.dvc.plan import Prediction
 from pipeline.dvc.workspace_lock import locked_workspace
 from pipeline.flow import prefect_environment
 from pipeline.flow.artifacts import publish_results
@@ -72,7 +73,7 @@ def pipeline(  # noqa: PLR0917
         force: Run every stage, changed or not.
         keep_going: If a stage fails, run all stages that do not need it.
         workers: Number of stages that run at once; on each GPU one. Empty: one per GPU, at least one.
-        dry: Only say what would run.
+        dry: Only say what would run, be restored or stay unchanged, and why.
     """
     # Prefect's form for the parameters shows the descriptions of this docstring.
     root = project_root()
@@ -82,8 +83,9 @@ def pipeline(  # noqa: PLR0917
             locked_workspace(root),
             overridden(root, experiment.split(), percents, restore=dry) as params,
         ):
-            job = Job(str(root), {}, str(_heartbeat(root)), force=force, dry=dry)
-            return _run(graph.read(root, targets), job, params, workers, keep_going)
+            predictions = plan.read(root, targets, force) if dry else None
+            job = Job(str(root), {}, str(_heartbeat(root)), force=force)
+            return _run(graph.read(root, targets), job, params, workers, keep_going, predictions)
     except InputError as error:
         get_run_logger().error("%s", error)
         return Failed(message=str(error))
@@ -93,22 +95,33 @@ def _heartbeat(root: Path) -> Path:
     return root / ".dvc" / "tmp" / f"{flow_run.id}.heartbeat"
 
 
-def _run(
-    stages: list[Stage], job: Job, params: settings.Params, workers: int | None, keep_going: bool
+def _run(  # noqa: PLR0917
+    stages: list[Stage],
+    job: Job,
+    params: settings.Params,
+    workers: int | None,
+    keep_going: bool,
+    predictions: list[Prediction] | None,
 ) -> State:
     """Run all stages, record the run in MLflow and in artifacts, and return the final state.
 
-    job: the settings that all stages share.
+    job: the settings that all stages share. predictions: of a dry run, which only reports them.
     """
-    root, heartbeat = Path(job.root), Path(job.heartbeat)
+    root, heartbeat, dry = Path(job.root), Path(job.heartbeat), predictions is not None
     limits = _limits(params.compute.device, workers)
-    device = "cpu" if job.dry else params.compute.device
-    tracked = TrackedRun(root, params, flow_run.id or "", dry=job.dry)
+    device = "cpu" if dry else params.compute.device
+    tracked = TrackedRun(root, params, flow_run.id or "", dry=dry)
     environment = prefect_environment.for_stages(root, **({PARENT_RUN: tracked.key} if tracked.key else {}))
+    predicted = {each.stage: each for each in predictions or ()}
     status = "KILLED"
     heartbeat.touch()
     jobs = {
-        stage.name: replace(job, environment=environment, device=device if stage.gpu else "cpu")
+        stage.name: replace(
+            job,
+            environment=environment,
+            device=device if stage.gpu else "cpu",
+            prediction=predicted.get(stage.name),
+        )
         for stage in stages
     }
     scheduler = Scheduler(stages, jobs, limits, keep_going, heartbeat)
@@ -124,7 +137,7 @@ def _run(
         _stop(root, heartbeat)
         close_dvc(root)
         tracked.close(status, scheduler.states)
-    if not job.dry:
+    if not dry:
         publish_results(root, tracked, outcome)
     return _final_state(outcome)
 

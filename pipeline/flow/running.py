@@ -41,6 +41,21 @@ def run_once(root: Path, parameters: dict[str, Any]) -> str:
     raise RuntimeError(f"{state.message}. Run again to continue; finished stages are not repeated")
 
 
+def preview(root: Path, parameters: dict[str, Any]) -> str:
+    """What `run_once` would do with each stage, and why: a line for each. It needs no server.
+
+    Raises: InputError.
+    """
+    check(root, parameters)
+    from pipeline.dvc import plan
+    from pipeline.dvc.workspace_lock import locked_workspace
+    from pipeline.settings.override import overridden
+
+    names = str(parameters["experiment"]).split()
+    with locked_workspace(root), overridden(root, names, parameters["percents"], restore=True):
+        return plan.to_text(plan.read(root, parameters["targets"], parameters["force"]))
+
+
 def serve(root: Path, name: str, cron: str | None, timezone: str, parameters: dict[str, Any]) -> None:
     """Register the flow as a deployment of Prefect's server and run it when it is due, until Ctrl-C.
 

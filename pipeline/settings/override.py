@@ -29,8 +29,11 @@ def overridden(
     path = root / PARAMS_FILE
     before = path.read_bytes()
     try:
-        if names:
-            experiments.use(root, experiments.Choice.named(names))
+        choice = experiments.Choice.named(names)
+        if names and restore:
+            save_bytes(path, experiments.rendered(root, choice).encode())  # and keeps nothing beside it
+        elif names:
+            experiments.use(root, choice)
         after = before if restore else path.read_bytes()
         if percents:
             text = yaml_text.changed(path.read_text(), {"percents": list(percents)})

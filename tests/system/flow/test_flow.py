@@ -42,10 +42,22 @@ class TestStates:
         before = (tiny.root / "params.yaml").read_bytes()
         result = run(dry=True, percents=[60, 80])
         assert result.names["train@80"] == "WouldRun"
+        assert result.tasks["train@80"].state.message == "it has no results yet"
         assert "train@40" not in result.names
         assert not tiny.log()
         assert (tiny.root / "params.yaml").read_bytes() == before
         assert not (tiny.root / "dvc.lock").exists()
+
+    def test_dry_run_without_a_server(self, tiny):
+        tiny.set_behaviour("prepare", "fail")
+        assert tiny.labelmint("run", "prepare").returncode == 1
+        done = tiny.labelmint("run", "--dry-run", "--percents", "60", "train", PREFECT_API_URL="")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [line.split(maxsplit=3) for line in done.stdout.splitlines()] == [
+            ["prepare", "would", "run", "it has no results yet"],
+            ["train@60", "would", "run", "it has no results yet"],
+            ["2", "would", "run"],
+        ]
 
 
 def test_new_stage_in_dvc_yaml_is_new_task(tiny, run):

@@ -57,8 +57,10 @@ def test_an_experiment_stays_without_the_percents_of_the_run(checkout, path):
     assert "percents: [20]" not in text
 
 
-def test_a_dry_run_takes_everything_back(checkout, path):
-    before = path.read_bytes()
+def test_a_dry_run_takes_everything_back_and_leaves_nothing(checkout, path):
+    path.write_text(path.read_text().replace("epochs: 7", "epochs: 8"))
+    before, files = path.read_bytes(), set(checkout.iterdir())
     with overridden(checkout, ["mnist_quick"], [20], restore=True) as params:
-        assert params.percents == [20]
+        assert (params.dataset.name, params.percents) == ("mnist", [20])
     assert path.read_bytes() == before
+    assert set(checkout.iterdir()) == files
