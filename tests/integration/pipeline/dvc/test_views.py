@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -34,7 +35,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def vega(root, file: str, definition: dict[str, str]) -> dict:
+def vega(root, file: str, definition: dict[str, str]) -> Any:
     """The specification of the page that `dvc plots show` writes."""
     options = ["--template", definition["template"], "-x", definition["x"], "-y", definition["y"]]
     command = [sys.executable, "-m", "dvc", "plots", "show", *options, "--show-vega", file]
@@ -44,7 +45,7 @@ def vega(root, file: str, definition: dict[str, str]) -> dict:
     return json.loads(done.stdout)
 
 
-def definition(stage: str) -> dict[str, str]:
+def definition(stage: str) -> Any:
     """Properties of the only plot of a stage of the project's dvc.yaml."""
     ((found,),) = [entry.values() for entry in STAGES[stage]["plots"]]
     return found
