@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from labelmint.classifiers.sources import parse, position
@@ -15,6 +16,7 @@ Row = dict[str, Any]
 """One classifier or set of images: its arm, its source, and its metrics."""
 
 _MEMORIZATION = ("memorised", "memorised_pixels", "exact_copies", "authentic", "authentic_test", "copying")
+_MAIN_SOURCES = ("real", "synthetic", "mixed")
 _HEADINGS = (
     *(
         "generator",
@@ -96,15 +98,21 @@ def _markdown_cells(row: Row) -> tuple[str, ...]:
 
 
 def to_summary(rows: list[Row]) -> dict[str, dict[str, float]]:
-    """{arm: {accuracy_<source>: value, ...}}, for `dvc metrics show` and `dvc metrics diff`."""
-    summary: dict[str, dict[str, float]] = {}
+    """{<generator>-<percent>: {accuracy_<source>: value, ...}}, the metrics that DVC shows and compares.
+
+    Means over the replicates, of the main sources only: a person compares these few numbers.
+    """
+    values: dict[str, dict[str, list[float]]] = {}
     for row in ordered(rows):
-        arm = summary.setdefault(f"{row['generator']}-{row['percent']}-{row['seed']}", {})
-        if row["accuracy"] is not None:
-            arm[f"accuracy_{row['source']}"] = round(row["accuracy"], 6)
+        arm = values.setdefault(f"{row['generator']}-{row['percent']}", {})
+        if row["accuracy"] is not None and row["source"] in _MAIN_SOURCES:
+            arm.setdefault(f"accuracy_{row['source']}", []).append(row["accuracy"])
         if row["source"] == "synthetic":
-            arm["frechet_synthetic"] = round(row["frechet_classifier"], 6)
-    return summary
+            arm.setdefault("frechet_synthetic", []).append(row["frechet_classifier"])
+    return {
+        arm: {name: round(fmean(found), 6) for name, found in of_arm.items()}
+        for arm, of_arm in values.items()
+    }
 
 
 def similarity_metrics(rows: list[Row]) -> list[Metric]:

@@ -30,7 +30,8 @@ def results(as_json: AsJson = False) -> None:
     with parsing(table):
         text = table.read_text()
     try:
-        last_results.record(root)
+        if last_results.is_current(root):
+            last_results.record(root)
     except OSError as error:  # the table can still be printed
         typer.echo(f"warning: not kept for `labelmint experiments`: {failures.describe(error)}", err=True)
     if as_json:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from labelmint.runtime.errors import InputError
 from pipeline.cli.options import complete_experiment
 from pipeline.flow.prefect_environment import choose_runner
 from pipeline.project import project_root
@@ -59,8 +60,19 @@ def run(
     force: Force = False,
     keep_going: KeepGoing = True,
     dry: Annotated[
-        bool, typer.Option("--dry-run", "--dry", help="Only show which stages would run.")
+        bool,
+        typer.Option(
+            "--dry-run", "--dry", help="Only show what would run or be restored, and why. Needs no server."
+        ),
     ] = False,
+    deployed: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Start a run of the deployment that `labelmint serve --name NAME` serves, and return.",
+            show_default=False,
+        ),
+    ] = "",
     runner: Runner = "threads",
     dask_address: DaskAddress = "",
 ) -> None:
@@ -68,8 +80,13 @@ def run(
 
     Uses the server of `make ui` or $PREFECT_API_URL, or starts a temporary one.
     """
-    from pipeline.flow.running import parse_percents, run_once
+    from pipeline.flow.running import parse_percents, preview, run_once, start_deployed
 
+    if deployed:
+        if targets or experiment or percents or force or dry:
+            raise InputError("--deployed takes the deployment's own settings; omit the other options")
+        typer.echo(start_deployed(project_root(), deployed))
+        return
     choose_runner(runner, dask_address)
     parameters = {
         "experiment": experiment,
@@ -78,9 +95,8 @@ def run(
         "workers": workers,
         "force": force,
         "keep_going": keep_going,
-        "dry": dry,
     }
-    typer.echo(run_once(project_root(), parameters))
+    typer.echo((preview if dry else run_once)(project_root(), parameters))
 
 
 @app.command(epilog='Example: labelmint serve --cron "0 2 * * *"')
@@ -111,7 +127,7 @@ def serve(
         "force": force,
         "keep_going": keep_going,
     }
-    serve_flow(project_root(), name, cron or None, timezone, parameters)
+    serve_flow(project_root(), name, cron or None, timezone, parameters, typer.echo)
 
 
 @app.command(epilog="Example: labelmint ui --prefect-port 4201")

@@ -21,8 +21,9 @@ from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field
 
 from labelmint.runtime.errors import InputError
-from pipeline.dvc import graph
+from pipeline.dvc import graph, plan
 from pipeline.dvc.graph import Stage
+from pipeline.dvc.plan import Prediction
 from pipeline.dvc.workspace_lock import locked_workspace
 from pipeline.flow import prefect_environment
 from pipeline.flow.artifacts import publish_results
@@ -41,7 +42,13 @@ NAME = "labelmint"
 
 
 def _run_name() -> str:
-    return (flow_run.parameters or {}).get("experiment") or experiments.in_use(project_root()).label
+    """The experiments of the run; settings that were edited by hand are marked."""
+    if experiment := (flow_run.parameters or {}).get("experiment"):
+        return str(experiment)
+    try:
+        return experiments.label_in_use(project_root())
+    except InputError:  # the run itself reports it
+        return experiments.in_use(project_root()).label
 
 
 @flow(name=NAME, flow_run_name=_run_name, persist_result=False)
@@ -61,11 +68,12 @@ def pipeline(  # noqa: PLR0917
             params.yaml as it is.
         targets: Stages or groups, e.g. evaluate or train_generators@dcgan-40-0, with what they need. Empty:
             all.
-        percents: Percentages of the real training data, in place of those in params.yaml. Empty: as it is.
+        percents: Percentages of the real training data for this run, in place of those in params.yaml. Empty:
+            as it is.
         force: Run every stage, changed or not.
         keep_going: If a stage fails, run all stages that do not need it.
         workers: Number of stages that run at once; on each GPU one. Empty: one per GPU, at least one.
-        dry: Only say what would run.
+        dry: Only say what would run, be restored or stay unchanged, and why.
     """
     # Prefect's form for the parameters shows the descriptions of this docstring.
     root = project_root()
@@ -75,8 +83,9 @@ def pipeline(  # noqa: PLR0917
             locked_workspace(root),
             overridden(root, experiment.split(), percents, restore=dry) as params,
         ):
-            job = Job(str(root), {}, str(_heartbeat(root)), force=force, dry=dry)
-            return _run(graph.read(root, targets), job, params, workers, keep_going)
+            predictions = plan.read(root, targets, force) if dry else None
+            job = Job(str(root), {}, str(_heartbeat(root)), force=force)
+            return _run(graph.read(root, targets), job, params, workers, keep_going, predictions)
     except InputError as error:
         get_run_logger().error("%s", error)
         return Failed(message=str(error))
@@ -86,22 +95,33 @@ def _heartbeat(root: Path) -> Path:
     return root / ".dvc" / "tmp" / f"{flow_run.id}.heartbeat"
 
 
-def _run(
-    stages: list[Stage], job: Job, params: settings.Params, workers: int | None, keep_going: bool
+def _run(  # noqa: PLR0917
+    stages: list[Stage],
+    job: Job,
+    params: settings.Params,
+    workers: int | None,
+    keep_going: bool,
+    predictions: list[Prediction] | None,
 ) -> State:
     """Run all stages, record the run in MLflow and in artifacts, and return the final state.
 
-    job: the settings that all stages share.
+    job: the settings that all stages share. predictions: of a dry run, which only reports them.
     """
-    root, heartbeat = Path(job.root), Path(job.heartbeat)
+    root, heartbeat, dry = Path(job.root), Path(job.heartbeat), predictions is not None
     limits = _limits(params.compute.device, workers)
-    device = "cpu" if job.dry else params.compute.device
-    tracked = TrackedRun(root, params, flow_run.id or "", dry=job.dry)
+    device = "cpu" if dry else params.compute.device
+    tracked = TrackedRun(root, params, flow_run.id or "", dry=dry)
     environment = prefect_environment.for_stages(root, **({PARENT_RUN: tracked.key} if tracked.key else {}))
+    predicted = {each.stage: each for each in predictions or ()}
     status = "KILLED"
     heartbeat.touch()
     jobs = {
-        stage.name: replace(job, environment=environment, device=device if stage.gpu else "cpu")
+        stage.name: replace(
+            job,
+            environment=environment,
+            device=device if stage.gpu else "cpu",
+            prediction=predicted.get(stage.name),
+        )
         for stage in stages
     }
     scheduler = Scheduler(stages, jobs, limits, keep_going, heartbeat)
@@ -117,7 +137,7 @@ def _run(
         _stop(root, heartbeat)
         close_dvc(root)
         tracked.close(status, scheduler.states)
-    if not job.dry:
+    if not dry:
         publish_results(root, tracked, outcome)
     return _final_state(outcome)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shlex
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from pipeline.flow import prefect_environment
 from pipeline.flow.temporary_server import TemporaryServer
 from pipeline.probes import answers
 from pipeline.project import PARAMS_FILE
+
+_MODULE = "pipeline.cli.main"  # of the command line, where it is not installed as a program
 
 
 def run_once(root: Path, parameters: dict[str, Any]) -> str:
@@ -41,7 +45,63 @@ def run_once(root: Path, parameters: dict[str, Any]) -> str:
     raise RuntimeError(f"{state.message}. Run again to continue; finished stages are not repeated")
 
 
-def serve(root: Path, name: str, cron: str | None, timezone: str, parameters: dict[str, Any]) -> None:
+def preview(root: Path, parameters: dict[str, Any]) -> str:
+    """What `run_once` would do with each stage, and why: a line for each. It needs no server.
+
+    Raises: InputError.
+    """
+    check(root, parameters)
+    from pipeline.dvc import plan
+    from pipeline.dvc.workspace_lock import locked_workspace
+    from pipeline.settings.override import overridden
+
+    names = str(parameters["experiment"]).split()
+    with locked_workspace(root), overridden(root, names, parameters["percents"], restore=True):
+        return plan.to_text(plan.read(root, parameters["targets"], parameters["force"]))
+
+
+def start_deployed(root: Path, name: str) -> str:
+    """Start a run of a deployment that `serve` has registered, with the deployment's own parameters.
+
+    Returns: a sentence with the name of the run; it runs in the process of `labelmint serve`.
+    Raises: InputError if there is no such deployment, or no server; ConnectionError if it does not answer.
+    """
+    prefect_environment.prepare(root)
+    if not prefect_environment.has_server():
+        raise InputError(f"no Prefect server: start one with `make ui`, and `labelmint serve --name {name}`")
+    _require_server()
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    from pipeline.flow.flow import NAME
+
+    with get_client(sync_client=True) as client:
+        try:
+            deployment = client.read_deployment_by_name(f"{NAME}/{name}")
+        except ObjectNotFound as error:
+            raise InputError(
+                f"no deployment '{name}': `labelmint serve --name {name}` registers it"
+            ) from error
+        started = client.create_flow_run_from_deployment(deployment.id)
+    return f"started run '{started.name}'; the process of `labelmint serve` runs it"
+
+
+def _start_command(root: Path, name: str) -> str:
+    """Command line that starts a run of the deployment, from any folder and any shell."""
+    program = [sys.argv[0]] if Path(sys.argv[0]).name == "labelmint" else [sys.executable, "-m", _MODULE]
+    command = shlex.join([*program, "run", "--deployed", name])
+    address = shlex.quote(public(os.environ["PREFECT_API_URL"]))
+    return f"cd {shlex.quote(str(root))} && PREFECT_API_URL={address} {command}"
+
+
+def serve(  # noqa: PLR0917
+    root: Path,
+    name: str,
+    cron: str | None,
+    timezone: str,
+    parameters: dict[str, Any],
+    say: Callable[[str], None],
+) -> None:
     """Register the flow as a deployment of Prefect's server and run it when it is due, until Ctrl-C.
 
     Args:
@@ -50,6 +110,7 @@ def serve(root: Path, name: str, cron: str | None, timezone: str, parameters: di
         cron: Schedule; None: only runs that are started in Prefect's UI.
         timezone: Time zone of the schedule, e.g. Europe/Vienna.
         parameters: Parameters of the flow.
+        say: Called with each line for the user.
 
     Raises: InputError if the schedule is invalid or no server is set; ConnectionError if it does not answer.
     """
@@ -71,13 +132,16 @@ def serve(root: Path, name: str, cron: str | None, timezone: str, parameters: di
         raise InputError(
             f"--cron '{cron}': {' '.join(str(error).split())}; e.g. '0 2 * * *' for every night at two"
         ) from error
+    say(f"deployment '{name}', {f'schedule {cron} ({timezone})' if cron else 'without a schedule'}")
+    say(f"start a run now: {_start_command(root, name)}")
+    say("Ctrl-C stops; the schedule stays")
     pipeline.serve(
         name=name,
         schedule=schedule,
         limit=1,  # one run per workspace
         parameters=parameters,
         pause_on_shutdown=False,  # a restart must not switch the schedule off
-        print_starting_message=True,
+        print_starting_message=False,  # its command does not find the server from the user's shell
     )
 
 

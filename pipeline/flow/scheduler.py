@@ -21,7 +21,7 @@ from prefect.utilities.annotations import allow_failure
 from pipeline.dvc.graph import Stage
 from pipeline.flow import prefect_environment
 from pipeline.flow.artifacts import Progress
-from pipeline.flow.stage_task import WOULD_RUN, Job, reproduce
+from pipeline.flow.stage_task import Job, reproduce
 
 _TICK_SECONDS = 1.0
 _CANCEL_POLL_SECONDS = 3.0
@@ -100,8 +100,6 @@ class Scheduler:
             job = replace(job, environment={}, skip_reason=reason)
         elif not self.heartbeat.exists():
             job = replace(job, environment={}, skip_reason="the run was stopped")
-        elif changed := [need for need in needs if self.states[need].name == WOULD_RUN]:
-            job = replace(job, environment={}, changed_need=changed[0])
         # Prefect accepts a failed dependency only if it is marked, on Dask not even then, and a cancelled one
         # never.
         wait_for = [

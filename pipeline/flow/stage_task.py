@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
+from pipeline.dvc.plan import UNCHANGED, Prediction
 from pipeline.dvc.process import Dvc
 from pipeline.failures import UNREACHABLE
 from pipeline.flow.heartbeat import watched
@@ -20,7 +21,7 @@ from pipeline.gpus.cards import cards_of, inherited
 from pipeline.gpus.reservation import reserved
 
 RETRY_SECONDS: list[float] = [10, 60]
-RAN, RESTORED, UNCHANGED, WOULD_RUN, SKIPPED = "Ran", "Restored", "Unchanged", "WouldRun", "Skipped"
+RAN, RESTORED, SKIPPED = "Ran", "Restored", "Skipped"
 
 # Parts of DVC's output.
 _STATE_OF_TEXT = {
@@ -54,19 +55,18 @@ class Job:
     """How to run a stage. It is plain data, so that any process can run it.
 
     root: the project's folder. environment: environment variables of the stage. heartbeat: the heartbeat file
-    of the flow run. force: run it, changed or not. dry: only say whether it would run. device: as
-    `compute.device`, what the stage computes on; "cpu" if it needs no GPU. skip_reason: not empty for a stage
-    that is not run. changed_need: in a dry run, a stage that it needs and that would run.
+    of the flow run. force: run it, changed or not. prediction: in a dry run, what would become of it. device:
+    as `compute.device`, what the stage computes on; "cpu" if it needs no GPU. skip_reason: not empty for a
+    stage that is not run.
     """
 
     root: str
     environment: dict[str, str]
     heartbeat: str
     force: bool = False
-    dry: bool = False
+    prediction: Prediction | None = None
     device: str = "cpu"
     skip_reason: str = ""
-    changed_need: str = ""
 
 
 def _is_transient(_task: Any, _run: Any, state: State) -> bool:
@@ -96,8 +96,8 @@ def reproduce(stage: str, job: Job) -> State:
     """
     if job.skip_reason:
         return Cancelled(name=SKIPPED, message=job.skip_reason)
-    if job.changed_need:
-        return Completed(name=WOULD_RUN, message=f"unless {job.changed_need} gives the same again")
+    if job.prediction:
+        return Completed(name=job.prediction.verdict, message=job.prediction.reason)
     logger, heartbeat = get_run_logger(), Path(job.heartbeat)
     dvc = dvc_of(Path(job.root))
     result, errors = RAN, []
@@ -112,7 +112,7 @@ def reproduce(stage: str, job: Job) -> State:
         routine = line.startswith(_ROUTINE_PREFIXES)
         logger.log(logging.ERROR if is_error else logging.DEBUG if routine else logging.INFO, "%s", line)
 
-    options = [option for option, is_set in (("--force", job.force), ("--dry", job.dry)) if is_set]
+    options = ["--force"] if job.force else []
     arguments = ["--wait-for-lock", "repro", "--single-item", *options, stage]
     # This may be a Dask worker on another machine, whose cards count and not those of the flow's machine.
     environment = {**inherited(), **job.environment}
@@ -126,8 +126,6 @@ def reproduce(stage: str, job: Job) -> State:
             # DVC holds the reservation too: if this process is killed, until DVC has stopped the stage.
             code = dvc.run(arguments, {**environment, **card.environment}, on_line, card.descriptors)
     if code == 0:
-        if job.dry and result == RAN:
-            return Completed(name=WOULD_RUN, message="its code, settings or inputs have changed")
         return Completed(name=result, message=_message(result, time.monotonic() - started))
     if not heartbeat.exists():
         return Cancelled(message="stopped; run again to continue")

@@ -6,9 +6,8 @@ experiments/<name>.yaml holds the settings of a full run. Two of its keys are no
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import flat
 from labelmint.runtime.words import did_you_mean
 from pipeline.project import PARAMS_FILE
-from pipeline.settings import schema
+from pipeline.settings import schema, yaml_text
 
 _MARK = "# Experiment: "  # starts the first line of a params.yaml that `use` wrote
 _QUICK = ", quick"
+_EDITED = " (edited)"
 _ABOUT_DEFAULT = {"source": "what `make repro` runs", "cost": "about six minutes on two CPU cores"}
 
 
@@ -71,6 +71,21 @@ class Choice:
             return cls(())
         label = first.removeprefix(_MARK)
         return cls.named(label.removesuffix(_QUICK).split(" + "), label.endswith(_QUICK))
+
+
+def label_in_use(root: Path) -> str:
+    """Label of the choice that params.yaml comes from; "mnist (edited)" if its settings were changed by hand.
+
+    Comments and spacing are no changes.
+    """
+    choice, known = in_use(root), names(root)
+    if not known:
+        return choice.label
+    if set(choice.names) <= set(known):
+        text, original = (root / PARAMS_FILE).read_text(), rendered(root, choice)
+        if text == original or schema.read(root / PARAMS_FILE) == schema.parse(original):
+            return choice.label
+    return f"{choice.label}{_EDITED}"
 
 
 def in_use(root: Path) -> Choice:
@@ -140,31 +155,16 @@ def changes(root: Path, choice: Choice) -> list[str]:
     ]
 
 
-def edited(text: str, change: Callable[[Any], None]) -> str:
-    """YAML text after `change` to its content in place; comments are kept."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 200
-    content = yaml.load(text)
-    change(content)
-    buffer = io.StringIO()
-    yaml.dump(content, buffer)
-    return buffer.getvalue()
-
-
 def rendered(root: Path, choice: Choice) -> str:
-    """The text of params.yaml for a choice."""
+    """The text of params.yaml for a choice: experiments/default.yaml but for the values that change."""
     base = (root / "experiments" / "default.yaml").read_text()
     layers = overlays(root, choice)
     if not layers:
         return base
-
-    def apply(content: dict[str, Any]) -> None:
-        for layer in layers:
-            schema.overlay(content, layer)
-
-    return f"{_MARK}{choice.label}\n" + edited(base, apply).split("\n", 1)[1]
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        schema.overlay(merged, layer)
+    return f"{_MARK}{choice.label}\n" + yaml_text.changed(base, merged).split("\n", 1)[1]
 
 
 def has_own_settings(root: Path, text: str) -> bool:

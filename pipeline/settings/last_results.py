@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from labelmint.runtime.atomic_files import load_json, parsing, save_json
+from pipeline.dvc import graph
 from pipeline.project import PARAMS_FILE
-from pipeline.settings import experiments
+from pipeline.settings import experiments, schema
 from pipeline.settings.experiments import Choice
 from stages.paths import Paths
 
@@ -23,6 +24,12 @@ def record(root: Path) -> None:
         return
     summary = load_json(Paths(root).reports / "summary.json")
     save_json(_path(root, Choice.of(text)), {"date": time.strftime("%Y-%m-%d"), "arms": summary})
+
+
+def is_current(root: Path) -> bool:
+    """Whether the report was made with the settings of params.yaml; not so after `run --percents`."""
+    content = schema.read(root / PARAMS_FILE)
+    return all(content.get(name) == value for name, value in graph.settings(root, "report").items())
 
 
 def last_result(root: Path, choice: Choice) -> str:

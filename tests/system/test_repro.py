@@ -139,7 +139,10 @@ def test_a_new_percent_trains_its_own_arm_only(clone):
 
 def test_dvc_understands_metrics_and_plots(clone):
     shown = json.loads(clone.run("dvc", "metrics", "show", "--json").stdout)
-    assert 0 <= shown[""]["data"]["reports/summary.json"]["data"]["dcgan-100-0"]["accuracy_synthetic"] <= 1
+    (summary,) = shown[""]["data"].values()
+    assert set(summary["data"]) == {"dcgan-100"}
+    assert len(summary["data"]["dcgan-100"]) == 4
+    assert 0 <= summary["data"]["dcgan-100"]["accuracy_synthetic"] <= 1
     subprocess.run(["git", "add", "-A"], cwd=clone.folder, check=True)
     subprocess.run(
         ["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results"],

@@ -141,7 +141,7 @@ class TestNoLabels:
         assert synthetic["accuracy"] is None
         assert synthetic["frechet_classifier"] > 0
         assert "no labels" in (unlabelled.reports / "results.md").read_text()
-        summary = load_json(unlabelled.reports / "summary.json")["dcgan-100-0"]
+        summary = load_json(unlabelled.reports / "summary.json")["dcgan-100"]
         assert set(summary) == {"accuracy_real", "frechet_synthetic"}
         assert "No sums of concepts: they need several dataset.attributes" in page(unlabelled)
         assert page(unlabelled).count("true and predicted class") == 1

@@ -42,10 +42,22 @@ class TestStates:
         before = (tiny.root / "params.yaml").read_bytes()
         result = run(dry=True, percents=[60, 80])
         assert result.names["train@80"] == "WouldRun"
+        assert result.tasks["train@80"].state.message == "it has no results yet"
         assert "train@40" not in result.names
         assert not tiny.log()
         assert (tiny.root / "params.yaml").read_bytes() == before
         assert not (tiny.root / "dvc.lock").exists()
+
+    def test_dry_run_without_a_server(self, tiny):
+        tiny.set_behaviour("prepare", "fail")
+        assert tiny.labelmint("run", "prepare").returncode == 1
+        done = tiny.labelmint("run", "--dry-run", "--percents", "60", "train", PREFECT_API_URL="")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [line.split(maxsplit=3) for line in done.stdout.splitlines()] == [
+            ["prepare", "would", "run", "it has no results yet"],
+            ["train@60", "would", "run", "it has no results yet"],
+            ["2", "would", "run"],
+        ]
 
 
 def test_new_stage_in_dvc_yaml_is_new_task(tiny, run):
@@ -119,11 +131,13 @@ def test_experiment_and_percents_of_a_run(tiny, run):
     assert set(result.names) == {"prepare", "train@60"}
     text = (tiny.root / "params.yaml").read_text()
     assert "name: mnist " in text
-    assert "percents: [60]" in text
+    assert "percents: [60]" not in text, "percents are of this run"
     refused = run(percents=[0], targets=["train"])
     assert refused.run.state.is_failed()
     assert "percents[0] must be 1 to 100, got 0" in refused.run.state.message
     assert (tiny.root / "params.yaml").read_text() == text
+    (tiny.root / "params.yaml").write_text(text.replace("epochs: 9", "epochs: 8"))
+    assert run(targets=["prepare"]).run.name == "mnist_quick (edited)"
 
 
 class TestWithoutServer:

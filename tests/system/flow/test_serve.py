@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import psutil
 
+from tests.conftest import ROOT
 from tests.system.flow.flow_run_result import FlowRunResult, flow_runs, if_complete
 from tests.system.servers import until
 from tests.system.tiny_project import is_alive
@@ -22,8 +23,9 @@ def serving(tiny, ui, *arguments: str):
         env=tiny.environment(
             PREFECT_API_URL=f"{ui.prefect}/api", LABELMINT_TRACKING="off", LABELMINT_GRACE="5"
         ),
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
     )
     try:
         yield process
@@ -100,3 +102,32 @@ def test_invalid_schedule_is_refused(tiny, ui):
     done = tiny.labelmint("serve", "--cron", "61 2 * * *", PREFECT_API_URL=f"{ui.prefect}/api")
     assert done.returncode == 2
     assert "--cron '61 2 * * *'" in done.stderr.splitlines()[-1]
+
+
+def test_printed_command_starts_a_run_that_completes(tiny, ui, prefect, tmp_path):
+    """In a shell that has none of the variables of `serve`, and in another folder."""
+    with serving(tiny, ui, "--name", "by-hand") as process:
+        lines = [process.stdout.readline() for _ in range(3)]
+        (command,) = [line.partition(": ")[2] for line in lines if line.startswith("start a run now: ")]
+        deployment = until(lambda: find_deployment(prefect, "by-hand"))
+        home = tmp_path / "home"
+        home.mkdir()
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(home), "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=home, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("started run '")
+        assert not (home / ".prefect").exists(), "no server and no profile of Prefect's own"
+        (started,) = flow_runs(prefect, deployment_id={"any_": [deployment.id]})
+        until(lambda: prefect.read_flow_run(started.id).state.is_final())  # noqa: PLW0108
+        result = until(lambda: if_complete(FlowRunResult(prefect, started.id)))
+    assert result.run.state.is_completed()
+    assert set(result.names.values()) == {"Ran"}
+    prefect.delete_deployment(deployment.id)
+
+
+def test_unknown_deployment_is_refused(tiny, ui):
+    done = tiny.labelmint("run", "--deployed", "nothing", PREFECT_API_URL=f"{ui.prefect}/api")
+    assert done.returncode == 2
+    assert "no deployment 'nothing'" in done.stderr.splitlines()[-1]

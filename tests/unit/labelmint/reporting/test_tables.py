@@ -63,7 +63,17 @@ def test_images_without_labels_have_no_accuracy():
     rows = [row("real", 0.9), {**row("synthetic", 0.0), "accuracy": None}]
     rows = [{**each, "measured": MEASURED} for each in rows]
     assert "| no labels | – | – |" in tables.to_markdown(rows)
-    assert tables.to_summary(rows) == {"dcgan-40-0": {"accuracy_real": 0.9, "frechet_synthetic": 1.5}}
+    assert tables.to_summary(rows) == {"dcgan-40": {"accuracy_real": 0.9, "frechet_synthetic": 1.5}}
+
+
+def test_summary_has_means_over_replicates_of_the_main_sources():
+    rows = [
+        {**row(source, accuracy), "seed": seed, "measured": MEASURED}
+        for seed, change in ((0, 0.0), (1, 0.02))
+        for source, accuracy in (("real", 0.9 + change), ("synthetic", 0.8 + change), ("synthetic_10", 0.5))
+    ]
+    expected = {"accuracy_real": 0.91, "accuracy_synthetic": 0.81, "frechet_synthetic": 1.5}
+    assert tables.to_summary(rows) == {"dcgan-40": expected}
 
 
 def test_metrics_of_similarity_are_those_with_a_value():

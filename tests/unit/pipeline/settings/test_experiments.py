@@ -148,6 +148,20 @@ class TestUse:
         # The settings of mnist_quick can be restored at any time.
         assert experiments.use(checkout, Choice(("mnist_quick",), True)) is None
 
+    def test_label_names_the_experiment_in_use(self, checkout):
+        assert experiments.label_in_use(checkout) == "default"
+        use(checkout, "mnist_quick")
+        assert experiments.label_in_use(checkout) == "mnist_quick"
+
+    def test_label_says_whether_settings_were_edited(self, checkout):
+        path = checkout / "params.yaml"
+        path.write_text(path.read_text() + "# A comment changes no setting.\n")
+        assert experiments.label_in_use(checkout) == "default"
+        path.write_text(path.read_text().replace("epochs: 7", "epochs: 10"))
+        assert experiments.label_in_use(checkout) == "default (edited)"
+        path.write_text("# Experiment: gone\n" + path.read_text())
+        assert experiments.label_in_use(checkout) == "gone (edited)"
+
     def test_an_unknown_name_changes_nothing(self, checkout):
         before = (checkout / "params.yaml").read_text()
         with pytest.raises(InputError, match="no experiment 'mnist_quik'; did you mean 'mnist_quick'"):

@@ -54,3 +54,13 @@ def test_names_three_arms_and_counts_the_others(checkout):
     found = last_results.last_result(checkout, Choice(()))
     assert found.endswith(" and 2 more arms")
     assert found.count("dcgan") == 3
+
+
+def test_a_report_of_other_percents_is_not_the_experiments_result(checkout):
+    """As after `labelmint run --percents 40`, which takes the percents back."""
+    assert last_results.is_current(checkout)
+    lock = "stages: {report: {params: {params.yaml: {percents: %s}}}}\n"
+    (checkout / "dvc.lock").write_text(lock % [40])
+    assert not last_results.is_current(checkout)
+    (checkout / "dvc.lock").write_text(lock % [40, 60, 80, 100])
+    assert last_results.is_current(checkout)
