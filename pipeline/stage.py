@@ -26,6 +26,7 @@ from pipeline.gpus.reservation import reserved_for_stage
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import last_results, schema
 from pipeline.terminal import messages_on_stderr
+from pipeline.tracking import evaluations
 from pipeline.tracking.spool import SpoolTracker, open_tracker
 from stages.paths import Arm, Paths
 
@@ -51,6 +52,8 @@ def main(arguments: list[str]) -> int:
             with reserved_for_stage(root, stage, params.compute.device):
                 chosen = select(entry(stage).Params, params, arm)
                 _run(stage, chosen, label, params.dataset.name, tracker)
+            if stage == "evaluate" and arm is not None:
+                evaluations.identify(root, params, arm, tracker)
             status = "FINISHED"
             return 0
         except (Exception, KeyboardInterrupt, Terminated) as error:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labelmint.runtime.errors import InputError
+from pipeline.dvc.lock_file import stages_of
 
 
 @dataclass(frozen=True)
@@ -75,27 +74,5 @@ def _address(stage: Any, root: Path) -> str:
 
 def uses_gpu(root: Path, stage: str) -> bool:
     """Whether dvc.yaml says `meta: {gpu: true}` of a stage, named without its arm; False without dvc.yaml."""
-    entry = _entries(root / "dvc.yaml").get(stage, {})
+    entry = stages_of(root / "dvc.yaml").get(stage, {})
     return bool((entry.get("meta") or {}).get("gpu"))
-
-
-def fingerprints(root: Path) -> dict[str, str]:
-    """{stage: hash of its entry in dvc.lock}: its command and the contents of inputs, settings, outputs."""
-    return {
-        name: hashlib.sha256(json.dumps(entry, sort_keys=True, default=str).encode()).hexdigest()
-        for name, entry in _entries(root / "dvc.lock").items()
-    }
-
-
-def _entries(path: Path) -> dict[str, Any]:
-    """Stages of dvc.yaml or dvc.lock as they are written; none if the file is missing."""
-    import yaml
-
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        return {}
-    # The fast loader in C, if PyYAML has it; both load plain data only.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    content: dict[str, Any] = yaml.load(text, loader) or {}  # nosec B506
-    return content.get("stages") or {}

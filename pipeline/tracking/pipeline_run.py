@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelmint.reporting.tables import read_results
 from labelmint.runtime.settings import flat
-from pipeline.dvc import graph
+from pipeline.dvc import lock_file
 from pipeline.settings import experiments
 from pipeline.settings import schema as settings
 from pipeline.tracking import models
@@ -93,7 +93,7 @@ class TrackedRun:
 
     def _record(self, outcome: Mapping[str, State]) -> None:
         paths, lock = Paths(self.root), self.root / "dvc.lock"
-        hashes = graph.fingerprints(self.root)
+        hashes = lock_file.fingerprints(self.root)
         names = {stage: state.name or "" for stage, state in outcome.items()}
         counts = Counter(name.lower() for name in names.values())
         self.tracker.log_metrics({f"stages/{name}": count for name, count in counts.items()})
