@@ -15,6 +15,7 @@ from pipeline import failures
 from pipeline.cli.options import AsJson
 from pipeline.project import PARAMS_FILE, project_root
 from pipeline.settings import last_results, schema
+from pipeline.tracking import address
 from stages.paths import Paths
 
 app = typer.Typer()
@@ -46,6 +47,8 @@ def results(as_json: AsJson = False) -> None:
     else:
         typer.echo(text)
     typer.echo(f"report: {table.with_name('index.html')}")
+    if runs := address.recorded_page(root):
+        typer.echo(f"MLflow: {runs} (if it does not run yet: `make ui`)")
 
 
 @app.command(epilog="Example: labelmint compare --plot fractions.png")

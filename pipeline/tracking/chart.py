@@ -82,6 +82,7 @@ def page(rows: Sequence[Row], dataset: str) -> str:
     style = (Path(reporting.__file__).parent / "page.css").read_text()
     title = escape(f"{dataset}: accuracy against the fraction of real data, with 95 % intervals")
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{style}</style>"
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{style}"
+        "main {max-width: 45rem} h1 {font-size: 1.1rem}</style>"
         f"<main><h1>{title}</h1>{chart.svg}{chart.legend}</main></html>"
     )
