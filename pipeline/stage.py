@@ -26,6 +26,8 @@ from pipeline.gpus.reservation import reserved_for_stage
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import last_results, schema
 from pipeline.terminal import messages_on_stderr
+from pipeline.tracking import evaluations
+from pipeline.tracking.repro_run import ReproRun
 from pipeline.tracking.spool import SpoolTracker, open_tracker
 from stages.paths import Arm, Paths
 
@@ -40,6 +42,7 @@ def main(arguments: list[str]) -> int:
     stage = arguments[0]
     arm_name = arguments[1] if len(arguments) == 2 else arm_of(os.environ.get("DVC_STAGE", ""), stage)
     label = f"{stage} {arm_name}" if arm_name else stage
+    parent: ReproRun | None = None
     tracker: SpoolTracker | None = None
     status = "FAILED"
     with sigterm_raises(), messages_on_stderr():
@@ -47,10 +50,13 @@ def main(arguments: list[str]) -> int:
             root = Path.cwd()
             params = schema.load(root / PARAMS_FILE)
             arm = Arm.parse(arm_name) if arm_name else None
-            tracker = open_tracker(root, stage, arm, params.dataset.name)
+            parent = ReproRun(root, params)
+            tracker = open_tracker(root, stage, arm, params.dataset.name, parent.key)
             with reserved_for_stage(root, stage, params.compute.device):
                 chosen = select(entry(stage).Params, params, arm)
                 _run(stage, chosen, label, params.dataset.name, tracker)
+            if stage == "evaluate" and arm is not None:
+                evaluations.identify(root, params, arm, tracker)
             status = "FINISHED"
             return 0
         except (Exception, KeyboardInterrupt, Terminated) as error:
@@ -63,6 +69,8 @@ def main(arguments: list[str]) -> int:
         finally:
             if tracker is not None:
                 tracker.close(status)
+            if parent is not None:
+                parent.close(status)
 
 
 def _run(stage: str, chosen: Any, label: str, dataset: str, tracker: SpoolTracker) -> None:

@@ -15,6 +15,7 @@ from pipeline import failures
 from pipeline.cli.options import AsJson
 from pipeline.project import PARAMS_FILE, project_root
 from pipeline.settings import last_results, schema
+from pipeline.tracking import address
 from stages.paths import Paths
 
 app = typer.Typer()
@@ -47,29 +48,45 @@ def results(as_json: AsJson = False) -> None:
     else:
         typer.echo(text)
     typer.echo(f"report: {table.with_name('index.html')}")
+    if runs := address.recorded_page(root):
+        typer.echo(f"MLflow: {runs} (if it does not run yet: `make ui`)")
 
 
 @app.command(epilog="Example: labelmint compare --plot fractions.png")
 def compare(
     dataset: Annotated[
-        str, typer.Option(help="Name of the data set. Default: that of params.yaml.", show_default=False)
+        str,
+        typer.Option(
+            help="Data set whose latest pipeline run to show. Default: that of params.yaml.",
+            show_default=False,
+        ),
     ] = "",
+    runs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--run",
+            help="Id or name of a run in MLflow to show instead, whatever its settings. Can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     plot: Annotated[Path, typer.Option(help="File of the plot, a PNG.")] = Path("compare.png"),
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all metrics as JSON, and plot nothing.")
     ] = False,
 ) -> None:
-    """Compare fractions of the real data: accuracies with intervals, read from MLflow."""
+    """Compare fractions of the real data: accuracies with intervals, read from MLflow.
+
+    The runs are those with the settings of params.yaml, of the arms that it names.
+    """
     from pipeline.cli import comparison
 
     root = project_root()
-    name = dataset or schema.load(root / PARAMS_FILE).dataset.name
-    rows = comparison.collect(root, name)
+    found = comparison.collect(root, dataset, runs or [])
     if as_json:
-        typer.echo(json.dumps(rows, indent=1))
+        typer.echo(json.dumps(found.rows, indent=1))
         return
-    comparison.plot(rows, plot, name)
-    typer.echo(f"{comparison.to_text(rows)}\nplot: {plot.resolve()}")
+    comparison.plot(found, plot, dataset or schema.load(root / PARAMS_FILE).dataset.name)
+    typer.echo(f"{comparison.to_text(found)}\nplot: {plot.resolve()}")
 
 
 @app.command(epilog="Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 labelmint sync")

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from labelmint.runtime.errors import InputError
+from pipeline.dvc.lock_file import stages_of
 
 
 @dataclass(frozen=True)
@@ -88,33 +87,5 @@ def address(stage: Any, root: Path) -> str:
 
 def uses_gpu(root: Path, stage: str) -> bool:
     """Whether dvc.yaml says `meta: {gpu: true}` of a stage, named without its arm; False without dvc.yaml."""
-    entry = entries(root / "dvc.yaml").get(stage, {})
+    entry = stages_of(root / "dvc.yaml").get(stage, {})
     return bool((entry.get("meta") or {}).get("gpu"))
-
-
-def fingerprints(root: Path) -> dict[str, str]:
-    """{stage: hash of its entry in dvc.lock}: its command and the contents of inputs, settings, outputs."""
-    return {
-        name: hashlib.sha256(json.dumps(entry, sort_keys=True, default=str).encode()).hexdigest()
-        for name, entry in entries(root / "dvc.lock").items()
-    }
-
-
-def settings(root: Path, stage: str) -> dict[str, Any]:
-    """Groups of params.yaml that a stage's last result was made with, from dvc.lock; none if it has none."""
-    entry = entries(root / "dvc.lock").get(stage, {})
-    return (entry.get("params") or {}).get("params.yaml") or {}
-
-
-def entries(path: Path) -> dict[str, Any]:
-    """Stages of dvc.yaml or dvc.lock as they are written; none if the file is missing."""
-    import yaml
-
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        return {}
-    # The fast loader in C, if PyYAML has it; both load plain data only.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    content: dict[str, Any] = yaml.load(text, loader) or {}  # nosec B506
-    return content.get("stages") or {}

@@ -17,6 +17,7 @@ from typing import Any
 from labelmint.runtime.settings import flat
 from pipeline.dvc import graph
 from pipeline.dvc.graph import Stage
+from pipeline.dvc.lock_file import stages_of
 
 WOULD_RUN, WOULD_BE_RESTORED, WOULD_FAIL, UNCHANGED = "WouldRun", "WouldBeRestored", "WouldFail", "Unchanged"
 WORDS = {
@@ -52,7 +53,7 @@ def read(root: Path, targets: Sequence[str] = (), force: bool = False) -> list[P
     force: whether every stage would run. Raises: InputError.
     """
     with graph.opened(root) as repo:
-        plan = _Plan(repo, root, set(graph.entries(root / "dvc.lock")), force)
+        plan = _Plan(repo, root, set(stages_of(root / "dvc.lock")), force)
         for stage, dvc_stage in graph.ordered(repo, root, targets):
             plan.add(stage, dvc_stage)
         return list(plan.predictions.values())

@@ -20,7 +20,8 @@ from labelmint.data.download import anonymous
 from labelmint.reporting.tables import read_results
 from pipeline.flow import prefect_environment
 from pipeline.tracking.address import tracking_uri
-from pipeline.tracking.pipeline_run import NAME, TrackedRun
+from pipeline.tracking.flow_run import TrackedRun
+from pipeline.tracking.pipeline_run import NAME
 
 _COLUMNS = (
     "generator",

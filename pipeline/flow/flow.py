@@ -35,7 +35,7 @@ from pipeline.settings import experiments
 from pipeline.settings import schema as settings
 from pipeline.settings.override import overridden
 from pipeline.terminal import messages_on_stderr
-from pipeline.tracking.pipeline_run import TrackedRun
+from pipeline.tracking.flow_run import TrackedRun
 from pipeline.tracking.spool import PARENT_RUN
 
 NAME = "labelmint"

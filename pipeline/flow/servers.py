@@ -19,7 +19,7 @@ from pipeline.flow import prefect_environment
 from pipeline.flow.prefect_environment import STATE, Addresses
 from pipeline.flow.server_process import ALL_INTERFACES, LOOPBACK, Server, ServerProcess
 from pipeline.probes import is_loopback
-from pipeline.tracking.address import own_store
+from pipeline.tracking.address import experiment_id, own_store, page
 
 
 def serve(
@@ -42,8 +42,9 @@ def serve(
             process.wait_until_it_serves()
         stack.callback(prefect_environment.record_addresses, root, None)
         prefect_environment.record_addresses(root, Addresses(*(server.address for server in servers)))
-        for server in servers:
-            say(f"{server.name:8} {server.address}")
+        prefect, mlflow = servers
+        say(f"{prefect.name:8} {prefect.address}")
+        say(f"{mlflow.name:8} {page(mlflow.address, experiment_id(root, mlflow.address))}")
         if not is_loopback(host):
             say(exposure_warning(host, prefect_port, mlflow_port))
         say(f"state and logs: {root / STATE} and {root / 'mlflow.db'}; Ctrl-C stops both")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelmint.runtime.atomic_files import load_json, parsing, save_json
-from pipeline.dvc import graph
+from pipeline.dvc import lock_file
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import experiments, schema
 from pipeline.settings.experiments import Choice
@@ -29,7 +29,7 @@ def record(root: Path) -> None:
 def is_current(root: Path) -> bool:
     """Whether the report was made with the settings of params.yaml; not so after `run --percents`."""
     content = schema.read(root / PARAMS_FILE)
-    return all(content.get(name) == value for name, value in graph.settings(root, "report").items())
+    return all(content.get(name) == value for name, value in lock_file.settings(root, "report").items())
 
 
 def last_result(root: Path, choice: Choice) -> str:

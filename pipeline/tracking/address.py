@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import urllib.request
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
-from labelmint.data.download import public
+from labelmint.data.download import anonymous, public
+from labelmint.runtime.errors import InputError
+from pipeline.project import PARAMS_FILE
+from pipeline.settings import schema
 
+_EXPERIMENTS = Path(".tracking") / "experiments.json"
+"""Ids of the experiments in the MLflow that was last used, relative to the project's folder."""
+_SERVER = "http://127.0.0.1:5000"  # as `make ui` starts it by default
 _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 
@@ -38,3 +46,49 @@ def without_credentials(root: Path, error: BaseException) -> str:
 def experiment_name(dataset: str) -> str:
     """Name of the experiment: one per data set, since only results on the same data are comparable."""
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"labelmint-{dataset}"
+
+
+def experiment_id(root: Path, server: str) -> str:
+    """Id of the experiment of params.yaml's data set, as the server knows it; empty if it knows none."""
+    try:
+        name = experiment_name(schema.load(root / PARAMS_FILE).dataset.name)
+        query = urlencode({"experiment_name": name})
+        address = f"{server}/api/2.0/mlflow/experiments/get-by-name?{query}"
+        with urllib.request.urlopen(address, timeout=5) as answer:  # nosec B310  # an http URL
+            return str(json.load(answer)["experiment"]["experiment_id"])
+    except (InputError, OSError, ValueError, KeyError):
+        return ""
+
+
+def record_experiments(root: Path, ids: dict[str, str]) -> None:
+    """Keep the ids of experiments for `recorded_page`. ids: {name: id}."""
+    path = root / _EXPERIMENTS
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"uri": public_uri(root), "ids": ids}))
+
+
+def recorded_page(root: Path) -> str:
+    """URL of the runs of params.yaml's data set, as recorded; empty if nothing is. Asks no server."""
+    try:
+        record = json.loads((root / _EXPERIMENTS).read_text())
+        found = record["ids"][experiment_name(schema.load(root / PARAMS_FILE).dataset.name)]
+        if record["uri"] != public_uri(root):
+            return ""
+    except (InputError, OSError, ValueError, KeyError):
+        return ""
+    uri = tracking_uri(root)
+    return page(anonymous(uri).rstrip("/") if uri.startswith("http") else _SERVER, found)
+
+
+def page(server: str, experiment_id: str = "", run_id: str = "") -> str:
+    """URL of a page of MLflow's UI.
+
+    Args:
+        server: URL of the server.
+        experiment_id: The experiment; empty: the list of experiments.
+        run_id: One run; empty: the table of all runs of the experiment.
+    """
+    path = f"/{experiment_id}/runs" + (f"/{run_id}" if run_id else "") if experiment_id else ""
+    # Without this, a browser that is new to MLflow 3 shows its pages for language models, where this project
+    # has nothing. MLflow 3.17 and 3.18 ignore the tag mlflow.experimentKind of the experiment there.
+    return f"{server}/#/experiments{path}?workflowType=machine_learning"

@@ -114,6 +114,7 @@ def _log_model(store: Store, run_id: str, folder: Path, facts: dict[str, Any]) -
         mlflow.pytorch,
         name="classifier",
         run_id=run_id,
+        model_id=_logged_model(store, run_id),
         pytorch_model=network,
         input_example=images,  # torch.export needs one
         signature=infer_signature(images, logits),
@@ -121,3 +122,10 @@ def _log_model(store: Store, run_id: str, folder: Path, facts: dict[str, Any]) -
         # Inferring the requirements takes half a minute.
         pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "numpy"],
     )
+
+
+def _logged_model(store: Store, run_id: str) -> str:
+    """Id of a new logged model in the run's experiment; MLflow would take the experiment called Default."""
+    experiment = store.client.get_run(run_id).info.experiment_id
+    created = store.client.create_logged_model(experiment, name="classifier", source_run_id=run_id)
+    return str(created.model_id)

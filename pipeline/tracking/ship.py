@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.tracking.address import public_uri, without_credentials
 from pipeline.tracking.models import register
+from pipeline.tracking.owner import Owner
 from pipeline.tracking.spool import ERROR, SPOOL, locked, waiting
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def ship(store: Store, folder: Path) -> bool:
         store.send(run_id, folder, header, new)  # sending an event twice stores it once
         cursor.write_text(str(complete_bytes))
         last = events[-1] if events else {}
-        status = last.get("end", None if alive else "KILLED")
+        status = last.get("end", None if alive else _status_without_end(header, events))
         if status is None or _has_unshipped_children(folder):
             return False
         store.finish(run_id, folder.name, header, status, last.get("time"))
@@ -59,6 +60,15 @@ def ship(store: Store, folder: Path) -> bool:
                 register(store, run_id, folder / "files" / event["file"], event["model"])
     shutil.rmtree(folder, ignore_errors=True)
     return True
+
+
+def _status_without_end(header: dict[str, Any], events: list[dict[str, Any]]) -> str:
+    """Status of a run whose process ended without recording it: for `dvc repro`, that of its stages."""
+    began = {event["began"] for event in events if "began" in event}
+    ended = {event["stage"]: event["status"] for event in events if "stage" in event}
+    if "created" not in header or began - ended.keys() or "KILLED" in ended.values():
+        return "KILLED"
+    return "FAILED" if "FAILED" in ended.values() else "FINISHED"
 
 
 def _has_unshipped_children(folder: Path) -> bool:
@@ -73,7 +83,7 @@ def _is_alive(header: dict[str, Any]) -> bool:
         return True  # only its records can tell
     try:
         os.kill(header["pid"], 0)
-        return True
+        return "created" not in header or Owner(header["pid"], header["created"]).is_alive()
     except ProcessLookupError:
         return False
     except PermissionError:

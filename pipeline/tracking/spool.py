@@ -22,6 +22,7 @@ from labelmint.runtime.progress import say
 from labelmint.runtime.tracker import NullTracker, Tracker
 from pipeline.tracking import system_metrics
 from pipeline.tracking.address import experiment_name, public_uri
+from pipeline.tracking.owner import Owner
 from stages.paths import Arm
 
 SPOOL = Path(".tracking")
@@ -61,8 +62,13 @@ def locked(path: Path, wait: bool = False) -> Iterator[bool]:
         yield True
 
 
-def open_tracker(root: Path, stage: str, arm: Arm | None, dataset: str = "") -> SpoolTracker:
-    """A tracker for one run of a stage. Only the first of torchrun's processes keeps records."""
+def open_tracker(
+    root: Path, stage: str, arm: Arm | None, dataset: str = "", parent: str | None = None
+) -> SpoolTracker:
+    """A tracker for one run of a stage. Only the first of torchrun's processes keeps records.
+
+    parent: key of the pipeline run. None: that of the flow, which is in the environment.
+    """
     if os.environ.get("RANK", "0") != "0":
         return SpoolTracker(None)
     name = f"{stage}@{arm.name}" if arm else stage
@@ -76,40 +82,69 @@ def open_tracker(root: Path, stage: str, arm: Arm | None, dataset: str = "") -> 
             else {}
         ),
     }
-    tracker = open_spool(root, name, tags, dataset)
+    tracker = open_spool(root, name, tags, dataset, parent=parent or os.environ.get(PARENT_RUN))
     if arm:
         tracker.log_params({"percent": arm.percent, "seed": arm.seed, "generator": arm.generator})
         tracker.log_metrics({"percent": arm.percent})
     return tracker
 
 
-def open_spool(root: Path, name: str, tags: Mapping[str, Any], dataset: str) -> SpoolTracker:
+def open_spool(
+    root: Path,
+    name: str,
+    tags: Mapping[str, Any],
+    dataset: str,
+    *,
+    parent: str | None = None,
+    owner: Owner | None = None,
+) -> SpoolTracker:
     """A tracker with a new spool, which becomes one run in MLflow.
 
     LABELMINT_TRACKING=off keeps no records.
+
+    Args:
+        root: The project's folder.
+        name: Name of the run.
+        tags: Its tags.
+        dataset: Name of the data set, which decides the experiment.
+        parent: Key of the run that this one is part of.
+        owner: Process that the run ends with, if it is not this one; others join it by `join_spool`.
     """
-    if os.environ.get(SWITCH, "on").lower() in ("off", "0", "false"):
+    if not is_on():
         return SpoolTracker(None)
-    folder = root / SPOOL / f"{time.time_ns()}-{name}-{os.getpid()}"
+    own_name = f"{time.time_ns()}-{name}-{os.getpid()}"
+    folder = root / SPOOL / (owner.spool_name(name) if owner else own_name)
     header = {
         "name": name,
-        "pid": os.getpid(),
+        "pid": owner.pid if owner else os.getpid(),
+        **({"created": owner.created} if owner else {}),
         "host": socket.gethostname(),
         "start": _now(),
-        "parent": os.environ.get(PARENT_RUN),
+        "parent": parent,
         "uri": public_uri(root),
         "experiment": experiment_name(dataset),
         "tags": tags,
     }
     try:
-        (folder / "files").mkdir(parents=True)
+        (folder / "files").mkdir(parents=True, exist_ok=owner is not None)
         (folder / "run.json").write_text(json.dumps(header))
-        tracker = SpoolTracker(folder, (folder / "events.jsonl").open("a", buffering=1))
+        tracker = join_spool(folder)
     except OSError as error:
         say(f"not tracked: {error}")
         return SpoolTracker(None)
-    tracker.start(root)
+    if owner is None:
+        tracker.start(root)
     return tracker
+
+
+def is_on() -> bool:
+    """Whether records are kept."""
+    return os.environ.get(SWITCH, "on").lower() not in ("off", "0", "false")
+
+
+def join_spool(folder: Path) -> SpoolTracker:
+    """A tracker that appends to a spool, and that its process closes with `leave`. Raises: OSError."""
+    return SpoolTracker(folder, (folder / "events.jsonl").open("a", buffering=1))
 
 
 class SpoolTracker(Tracker):
@@ -180,15 +215,19 @@ class SpoolTracker(Tracker):
         self._closing.set()
         self.write({"metrics": system_metrics.read(), "step": 0})
         self.write({"end": status})
-        with self._lock:
-            if self._events is not None:
-                self._events.close()
-            self._events = None
+        self.leave()
         try:
             reason = (self.folder.parent / ERROR).read_text()
         except OSError:
             return
         say(f"not in MLflow yet ({reason}); nothing is lost: a later stage or `labelmint sync` ships it")
+
+    def leave(self) -> None:
+        """Write no more events. The run itself goes on."""
+        with self._lock:
+            if self._events is not None:
+                self._events.close()
+            self._events = None
 
     def write(self, event: dict[str, Any]) -> None:
         """Append one event with its time."""

@@ -11,7 +11,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from pipeline.tracking.address import tracking_uri
+from pipeline.tracking import chart
+from pipeline.tracking.address import record_experiments, tracking_uri
 from pipeline.tracking.spool import LAST_RUN, SPOOL, locked
 
 _METRICS_PER_BATCH = 900  # MLflow takes at most 1,000 metrics and 100 params or tags a batch
@@ -103,9 +104,11 @@ class Store:
                 self.client.log_artifact(run_id, str(named), event["folder"] or None)
             elif "data" in event:
                 self._log_data(run_id, event["data"])
+            elif "accuracies" in event:
+                self._log_chart(run_id, folder, header, event)
             elif "reused" in event:
                 self._tag(run_id, self._reused(header["experiment"], event["reused"]))
-        if any("figure" in event for event in events):
+        if any("figure" in event or "accuracies" in event for event in events):
             self.client.set_tag(run_id, "mlflow.loggedImages", True)
 
     def finish(self, run_id: str, key: str, header: dict[str, Any], status: str, time: int | None) -> None:
@@ -164,6 +167,7 @@ class Store:
                     is_server = self.uri.startswith("http")
                     folder = None if is_server else (self.root / "mlartifacts").resolve().as_uri()
                     self._experiments[name] = self.client.create_experiment(name, folder, _EXPERIMENT_TAGS)
+                record_experiments(self.root, self._experiments)
         return self._experiments[name]
 
     def _commit(self) -> dict[str, str]:
@@ -194,6 +198,19 @@ class Store:
             named.write_bytes(content)
             self.client.log_artifact(run_id, str(named), "images")
             named.unlink()
+
+    def _log_chart(self, run_id: str, folder: Path, header: dict[str, Any], event: dict[str, Any]) -> None:
+        """Log the chart of all sources: as an image among the run's charts, and as a page.
+
+        It is drawn here and not by a stage, which would wait for it.
+        """
+        if not event["accuracies"]:
+            return
+        path, dataset = folder / "files" / "accuracy_by_percent.png", header["tags"]["dataset"]
+        path.write_bytes(chart.png(event["accuracies"], dataset))
+        self._log_image(run_id, path, {"figure": "accuracy by percent", "step": 0, "time": event["time"]})
+        path.with_suffix(".html").write_text(chart.page(event["accuracies"], dataset))
+        self.client.log_artifact(run_id, str(path.with_suffix(".html")))
 
     def _log_data(self, run_id: str, data: dict[str, Any]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -88,6 +88,15 @@ class Page:
         )
         self.chrome.execute_script("arguments[0].click()", element)
 
+    def replace_text(self, old: str, new: str) -> None:
+        """Replace text that the page shows, such as the path of a temporary folder, before a screenshot."""
+        script = (
+            "const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);"
+            " while (walker.nextNode())"
+            " walker.currentNode.data = walker.currentNode.data.replaceAll(arguments[0], arguments[1])"
+        )
+        self.chrome.execute_script(script, old, new)
+
     def save(self, name: str) -> Path:
         """Save a screenshot with few colours, since the documentation contains some of them."""
         from PIL import Image

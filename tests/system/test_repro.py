@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -202,3 +203,32 @@ def test_a_typo_is_refused_before_any_stage(clone):
     del content["training"]["epoch"]
     clone.change(training=content["training"])
     YAML().dump(content, clone.folder / "params.yaml")
+
+
+def test_compare_shows_what_results_shows_after_an_experiment(clone):
+    """A run, an experiment with one epoch and another percent, and the first settings again."""
+
+    def compared() -> list[tuple[str, str, float]]:
+        assert clone.run("labelmint", "sync").returncode == 0
+        done = clone.run("labelmint", "compare", "--json")
+        assert done.returncode == 0, done.stderr
+        return [(str(row["percent"]), row["source"], row["accuracy"]) for row in json.loads(done.stdout)]
+
+    def printed() -> list[tuple[str, str, Any]]:
+        rows = json.loads(clone.run("labelmint", "results", "--json").stdout)
+        return [
+            (str(row["percent"]), row["source"], pytest.approx(row["accuracy"], abs=1e-6)) for row in rows
+        ]
+
+    clone.repro()
+    first = compared()
+    assert first == printed()
+    clone.change(training={"epochs": 1}, percents=[50])
+    before = clone.run("labelmint", "compare")
+    assert before.returncode == 2
+    assert "with the settings of params.yaml" in before.stderr
+    clone.repro()
+    assert compared() == printed() != first
+    clone.change(training={"epochs": 2}, percents=[100])
+    assert not [name for name in clone.repro() if name.startswith(("train", "evaluate"))]
+    assert compared() == printed() == first

@@ -218,7 +218,7 @@ class TestBrowser:
         parent = next(run for run in runs if run.info.run_name == "pipeline")
         address = f"{run_address(real, parent)}/model-metrics"
         mlflow_page.open(address, "accuracy/dcgan/synthetic", "accuracy/dcgan/real")
-        assert mlflow_page.save("mlflow-fractions").stat().st_size < 300_000
+        assert mlflow_page.save("mlflow-metrics").stat().st_size < 300_000
 
     def test_mlflow_lists_the_runs(self, real, mlflow_page):
         _, runs = real.runs()
