@@ -42,11 +42,11 @@ def recipe(bench: Bench, network: Network) -> Classifier:
 
 
 def _pool_sizes(bench: Bench) -> dict[Literal["real", "synthetic"], int]:
-    return {"real": 400, "synthetic": 400} if bench.tiny else {"real": 60_000, "synthetic": 300_000}
+    return dict.fromkeys(("real", "synthetic"), 400 if bench.tiny else 60_000)
 
 
 def jobs(bench: Bench, network: Network) -> list[Job]:
-    """A classifier each of real, synthetic and mixed images, random ones in the experiment's numbers."""
+    """A classifier each of real, synthetic and mixed images, random ones."""
     real, synthetic = (
         Pool(origin, bench.random_images(count, _SHAPE), np.arange(count) % CLASSES)
         for origin, count in _pool_sizes(bench).items()
