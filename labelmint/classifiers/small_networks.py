@@ -26,12 +26,25 @@ class SmallCNN(nn.Module):
         """The layer before the logits, float (N, features), not negative."""
         maps = images
         for convolution, norm in zip(self.convolutions, self.norms):
-            maps = F.max_pool2d(F.relu(norm(convolution(maps))), 2)
+            maps = max_pool(F.relu(norm(convolution(maps))))
         return F.relu(self.to_features(maps.flatten(1)))
 
     def forward(self, images: torch.Tensor, stream: Stream | None = None) -> torch.Tensor:
         logits: torch.Tensor = self.head(self.features(images))
         return logits
+
+
+def max_pool(maps: torch.Tensor) -> torch.Tensor:
+    """2 x 2 max-pooling: float (N, C, H, W) -> (N, C, H // 2, W // 2).
+
+    On a CPU, F.max_pool2d is vectorised only where channels come last. Without gradients the maxima of slices
+    are the same values, nine times as fast: it took half of the time of SmallCNN.features.
+    """
+    if maps.requires_grad or maps.device.type != "cpu" or not maps.is_contiguous():
+        return F.max_pool2d(maps, 2)
+    height, width = (size // 2 * 2 for size in maps.shape[2:])
+    rows = torch.maximum(maps[:, :, 0:height:2], maps[:, :, 1:height:2])
+    return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
 
 
 class Linear(nn.Module):
