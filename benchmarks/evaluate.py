@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from benchmarks.plain_distances import plain
-from labelmint.classifiers import feature_network
+from labelmint.classifiers import feature_learner
 from labelmint.classifiers.feature_network import FrozenNetwork
 from labelmint.classifiers.fit import build, predict
 from labelmint.classifiers.settings import Classifier, FeatureNetwork
@@ -110,7 +110,7 @@ def synthetic_images(training: LabelledImages, count: int) -> LabelledImages:
 
 
 def frozen_network(training: LabelledImages, steps: int) -> FrozenNetwork:
-    trained = feature_network.train(FeatureNetwork(steps=steps), *training, [False] * _CLASSES)
+    trained = feature_learner.train(FeatureNetwork(steps=steps), *training, [False] * _CLASSES)
     return FrozenNetwork(trained.network, "0" * 64, trained.scale)
 
 
