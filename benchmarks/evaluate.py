@@ -29,7 +29,7 @@ import torch
 from benchmarks.plain_distances import plain
 from labelmint.classifiers import feature_learner
 from labelmint.classifiers.feature_network import FrozenNetwork
-from labelmint.classifiers.fit import build, predict
+from labelmint.classifiers.job import build, predict
 from labelmint.classifiers.settings import Classifier, FeatureNetwork
 from labelmint.metrics import registry
 from labelmint.metrics.inputs import Comparison, LabelledImages
