@@ -139,3 +139,13 @@ class TestSpectralNorm:
         assert (
             abs((slopes[0] * ours.weight).sum().item()) < 1e-4
         )  # the layer is invariant to the length of its weight
+
+
+def test_spectral_norm_is_computed_in_float32_under_bfloat16():
+    """A norm in bfloat16 would be off by up to a 256th."""
+    layer = Linear(40, 30).apply_spectral_norm()
+    with torch.autocast("cpu", torch.bfloat16):
+        within = layer.effective_weight()
+        assert layer(torch.ones(2, 40)).dtype == torch.bfloat16  # the product itself
+    assert within.dtype == torch.float32
+    assert torch.equal(within, layer.effective_weight())
