@@ -17,14 +17,14 @@ def scaling() -> list[Row]:
     rows: list[Row] = []
     small, training, shape, _ = cases()["digits, 16 px"]
     for count in (1, 10, 40):
-        team, images = replicas(small, training, shape, steps=30, count=count)
+        group, images = replicas(small, training, shape, steps=30, count=count)
         for workers in (1, 2):
-            rate = count * 30 * training.batch_size / seconds(partial(train, team, images, workers))
+            rate = count * 30 * training.batch_size / seconds(partial(train, group, images, workers))
             rows.append({"what": f"{count} replicas of 16 px, {workers} workers", "images_per_second": rate})
     for size in (32, 64, 128):
         small_batch = replace(training, batch_size=32)
-        team, images = replicas(wide(size, 4), small_batch, (3, size, size), steps=4, count=2)
-        rate = 2 * 4 * 32 / seconds(partial(train, team, images, 2))
+        group, images = replicas(wide(size, 4), small_batch, (3, size, size), steps=4, count=2)
+        rate = 2 * 4 * 32 / seconds(partial(train, group, images, 2))
         rows.append({"what": f"2 replicas of {size} px, batch 32, 2 workers", "images_per_second": rate})
     for size in (16, 32, 64, 128):
         what = f"memory of one replica of {size} px above the imports, MB"
@@ -51,9 +51,9 @@ torch.set_num_threads(1)
 family, training, shape, _ = cases()["digits, 16 px"]
 if size != 16:
     family, training, shape = wide(size, 4), replace(training, batch_size=32), (3, size, size)
-team, images = replicas(family, training, shape, steps=3, count=1)
+group, images = replicas(family, training, shape, steps=3, count=1)
 before = peak()
-list(trainer.train(team, images))
+list(trainer.train(group, images))
 print(peak() - before)
 """
 

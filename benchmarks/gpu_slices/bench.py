@@ -147,11 +147,11 @@ class Bench:
 
 def together(device: torch.device, members: Sequence[Member], graph_class: type[Graph] | None = None) -> Step:
     """One step of all members, as training takes it: on a GPU a captured graph, with a stream each."""
-    team = Together(device, graph_class)
-    team.set_learners(members)
+    together = Together(device, graph_class)
+    together.set_learners(members)
 
     def step() -> None:
-        team.step()
+        together.step()
         for member in members:
             member.steps_done += 1
 

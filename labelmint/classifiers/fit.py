@@ -14,10 +14,10 @@ from labelmint.classifiers.augment import augment
 from labelmint.classifiers.job import Fitted, Job, build, predict
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import derive_seed
+from labelmint.training.engine.group import LearnerGroup
 from labelmint.training.engine.optimizers import SGD, Adam, OneCycle
 from labelmint.training.engine.precision import autocast
 from labelmint.training.engine.step_inputs import StepDraws, StepInput
-from labelmint.training.engine.team import Team
 from labelmint.training.engine.together import Graph
 from labelmint.training.image_ops import mirror
 
@@ -45,9 +45,11 @@ def fit_together(
     graph_class: see Together.
     """
     waiting = deque(ClassifierLearner(position, job, device, bf16) for position, job in enumerate(jobs))
-    team: Team[ClassifierLearner] = Team(device, len(jobs), resident_bytes, "classifiers", graph_class)
-    while waiting or team.members:
-        remaining, members = [], team.step(waiting)
+    group: LearnerGroup[ClassifierLearner] = LearnerGroup(
+        device, len(jobs), resident_bytes, "classifiers", graph_class
+    )
+    while waiting or group.members:
+        remaining, members = [], group.step(waiting)
         for learner in members:
             learner.end_step()
             if learner.steps_done == learner.job.steps:
@@ -56,7 +58,7 @@ def fit_together(
             else:
                 remaining.append(learner)
         if len(remaining) < len(members):
-            team.set_members(remaining)
+            group.set_members(remaining)
 
 
 class ClassifierLearner:

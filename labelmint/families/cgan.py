@@ -1,4 +1,4 @@
-"""Conditional GAN: both players receive the class, through any `condition` but auxiliary."""
+"""Conditional GAN: both networks receive the class, through any `condition` but auxiliary."""
 
 from labelmint.gans.objectives import NonSaturating
 from labelmint.gans.registry import FamilyEntry

@@ -105,7 +105,7 @@ class FairDiscriminator(nn.Module):
 
 @dataclass(frozen=True)
 class Fair(Objective):
-    """The losses of both players on the four outputs.
+    """The losses of both networks on the four outputs.
 
     base: loss of the first two. opportunity: whether the fairness is equality of opportunity.
     weight: of the leakage in G's loss. auxiliary, auxiliary_generator: weights of predicting C from X, for D

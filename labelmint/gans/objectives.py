@@ -29,7 +29,7 @@ class DiscriminatorOutput(NamedTuple):
 
 
 class Objective:
-    """The losses of both players.
+    """The losses of both networks.
 
     paired: D compares real with generated images, so it needs both at once.
     saturates: a D that is always right leaves G no gradient.

@@ -44,7 +44,7 @@ class FamilyEntry:
     """What distinguishes one family of GANs from another, besides its settings.
 
     title: its name in words. source: the paper. label_kinds: the values of Family.labels that it supports.
-    objective: from settings to the losses of both players. settings: the recommended settings, those of
+    objective: from settings to the losses of both networks. settings: the recommended settings, those of
     experiments/default.yaml. build_generator, build_discriminator: from (settings, shape of the images,
     length of a label) to a network. check: raises ValueError for settings that do not fit each other, or the
     names of the dataset's labels.

@@ -25,7 +25,7 @@ from labelmint.training.engine.precision import autocast
 from labelmint.training.engine.step_inputs import StepDraws, StepInput
 from labelmint.training.image_ops import mirror, rotate
 from labelmint.training.settings import Training
-from labelmint.training.updates import TRACKED, UPDATES, D, G, Players, Real
+from labelmint.training.updates import TRACKED, UPDATES, D, G, Gan, Real
 
 Inputs = Iterable[tuple[torch.Tensor, torch.Tensor]]
 """Batches of latents, float (N, latent_size), and labels, float (N, K)."""
@@ -57,7 +57,7 @@ def prepared(batch: Batch, training: Training, any_mirrored: bool, stream: Strea
     return rotate(images, training.rotation, stream) if training.rotation else images
 
 
-class GanLearner(Players):
+class GanLearner(Gan):
     """The networks of one replica in training.
 
     family_name, family: what is trained. shape: (C, S, S). labels: length of a label, 0 for none.

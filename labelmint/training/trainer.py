@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from labelmint.training.checkpoints import SaveInterval
-from labelmint.training.engine.team import Team
+from labelmint.training.engine.group import LearnerGroup
 from labelmint.training.images import Images
 from labelmint.training.replica import Replica, Trained
 from labelmint.training.run import Run, Setup
@@ -41,10 +41,12 @@ def train(
     with defer_signals() as request:
         waiting = deque(Run(position, replica, images, setup) for position, replica in enumerate(replicas))
         limit = setup.at_once or len(replicas)
-        team: Team[Run] = Team(setup.device, limit, setup.resident_bytes, "generators", setup.graph_class)
+        group: LearnerGroup[Run] = LearnerGroup(
+            setup.device, limit, setup.resident_bytes, "generators", setup.graph_class
+        )
         interval = SaveInterval()
-        while waiting or team.members:
-            runs = team.step(waiting)
+        while waiting or group.members:
+            runs = group.step(waiting)
             if not runs:
                 continue
             for run in runs:
@@ -66,7 +68,7 @@ def train(
                 else:
                     remaining.append(run)
             if len(remaining) < len(runs):
-                team.set_members(remaining)
+                group.set_members(remaining)
             if remaining and setup.writes_checkpoints and (stop or interval.due()):
                 started = time.monotonic()
                 for run in remaining:

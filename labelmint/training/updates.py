@@ -16,7 +16,7 @@ from labelmint.gans.objectives import DiscriminatorOutput, Objective
 from labelmint.gans.settings import Family
 
 LOSSES = ("d_loss_real", "d_loss_fake", "g_loss", "d_acc_real", "d_acc_fake")
-"""Losses of both players, and the fractions of real and of generated images that D classifies correctly."""
+"""Losses of both networks, and the fractions of real and of generated images that D classifies correctly."""
 
 TRACKED = (*LOSSES, "d_score_real", "d_score_fake", "penalty", "g_gradient")
 """LOSSES and more. d_score_*: mean logit of D; their difference is a WGAN's estimate of the distance.
@@ -38,7 +38,7 @@ class Real(NamedTuple):
         return map(Real, self.images.chunk(count), self.labels.chunk(count))
 
 
-class Players(Protocol):
+class Gan(Protocol):
     """Both networks, their objective, and the random numbers of one step.
 
     anchors: (2,), moving averages of D's logits of real and of generated images, for the LeCam penalty.
@@ -67,135 +67,129 @@ class Players(Protocol):
     def update_weights(self, player: str, gradients: list[torch.Tensor]) -> None: ...
 
 
-def sequential(players: Players, batch: Real) -> torch.Tensor:
+def sequential(gan: Gan, batch: Real) -> torch.Tensor:
     """Step D on the real batch, then on a fresh generated batch; then step G against the updated D.
 
     Returns: the TRACKED numbers, float (len(TRACKED),), detached.
     Source: DCGAN course report, §4.2 ("train_step_slow"). Stable at 64 px, where the simultaneous rule
     collapsed.
     """
-    for part in batch.parts(players.family.n_critic):
-        real = _discriminate_real(players, part)
-        d_loss_real, real_penalty = players.objective.real(real), _real_penalty(players, real)
-        players.update_weights(D, players.gradients(D, _add(d_loss_real, real_penalty)))
+    for part in batch.parts(gan.family.n_critic):
+        real = _discriminate_real(gan, part)
+        d_loss_real, real_penalty = gan.objective.real(real), _real_penalty(gan, real)
+        gan.update_weights(D, gan.gradients(D, _add(d_loss_real, real_penalty)))
 
-        fake = _discriminate_fake(players, part.labels)
-        d_loss_fake, fake_penalty = players.objective.fake(fake), _fake_penalty(players, fake)
-        players.update_weights(D, players.gradients(D, _add(d_loss_fake, fake_penalty)))
-        _update_anchors(players, real, fake)
+        fake = _discriminate_fake(gan, part.labels)
+        d_loss_fake, fake_penalty = gan.objective.fake(fake), _fake_penalty(gan, fake)
+        gan.update_weights(D, gan.gradients(D, _add(d_loss_fake, fake_penalty)))
+        _update_anchors(gan, real, fake)
 
-    g_loss, gradients = _generator_step(players, part)
+    g_loss, gradients = _generator_step(gan, part)
     penalty = _sum(real_penalty, fake_penalty)
-    return _tracked(players, real, fake, (d_loss_real, d_loss_fake, g_loss), penalty, g_gradients=gradients)
+    return _tracked(gan, real, fake, (d_loss_real, d_loss_fake, g_loss), penalty, g_gradients=gradients)
 
 
-def alternating(players: Players, batch: Real) -> torch.Tensor:
+def alternating(gan: Gan, batch: Real) -> torch.Tensor:
     """Step D on real and fresh generated images together; then step G against the updated D."""
-    for part in batch.parts(players.family.n_critic):
-        real, fake = _discriminate_real(players, part), _discriminate_fake(players, part.labels)
-        d_loss_real, d_loss_fake = players.objective.discriminator(real, fake)
-        penalty = _penalty(players, real, fake)
+    for part in batch.parts(gan.family.n_critic):
+        real, fake = _discriminate_real(gan, part), _discriminate_fake(gan, part.labels)
+        d_loss_real, d_loss_fake = gan.objective.discriminator(real, fake)
+        penalty = _penalty(gan, real, fake)
 
-        players.update_weights(D, players.gradients(D, _add(d_loss_real + d_loss_fake, penalty)))
-        _update_anchors(players, real, fake)
+        gan.update_weights(D, gan.gradients(D, _add(d_loss_real + d_loss_fake, penalty)))
+        _update_anchors(gan, real, fake)
 
-    g_loss, gradients = _generator_step(players, part)
-    return _tracked(players, real, fake, (d_loss_real, d_loss_fake, g_loss), penalty, g_gradients=gradients)
+    g_loss, gradients = _generator_step(gan, part)
+    return _tracked(gan, real, fake, (d_loss_real, d_loss_fake, g_loss), penalty, g_gradients=gradients)
 
 
-def simultaneous(players: Players, batch: Real) -> torch.Tensor:
+def simultaneous(gan: Gan, batch: Real) -> torch.Tensor:
     """Step D and G on the same generated batch, both from the weights before the step.
 
     Source: DCGAN course report ("train_step_fast").
     """
-    images, labels = players.generate(batch.labels)
-    real, fake = _discriminate_real(players, batch), _discriminate(players, images, labels, batch.labels)
-    d_loss_real, d_loss_fake = players.objective.discriminator(real, fake)
-    g_loss = players.objective.against(fake, real)
+    images, labels = gan.generate(batch.labels)
+    real, fake = _discriminate_real(gan, batch), _discriminate(gan, images, labels, batch.labels)
+    d_loss_real, d_loss_fake = gan.objective.discriminator(real, fake)
+    g_loss = gan.objective.against(fake, real)
 
-    g_gradients = players.gradients(G, g_loss, retain=True)
-    penalty = _penalty(players, real, fake)
-    d_gradients = players.gradients(D, _add(d_loss_real + d_loss_fake, penalty))
+    g_gradients = gan.gradients(G, g_loss, retain=True)
+    penalty = _penalty(gan, real, fake)
+    d_gradients = gan.gradients(D, _add(d_loss_real + d_loss_fake, penalty))
 
-    players.update_weights(D, d_gradients)
-    players.update_weights(G, g_gradients)
-    _update_anchors(players, real, fake)
-    return _tracked(players, real, fake, (d_loss_real, d_loss_fake, g_loss), penalty, g_gradients=g_gradients)
+    gan.update_weights(D, d_gradients)
+    gan.update_weights(G, g_gradients)
+    _update_anchors(gan, real, fake)
+    return _tracked(gan, real, fake, (d_loss_real, d_loss_fake, g_loss), penalty, g_gradients=g_gradients)
 
 
 UPDATES = {"sequential": sequential, "alternating": alternating, "simultaneous": simultaneous}
 
 
-def _generator_step(players: Players, part: Real) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    images, labels = players.generate(part.labels)
-    fake = _discriminate(players, images, labels, part.labels)
-    if players.objective.paired:
-        loss = players.objective.against(fake, _discriminate(players, part.images, part.labels, part.labels))
+def _generator_step(gan: Gan, part: Real) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    images, labels = gan.generate(part.labels)
+    fake = _discriminate(gan, images, labels, part.labels)
+    if gan.objective.paired:
+        loss = gan.objective.against(fake, _discriminate(gan, part.images, part.labels, part.labels))
     else:
-        loss = players.objective.generator(fake)
-    gradients = players.gradients(G, loss)
-    players.update_weights(G, gradients)
+        loss = gan.objective.generator(fake)
+    gradients = gan.gradients(G, loss)
+    gan.update_weights(G, gradients)
     return loss, gradients
 
 
 def _discriminate(
-    players: Players, images: torch.Tensor, labels: torch.Tensor, requested: torch.Tensor
+    gan: Gan, images: torch.Tensor, labels: torch.Tensor, requested: torch.Tensor
 ) -> DiscriminatorOutput:
-    augmented = players.augment(images)
-    return DiscriminatorOutput(players.discriminator(augmented, labels), labels, requested, augmented)
+    augmented = gan.augment(images)
+    return DiscriminatorOutput(gan.discriminator(augmented, labels), labels, requested, augmented)
 
 
-def _discriminate_real(players: Players, part: Real) -> DiscriminatorOutput:
-    augmented = players.augment(part.images)
-    if players.family.r1:
+def _discriminate_real(gan: Gan, part: Real) -> DiscriminatorOutput:
+    augmented = gan.augment(part.images)
+    if gan.family.r1:
         augmented = augmented.detach().requires_grad_()
-    return DiscriminatorOutput(
-        players.discriminator(augmented, part.labels), part.labels, part.labels, augmented
-    )
+    return DiscriminatorOutput(gan.discriminator(augmented, part.labels), part.labels, part.labels, augmented)
 
 
-def _discriminate_fake(players: Players, requested: torch.Tensor) -> DiscriminatorOutput:
+def _discriminate_fake(gan: Gan, requested: torch.Tensor) -> DiscriminatorOutput:
     """D's output on fresh generated images, without a graph of the generator."""
     with torch.no_grad():
-        images, labels = players.generate(requested)
-        augmented = players.augment(images)
-    if players.family.r2:
+        images, labels = gan.generate(requested)
+        augmented = gan.augment(images)
+    if gan.family.r2:
         augmented.requires_grad_()
-    return DiscriminatorOutput(players.discriminator(augmented, labels), labels, requested, augmented)
+    return DiscriminatorOutput(gan.discriminator(augmented, labels), labels, requested, augmented)
 
 
-def _penalty(players: Players, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> torch.Tensor | None:
-    return _sum(
-        _real_penalty(players, real), _fake_penalty(players, fake), _gradient_penalty(players, real, fake)
-    )
+def _penalty(gan: Gan, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> torch.Tensor | None:
+    return _sum(_real_penalty(gan, real), _fake_penalty(gan, fake), _gradient_penalty(gan, real, fake))
 
 
-def _real_penalty(players: Players, real: DiscriminatorOutput) -> torch.Tensor | None:
-    r1, lecam = players.family.r1, players.family.lecam
+def _real_penalty(gan: Gan, real: DiscriminatorOutput) -> torch.Tensor | None:
+    r1, lecam = gan.family.r1, gan.family.lecam
     return _sum(
         penalties.zero_centred(real, r1) if r1 else None,
-        penalties.lecam_real(real, players.anchors, lecam) if lecam else None,
+        penalties.lecam_real(real, gan.anchors, lecam) if lecam else None,
     )
 
 
-def _fake_penalty(players: Players, fake: DiscriminatorOutput) -> torch.Tensor | None:
-    r2, lecam = players.family.r2, players.family.lecam
+def _fake_penalty(gan: Gan, fake: DiscriminatorOutput) -> torch.Tensor | None:
+    r2, lecam = gan.family.r2, gan.family.lecam
     return _sum(
         penalties.zero_centred(fake, r2) if r2 else None,
-        penalties.lecam_fake(fake, players.anchors, lecam) if lecam else None,
+        penalties.lecam_fake(fake, gan.anchors, lecam) if lecam else None,
     )
 
 
-def _gradient_penalty(
-    players: Players, real: DiscriminatorOutput, fake: DiscriminatorOutput
-) -> torch.Tensor | None:
+def _gradient_penalty(gan: Gan, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> torch.Tensor | None:
     """The penalty on images interpolated between real and generated ones (Gulrajani et al. 2017)."""
-    weight = players.family.gradient_penalty
+    weight = gan.family.gradient_penalty
     if not weight:
         return None
-    fraction = players.uniform(len(real.images))[:, None, None, None]
+    fraction = gan.uniform(len(real.images))[:, None, None, None]
     images = torch.lerp(real.images.detach(), fake.images.detach(), fraction).requires_grad_()
-    outputs = players.discriminator(images, real.labels)
+    outputs = gan.discriminator(images, real.labels)
     return penalties.one_centred(DiscriminatorOutput(outputs, real.labels, real.labels, images), weight)
 
 
@@ -211,14 +205,14 @@ def _add(loss: torch.Tensor, penalty: torch.Tensor | None) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _update_anchors(players: Players, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
-    if players.family.lecam:
+def _update_anchors(gan: Gan, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
+    if gan.family.lecam:
         means = torch.stack([real.logits.mean(-1), fake.logits.mean(-1)], -1)
-        players.anchors.lerp_(means, 1 - penalties.ANCHOR_DECAY)
+        gan.anchors.lerp_(means, 1 - penalties.ANCHOR_DECAY)
 
 
 def _tracked(
-    players: Players,
+    gan: Gan,
     real: DiscriminatorOutput,
     fake: DiscriminatorOutput,
     losses: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
@@ -226,11 +220,11 @@ def _tracked(
     *,
     g_gradients: list[torch.Tensor],
 ) -> torch.Tensor:
-    if players.objective.paired:
+    if gan.objective.paired:
         d_acc_real = d_acc_fake = (real.logits > fake.logits).float().mean(-1)
     else:
         d_acc_real, d_acc_fake = (real.logits > 0).float().mean(-1), (fake.logits <= 0).float().mean(-1)
     scores = real.logits.mean(-1), fake.logits.mean(-1)
     penalty = torch.zeros_like(losses[0]) if penalty is None else penalty
-    numbers = [*losses, d_acc_real, d_acc_fake, *scores, penalty, players.norm(g_gradients)]
+    numbers = [*losses, d_acc_real, d_acc_fake, *scores, penalty, gan.norm(g_gradients)]
     return torch.stack(numbers, -1).detach()

@@ -14,20 +14,20 @@ from labelmint.training.gan_learner import Batch, GanLearner
 from labelmint.training.updates import D, G
 
 
-def two_steps(team: GanLearner, real: np.ndarray) -> dict[str, list[list[torch.Tensor]]]:
+def two_steps(learner: GanLearner, real: np.ndarray) -> dict[str, list[list[torch.Tensor]]]:
     """Take two steps on this process's part of `real`. Returns: the gradients of every update, by player."""
     gathered: dict[str, list[list[torch.Tensor]]] = {D: [], G: []}
-    step = team.update_weights
+    step = learner.update_weights
 
     def keep(player: str, gradients: list[torch.Tensor]) -> None:
         gathered[player].append([gradient.clone() for gradient in gradients])
         step(player, gradients)
 
-    team.update_weights = keep  # type: ignore[method-assign]
+    learner.update_weights = keep  # type: ignore[method-assign]
     for number in range(2):
-        own = team.shard(np.arange(len(real)))
-        team.prepare(number, 1.0, 0.5)
-        team.step(Batch.unlabelled(torch.from_numpy(real[own]), True))
+        own = learner.shard(np.arange(len(real)))
+        learner.prepare(number, 1.0, 0.5)
+        learner.step(Batch.unlabelled(torch.from_numpy(real[own]), True))
     return gathered
 
 
@@ -35,7 +35,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     given = pickle.loads(Path(sys.argv[1]).read_bytes())
     with group(torch.device("cpu")) as device:
-        team = Distributed(*given["arguments"], **given["named"], device=device)
-        gradients = two_steps(team, given["real"])
-        result = {"gradients": gradients, "weights": team.state(), "means": team.means(2)}
-        torch.save(result, f"{sys.argv[1]}.{team.rank}")
+        learner = Distributed(*given["arguments"], **given["named"], device=device)
+        gradients = two_steps(learner, given["real"])
+        result = {"gradients": gradients, "weights": learner.state(), "means": learner.means(2)}
+        torch.save(result, f"{sys.argv[1]}.{learner.rank}")

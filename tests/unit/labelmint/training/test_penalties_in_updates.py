@@ -9,7 +9,7 @@ import torch
 
 from labelmint.gans.objectives import Wasserstein
 from labelmint.gans.settings import Family
-from labelmint.training.updates import TRACKED, UPDATES, D, G, Players, Real
+from labelmint.training.updates import TRACKED, UPDATES, D, G, Gan, Real
 
 RATE = 0.1
 SHAPE = (1, 2, 2)
@@ -20,7 +20,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-class Critic(Players):
+class Critic(Gan):
     """D(x) = w.x and a constant G, with plain gradient descent. shown: the batches that D received."""
 
     def __init__(self, **family):

@@ -9,7 +9,7 @@ import torch
 
 from labelmint.gans.objectives import NonSaturating
 from labelmint.training.updates import D, G, Real, sequential, simultaneous
-from tests.unit.labelmint.training.scalar_players import RATE, ScalarPlayers, sigmoid
+from tests.unit.labelmint.training.scalar_gan import RATE, ScalarGan, sigmoid
 
 
 def real(x: float) -> Real:
@@ -19,8 +19,8 @@ def real(x: float) -> Real:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_sequential_takes_three_steps_each_from_the_weights_of_the_step_before(smoothing):
     g, d, x = 0.7, 0.4, 1.5
-    players = ScalarPlayers(g, d, [2.0, 3.0], NonSaturating(smoothing))
-    tracked = sequential(players, real(x))
+    gan = ScalarGan(g, d, [2.0, 3.0], NonSaturating(smoothing))
+    tracked = sequential(gan, real(x))
 
     # D on real: the gradient of softplus(-dx) + s dx is (-(1 - sigmoid(dx)) + s) x
     real_logit = d * x
@@ -32,8 +32,8 @@ def test_sequential_takes_three_steps_each_from_the_weights_of_the_step_before(s
     logit = after_fake * g * 3
     after_g = g - RATE * -(1 - sigmoid(logit)) * after_fake * 3
 
-    assert players.weights[D].item() == pytest.approx(after_fake, rel=1e-6)
-    assert players.weights[G].item() == pytest.approx(after_g, rel=1e-6)
+    assert gan.weights[D].item() == pytest.approx(after_fake, rel=1e-6)
+    assert gan.weights[G].item() == pytest.approx(after_g, rel=1e-6)
     expected = [
         -math.log(sigmoid(real_logit)) + smoothing * real_logit,
         -math.log(1 - sigmoid(after_real * fake)),
@@ -50,11 +50,11 @@ def test_sequential_takes_three_steps_each_from_the_weights_of_the_step_before(s
 
 def test_simultaneous_uses_one_generated_batch_and_the_weights_before_the_step():
     g, d, x = 0.7, 0.4, 1.5
-    players = ScalarPlayers(g, d, [2.0, 3.0], NonSaturating(0.0))
-    tracked = simultaneous(players, real(x))
+    gan = ScalarGan(g, d, [2.0, 3.0], NonSaturating(0.0))
+    tracked = simultaneous(gan, real(x))
     fake = g * 2
     d_gradient = -(1 - sigmoid(d * x)) * x + sigmoid(d * fake) * fake
     g_gradient = -(1 - sigmoid(d * fake)) * d * 2
-    assert players.weights[D].item() == pytest.approx(d - RATE * d_gradient, rel=1e-6)
-    assert players.weights[G].item() == pytest.approx(g - RATE * g_gradient, rel=1e-6)
+    assert gan.weights[D].item() == pytest.approx(d - RATE * d_gradient, rel=1e-6)
+    assert gan.weights[G].item() == pytest.approx(g - RATE * g_gradient, rel=1e-6)
     assert tracked[2].item() == pytest.approx(-math.log(sigmoid(d * fake)), rel=1e-5)

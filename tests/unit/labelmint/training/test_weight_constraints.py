@@ -18,19 +18,19 @@ class TestClipping:
         ("update", "steps"), [("alternating", 3), ("sequential", 2), ("simultaneous", 1)]
     )
     def test_after_every_step_of_d_its_weights_are_clipped(self, update, steps):
-        players = single("wgan", 1, update=update, n_critic=steps, clip=CLIP)
-        given, step = batch(players.family, 4, 3), players.update_weights
+        gan = single("wgan", 1, update=update, n_critic=steps, clip=CLIP)
+        given, step = batch(gan.family, 4, 3), gan.update_weights
         largest: dict[str, list[torch.Tensor]] = {G: [], D: []}
 
         def recorded(player, gradients):
             step(player, gradients)
             largest[player].append(
-                torch.stack([weight.detach().abs().max() for weight in players.weights[player]])
+                torch.stack([weight.detach().abs().max() for weight in gan.weights[player]])
             )
 
-        players.update_weights = recorded  # type: ignore[method-assign]
+        gan.update_weights = recorded  # type: ignore[method-assign]
         for number in range(2):
-            train_step(players, number, given, 1.0, 0.5)
+            train_step(gan, number, given, 1.0, 0.5)
         # A sequential step has one update on real and one on generated images.
         taken = 2 * steps * (2 if update == "sequential" else 1)
         assert (len(largest[D]), len(largest[G])) == (taken, 2)
@@ -40,8 +40,8 @@ class TestClipping:
 
     def test_the_limit_is_that_of_the_settings_and_0_is_none(self):
         wide, free = single("wgan", 1, clip=0.5), single("wgan", 1, clip=0.0)
-        for players in (wide, free):
-            train_step(players, 0, batch(players.family, 4), 1.0, 0.5)
+        for gan in (wide, free):
+            train_step(gan, 0, batch(gan.family, 4), 1.0, 0.5)
         assert max(weight.abs().max().item() for weight in wide.weights[D]) == 0.5
         assert max(weight.abs().max().item() for weight in free.weights[D]) > 0.9
 
@@ -49,9 +49,9 @@ class TestClipping:
         """Equal steps of D with a limit that only gammas reach, and without one."""
         wide, free = single("wgan", 1, clip=0.5), single("wgan", 1, clip=0.0)
         gradients = [torch.ones_like(weight) for weight in wide.weights[D]]
-        for players in (wide, free):
-            players.learning_rates = {D: torch.tensor(5e-4, dtype=torch.float64)}
-            players.update_weights(D, gradients)
+        for gan in (wide, free):
+            gan.learning_rates = {D: torch.tensor(5e-4, dtype=torch.float64)}
+            gan.update_weights(D, gradients)
         assert all(
             torch.equal(one, other.clamp(-0.5, 0.5)) for one, other in zip(wide.weights[D], free.weights[D])
         )
@@ -67,11 +67,11 @@ class TestSpectralNormInTraining:
     @pytest.mark.parametrize(("name", "steps"), [("projection_cgan", 25), ("fairness_gan", 12)])
     def test_one_power_iteration_per_step_follows_the_weights(self, name, steps):
         """At a high learning rate values exceed 1 by the lag, far less than with the first vectors."""
-        players = single(name, 3, discriminator_optimizer=Optimizer(learning_rate=5e-3))
-        first = [direction.clone() for direction in players.directions[D]]
+        gan = single(name, 3, discriminator_optimizer=Optimizer(learning_rate=5e-3))
+        first = [direction.clone() for direction in gan.directions[D]]
         for number in range(steps):
-            train_step(players, number, batch(players.family, 8, number), 1.0, 0.5)
-        layers = spectral_layers(players.networks[D])
+            train_step(gan, number, batch(gan.family, 8, number), 1.0, 0.5)
+        layers = spectral_layers(gan.networks[D])
         values = [singular(layer.effective_weight()) for layer in layers]
         for layer, direction in zip(layers, first, strict=True):
             layer.direction.copy_(direction)

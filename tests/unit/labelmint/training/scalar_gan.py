@@ -1,4 +1,4 @@
-"""Players of one weight each, whose steps can be worked out by hand."""
+"""Gan of one weight each, whose steps can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from labelmint.gans.objectives import Objective
 from labelmint.gans.settings import Family
-from labelmint.training.updates import D, G, Players
+from labelmint.training.updates import D, G, Gan
 
 RATE = 0.5
 
@@ -18,7 +18,7 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-class ScalarPlayers(Players):
+class ScalarGan(Gan):
     """One weight each: G(z) = g z and D(x) = d x, with plain gradient descent on the given latents."""
 
     def __init__(self, g: float, d: float, latents: list[float], objective: Objective, **family: Any):

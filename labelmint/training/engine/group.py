@@ -1,4 +1,4 @@
-"""Members of a team step together, as many at once as the device's memory holds."""
+"""A group of learners that step together, as many at once as the device's memory holds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Member(Learner, Protocol):
 M = TypeVar("M", bound=Member)
 
 
-class Team(Generic[M]):
+class LearnerGroup(Generic[M]):
     """Members that step together.
 
     limit: members at once. resident_bytes: images up to this size are kept on the device. kind: what they
