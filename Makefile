@@ -86,7 +86,7 @@ ui: $(READY) ## serve Prefect's pages at http://127.0.0.1:4200 and MLflow's at h
 	@$(BIN)/labelmint ui $(UI)
 
 bench: .venv/.test ## run the benchmarks of this machine's CPU; benchmarks/gpu.py is for a GPU
-	@for name in layers classifier decoding engine overhead; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in layers classifier decoding engine evaluate overhead; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 COMPILE := VIRTUAL_ENV=.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml
 EXTRAS := --extra huggingface --extra postgresql --extra s3

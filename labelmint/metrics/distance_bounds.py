@@ -147,7 +147,8 @@ class Frame:
         for start in range(0, len(queries), rows):
             part = slice(start, min(start + rows, len(queries)))
             with precision(_FULL_PRECISION, self.device):
-                yield part, queries.factors[part] @ points.factors.T
+                product = queries.factors[part] @ points.factors.T
+            yield part, product
 
 
 @dataclass(frozen=True)
@@ -266,17 +267,19 @@ def containment(
     of_points, of_balls = np.zeros(len(points), np.int64), np.zeros(len(centres), np.int64)
     open_balls, open_points = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for balls in frame.queries(centres):
-        own = squares[balls.indices]
-        limits = torch.from_numpy((own - balls.norms).astype(np.float32)).to(frame.device)
-        errors = balls.errors + torch.from_numpy((4 * _UNIT * own).astype(np.float32)).to(frame.device)
+        square = squares[balls.indices]
+        limits = torch.from_numpy((square - balls.norms).astype(np.float32)).to(frame.device)
+        errors = balls.errors + torch.from_numpy((4 * _UNIT * square).astype(np.float32)).to(frame.device)
         for block in frame.points(points):
             for rows, h in frame.tiles(balls, block):
-                limit, error = limits[rows, None], errors[rows, None] + block.errors
+                limit, error = limits[rows, None], errors[rows, None] + block.errors.amax()
                 inside = h <= limit - error
                 of_points[block.indices] += inside.sum(0).cpu().numpy()
                 of_balls[balls.indices[rows]] += inside.sum(1).cpu().numpy()
-                undecided = ((h <= limit + error) & ~inside).nonzero(as_tuple=True)
-                row, column = (each.cpu().numpy() for each in undecided)
-                open_balls.append(balls.indices[rows][row])
-                open_points.append(block.indices[column])
+                undecided = (h <= limit + error) ^ inside
+                # Few rows have any, and a search of the whole tile would take most of the time.
+                own = undecided.any(1).nonzero()[:, 0]
+                row, column = undecided[own].nonzero(as_tuple=True)
+                open_balls.append(balls.indices[rows][own[row].cpu().numpy()])
+                open_points.append(block.indices[column.cpu().numpy()])
     return Containment(of_points, of_balls, np.concatenate(open_balls), np.concatenate(open_points))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,14 +100,16 @@ def _total(left: Any, right: Any) -> Any:
     total: Any = 0
     with ThreadPoolExecutor(available_cores()) as pool:
         for at in range(0, len(left), _CHUNK):
-            base = left[at : at + _CHUNK] @ right.T / left.shape[1] + 1
-            if isinstance(base, np.ndarray):  # NumPy's power takes one core, and most of the time
-                list(pool.map(_cube_in_place, np.array_split(base, available_cores())))
-            else:
-                base **= 3
-            total += base.sum()
+            products = left[at : at + _CHUNK] @ right.T
+            # NumPy's power takes one core, and most of the time.
+            on_cpu = isinstance(products, np.ndarray)
+            parts = np.array_split(products, available_cores()) if on_cpu else [products]
+            list(pool.map(partial(_kernel_in_place, size=left.shape[1]), parts))
+            total += products.sum()
     return total
 
 
-def _cube_in_place(values: np.ndarray) -> None:
-    np.power(values, 3, out=values)
+def _kernel_in_place(products: Any, size: int) -> None:
+    products /= size
+    products += 1
+    products **= 3

@@ -202,7 +202,6 @@ def copying(
     by the fraction of test images in each. Arguments are features, (N, d). Returns: copying, cells.
     """
     from scipy.cluster.vq import kmeans2
-    from scipy.stats import rankdata
 
     cells = int(np.clip(len(training) // _IMAGES_PER_CELL, 1, _MAX_CELLS))
     if cells == 1:
@@ -217,9 +216,10 @@ def copying(
         m, n = len(first), len(second)
         if min(m, n) < _MIN_PER_CELL:
             continue
-        ranks = rankdata(np.concatenate([first, second]))
+        # Equal distances share their mean rank. scipy.stats, which has this too, takes 1.5 s to import.
+        _, inverse, ties = np.unique(np.concatenate([first, second]), return_inverse=True, return_counts=True)
+        ranks = (np.cumsum(ties) - (ties - 1) / 2)[inverse]
         u = ranks[:m].sum() - m * (m + 1) / 2  # pairs in which the synthetic image is farther
-        _, ties = np.unique(ranks, return_counts=True)
         variance = m * n / 12 * (m + n + 1 - (ties**3 - ties).sum() / ((m + n) * (m + n - 1)))
         scores.append((u - m * n / 2) / np.sqrt(variance) if variance > 0 else 0.0)
         weights.append(n)

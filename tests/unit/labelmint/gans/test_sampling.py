@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from labelmint.gans.sampling import latent_seeds, latents_from_seeds, sample_dataset, sample_images
@@ -19,6 +20,14 @@ def test_images_can_be_regenerated_from_their_seeds():
     again = sample_images(generators, 2, sampled.seeds[chosen], np.zeros((2, 0), np.float32))[0].astype(int)
     # A batch of another size may round differently.
     assert np.abs(again - sampled.images[chosen]).max() <= 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_samples_the_same_images_but_for_rounding():
+    generators = untrained("conditional")
+    on_cpu, on_gpu = (sample_dataset(generators, 15, 0, device) for device in ("cpu", "cuda"))
+    assert np.array_equal(on_gpu.labels, on_cpu.labels)
+    assert np.abs(on_gpu.images.astype(int) - on_cpu.images).max() <= 2
 
 
 def test_a_larger_data_set_starts_with_the_same_images():

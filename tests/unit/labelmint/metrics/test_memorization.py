@@ -68,6 +68,15 @@ class TestFeatures:
         assert z["cells"] == 1
         assert 2 * norm.sf(abs(z["copying"])) == pytest.approx(library.pvalue, rel=1e-9)
 
+    def test_equal_distances_share_their_mean_rank(self):
+        """As with copies, which all have distance 0; SciPy corrects the variance for ties too."""
+        rng = np.random.default_rng(0)
+        distances = rng.integers(0, 4, 90).astype(float)
+        found = Neighbours(distances[:50], np.zeros(50, int), distances[50:], np.zeros(40, int))
+        z = memorization.copying(np.zeros((50, 2)), np.zeros((40, 2)), np.zeros((300, 2)), found)
+        library = mannwhitneyu(found.synthetic, found.test, method="asymptotic", use_continuity=False)
+        assert 2 * norm.sf(abs(z["copying"])) == pytest.approx(library.pvalue, rel=1e-9)
+
     def test_a_cell_has_500_images(self, sets):
         training, test = sets
         new = gaussian(400, 6, 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -145,6 +146,32 @@ def test_values_that_are_not_finite_are_refused(value):
     points = gaussian(5, 2, 0)
     with pytest.raises(ValueError, match="finite"):
         nearest(points, np.where(points == points[3, 1], value, points))
+
+
+def test_products_are_full_precision(monkeypatch):
+    """TensorFloat-32, which evaluation allows networks, would break the bounds."""
+    used = []
+
+    @contextmanager
+    def spy(compute, device):
+        used.append((compute.precision, device.type))
+        yield
+
+    monkeypatch.setattr(distance_bounds, "precision", spy)
+    nearest(*CASES["features"])
+    assert used == [("fp32", "cpu")]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_finds_the_same(case):
+    queries, points = case
+    for on_gpu, on_cpu in zip(nearest(queries, points, "cuda"), nearest(queries, points)):
+        assert np.array_equal(on_gpu, on_cpu)
+    assert np.array_equal(kth_distances(points, 3, device="cuda"), kth_distances(points, 3))
+    radii = kth_distances(points, 1)
+    within = (count_within(points, radii, queries, device) for device in ("cuda", "cpu"))
+    for on_gpu, on_cpu in zip(*within):
+        assert np.array_equal(on_gpu, on_cpu)
 
 
 def test_nearest_by_hand():
