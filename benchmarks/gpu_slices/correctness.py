@@ -32,7 +32,10 @@ from labelmint.classifiers.fit import ClassifierLearner
 from labelmint.classifiers.job import Job
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.settings import Classifier, FeatureNetwork
+from labelmint.gans.sampling import sample_dataset
+from labelmint.runtime.settings import Compute
 from labelmint.training.engine.together import CudaGraph, Graph
+from labelmint.training.fit import fit
 from labelmint.training.run import Run, Setup
 from labelmint.training.settings import Training
 from labelmint.training.updates import D, G
@@ -43,6 +46,7 @@ LIMITS = {"fp32": 0.02, "tf32": 0.1, "bf16": 0.5}
 """Largest relative error of a tracked number at which results count as equal."""
 
 _CLASSES = 10
+_ON_CPU = Compute("cpu", workers=1)
 _CLASSIFIERS = {
     "small_cnn": Classifier(network="small_cnn"),
     "linear": Classifier(network="linear"),
@@ -196,6 +200,19 @@ def feature_network(bench: Bench) -> dict[str, Any]:
     return {"eager": errors, "equal": errors["relative_error_of_tracked"] < LIMITS["fp32"]}
 
 
+def sampling(bench: Bench) -> dict[str, Any]:
+    """Grey levels by which images sampled on the device differ from those sampled on the CPU."""
+    images, labels = bench.random_images(60, SHAPE), np.arange(60) % LABELS
+    training = Training(epochs=1, images_per_epoch=8, batch_size=8)
+    names = [str(label) for label in range(LABELS)]
+    generators = fit(images, labels, names, "dcgan", FAMILIES["dcgan"], training=training, compute=_ON_CPU)
+    with bench.precision("fp32"):
+        found, expected = (sample_dataset(generators, 50, SEED, each) for each in (bench.device, CPU))
+    difference = np.abs(found.images.astype(int) - expected.images)
+    mean, largest = float(difference.mean()), int(difference.max())
+    return {"mean_grey_levels": mean, "largest_grey_levels": largest, "equal": largest <= 1}
+
+
 def items(bench: Bench) -> Items:
     """One per subject and precision: every family, all families together, every classifier."""
     subjects: dict[str, tuple[Any, Any, tuple[str, ...]]] = {
@@ -234,6 +251,7 @@ def items(bench: Bench) -> Items:
             measured[f"{subject}, {kind}"] = partial(item, subject, kind)
         if kind == "fp32":
             measured["feature network, fp32"] = partial(feature_network, bench)
+            measured["sampling, fp32"] = partial(sampling, bench)
     return measured
 
 
