@@ -25,7 +25,7 @@ def test_images_can_be_regenerated_from_their_seeds():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_samples_the_same_images_but_for_rounding():
     generators = untrained("conditional")
-    on_cpu, on_gpu = (sample_dataset(generators, 15, 0, device) for device in ("cpu", "cuda"))
+    on_cpu, on_gpu = (sample_dataset(generators, 15, 0, torch.device(name)) for name in ("cpu", "cuda"))
     assert np.array_equal(on_gpu.labels, on_cpu.labels)
     assert np.abs(on_gpu.images.astype(int) - on_cpu.images).max() <= 2
 
