@@ -105,6 +105,10 @@ def load(root: Path, name: str) -> Experiment:
         raise InputError(f"no experiment '{name}'{did_you_mean(name, known)}; there are {', '.join(known)}")
     path = root / "experiments" / f"{name}.yaml"
     changes = schema.read(path)
+    try:
+        json.dumps(changes, default=str)
+    except (TypeError, ValueError, RecursionError) as error:  # e.g. a cycle of aliases
+        raise InputError(f"{path}: cannot be read as settings: {' '.join(str(error).split())}") from error
     about, quick = changes.pop("about", _ABOUT_DEFAULT if name == "default" else {}), changes.pop("quick", {})
     if not isinstance(about, dict) or not isinstance(quick, dict):
         raise InputError(f"{path}: `about` and `quick` must be mappings")
