@@ -1,4 +1,4 @@
-"""Bounds of squared distances from float32 matrix products, on a CPU or a GPU.
+"""Bounds of squared distances from float32 matrix products, on a CPU or a CUDA device.
 
 Points x are moved by a common centre, scaled by a power of two so that no norm exceeds 1, and rounded to
 float32: z. With n = |z|^2, u = 2^-24, d dimensions and g = (d + 2) u / (1 - (d + 2) u), the squared distance
@@ -81,7 +81,11 @@ class Frame:
 
     @classmethod
     def of(cls, queries: np.ndarray, points: np.ndarray, device: torch.device | str) -> Frame:
-        """Frame of (N, d) and (M, d). Raises: ValueError where a value is not finite."""
+        """Frame of (N, d) and (M, d).
+
+        device: CUDA, or else the CPU is used, since the error of MPS's products is not documented.
+        Raises: ValueError where a value is not finite.
+        """
         import torch
 
         sides = (queries,) if queries is points else (queries, points)
@@ -93,7 +97,7 @@ class Frame:
         # Every |x - centre| is at most 2 sqrt(d) times the largest value.
         exponent = math.frexp(largest)[1] + math.ceil(math.log2(2 * math.sqrt(size)))
         rounding = (size + 2) * _UNIT
-        on = torch.device(device)
+        on = torch.device(device if torch.device(device).type == "cuda" else "cpu")
         return cls(
             centre=points[:: max(1, len(points) // _SAMPLE)].mean(0, dtype=np.float64),
             scale=math.ldexp(1.0, -max(-500, min(500, exponent))),

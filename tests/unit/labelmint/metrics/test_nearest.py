@@ -162,6 +162,12 @@ def test_products_are_full_precision(monkeypatch):
     assert used == [("fp32", "cpu")]
 
 
+def test_mps_leaves_searches_to_the_cpu():
+    devices = ("cpu", "cuda:1", "mps")
+    found = [distance_bounds.Frame.of(*CASES["features"], device).device.type for device in devices]
+    assert found == ["cpu", "cuda", "cpu"]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_finds_the_same(case):
     queries, points = case
