@@ -75,7 +75,7 @@ def main() -> None:
             measure(bench, name, arguments.out)
     except DeviceLostError as error:
         print(f"{error}; starting again", flush=True)
-        os.execv(sys.executable, [sys.executable, *sys.argv])
+        os.execv(sys.executable, [sys.executable, *sys.argv])  # nosec B606
     print(f"all results are in {arguments.out}")
 
 

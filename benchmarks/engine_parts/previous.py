@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import IO, Any, cast
 
 from benchmarks.cases import ROOT, Row, cases
 from labelmint.runtime.errors import InputError
@@ -38,11 +38,10 @@ class Worker:
 
     def step_seconds(self, request: dict[str, Any]) -> list[float]:
         """Processor seconds of the steps after the warm-up. Raises: InputError if the process has ended."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
+        requests, answers = cast(IO[str], self.process.stdin), cast(IO[str], self.process.stdout)
         with suppress(BrokenPipeError):
-            print(json.dumps(request), file=self.process.stdin, flush=True)
-        if not (answer := self.process.stdout.readline()):
+            print(json.dumps(request), file=requests, flush=True)
+        if not (answer := answers.readline()):
             raise InputError(f"{self.checkout}: its engine failed, as its message above says")
         times: list[float] = json.loads(answer)
         return times[_WARM_UP:]

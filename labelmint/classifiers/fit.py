@@ -149,8 +149,9 @@ class ClassifierLearner:
         self.draws.prepare(derive_seed(job.seed, "step", step))
 
     def _send_pools(self) -> None:
-        """Write the images of all pools, one after another, to the device."""
-        assert self.resident is not None
+        """Write the images of all pools, one after another, to the device, if they are kept there."""
+        if self.resident is None:
+            return
         first = 0
         for pool in self.pools:
             rows = slice(first, first + len(pool))
@@ -166,7 +167,7 @@ class ClassifierLearner:
             if pool.renewal and epoch > self.epochs[position]:
                 self.epochs[position], renewed = epoch, True
                 self.pools[position] = pool.replaced(*pool.renewal.draw(epoch))
-        if renewed and self.resident is not None:
+        if renewed:
             self._send_pools()
 
     def step(self) -> None:

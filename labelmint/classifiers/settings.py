@@ -133,6 +133,8 @@ class Classifier(Settings):
                 raise ValueError(f"{name}: {values} names one twice")
         if self.evaluations > self.steps:
             raise ValueError(f"evaluations must be 1 to steps ({self.steps}), got {self.evaluations}")
+        if self.weights != "none" and self.network != "efficientnet-b0":
+            raise ValueError(f"weights: {self.weights} is for efficientnet-b0; {self.network} needs none")
 
 
 @dataclass(frozen=True)

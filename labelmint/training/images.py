@@ -83,14 +83,14 @@ class BatchReader:
         self.indices = StepInput((count,), torch.int64, device)
         self._resident = _to_device(images, rows, device) if resident else None
         self._read = images.reader(rows)
-        self._batch = None if resident else StepInput((count, *images.shape), torch.uint8, device)
+        self._batch = StepInput((0 if resident else count, *images.shape), torch.uint8, device)
         self._thread = ThreadPoolExecutor(1) if device.type == "cuda" and not resident else None
         self._ahead: tuple[int, Future[np.ndarray]] | None = None
 
     def prepare(self, step: int) -> None:
         """Host: choose the images of `step`, and send them unless all are on the device."""
         self.indices.write(self.order(step))
-        if self._batch is not None:
+        if self._resident is None:
             self._batch.write(self._take(step))
 
     def _take(self, step: int) -> np.ndarray:
@@ -102,10 +102,9 @@ class BatchReader:
 
     def read(self) -> torch.Tensor:
         """Device: the images of the step, uint8 (N, C, S, S)."""
-        if self._batch is not None:
-            return self._batch.values
-        assert self._resident is not None
-        return self._resident[self.indices.values]
+        if self._resident is not None:
+            return self._resident[self.indices.values]
+        return self._batch.values
 
     def close(self) -> None:
         """End the thread."""

@@ -40,14 +40,13 @@ class ReproRun:
 
     def close(self, status: str) -> None:
         """Record how the stage ended: FINISHED, FAILED or KILLED; after the report, also the results."""
-        if self.key is not None and status == "FINISHED" and self.stage == "report":
-            pipeline_run.recorded(self.tracker, self._record)
+        if (folder := self.tracker.folder) and status == "FINISHED" and self.stage == "report":
+            pipeline_run.recorded(self.tracker, lambda: self._record(folder))
         self.tracker.write({"stage": self.stage, "status": status})
         self.tracker.leave()
 
-    def _record(self) -> None:
-        assert self.tracker.folder is not None
-        events = [json.loads(line) for line in (self.tracker.folder / "events.jsonl").open()]
+    def _record(self, folder: Path) -> None:
+        events = [json.loads(line) for line in (folder / "events.jsonl").open()]
         ran = {event["stage"] for event in events if event.get("status") == "FINISHED"}
         # Not the report: its entry in dvc.lock is still that of an earlier run.
         needed = lock_file.with_needs(self.root, [f"evaluate@{arm.name}" for arm in arms_of(self.settings)])

@@ -21,7 +21,7 @@ EXPERIMENT = "labelmint-digits"
 class RealRun:
     """The run, in the folder of the servers that have its records.
 
-    results: rows of results.csv. clone: the project.
+    results: rows of results.csv. clone: the project. flow_run: Prefect's record of the run.
     """
 
     def __init__(self, ui: UiServers):
@@ -35,6 +35,7 @@ class RealRun:
         )
         self.first = self.labelmint("run", "--workers", "2")
         assert self.first.returncode == 0, self.first.stderr[-4000:]
+        (self.flow_run,) = self.prefect("flow_runs/filter", sort="START_TIME_DESC", limit=1)
         self.ship_everything()
         with (self.folder / "reports/results.csv").open() as file:
             self.results = list(csv.DictReader(file))

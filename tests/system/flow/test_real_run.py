@@ -16,9 +16,9 @@ from tests.system.servers import clean_environment, until
 
 
 def test_prefect_has_a_task_for_each_stage_and_the_results(real):
-    runs = real.prefect("flow_runs/filter")
-    # The project's sizes were changed by hand, which the name says.
-    (run,) = [run for run in runs if run["name"] == "default (edited)" and run["parameters"]["workers"] == 2]
+    run = real.flow_run
+    assert run["name"] == "default (edited)"  # the project's sizes were changed by hand
+    assert run["parameters"]["workers"] == 2
     this_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
     tasks = real.prefect("task_runs/filter", **this_run)
     assert run["state"]["message"] == f"{STAGES} ran"

@@ -179,7 +179,7 @@ def test_later_run_names_what_it_reused(tracked):
 
 
 def test_failed_stage_is_the_status_of_the_run(tracked):
-    tracked.clone.change(classifier={"weights": "absent.pt"})
+    tracked.clone.change(classifier={"network": "efficientnet-b0", "weights": "absent.pt"})
     assert tracked.clone.run("dvc", "repro").returncode != 0
     tracked.sync()
     assert tracked.parents()[-1].info.status == "FAILED"

@@ -70,6 +70,11 @@ def put(content: dict[str, Any], name: str, value: object) -> None:
         ("families", {"DC": {}}, "families: 'DC' must be lower-case letters"),
         ("families", 3, "families must be groups of settings by name, got 3"),
         ("classifier.evaluations", 500, "classifier: evaluations must be 1 to steps (150), got 500"),
+        (
+            "classifier",
+            {"network": "small_cnn", "weights": "imagenet"},
+            "classifier: weights: imagenet is for efficientnet-b0; small_cnn needs none",
+        ),
         ("classifier", 3, "classifier must be a group of settings, got 3"),
         ("compute.workers", "many", "compute.workers must be an integer from 1 to 1024 or auto, got 'many'"),
         ("compute.cluster", "here", "compute: cluster must be the address of a scheduler"),
