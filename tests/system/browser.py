@@ -88,6 +88,12 @@ class Page:
         )
         self.chrome.execute_script("arguments[0].click()", element)
 
+    def scroll_to_end(self) -> None:
+        """Scroll every part of the page to its end: MLflow draws charts when they come into view."""
+        self.chrome.execute_script(
+            "for (const each of document.querySelectorAll('*')) each.scrollTop = each.scrollHeight"
+        )
+
     def replace_text(self, old: str, new: str) -> None:
         """Replace text that the page shows, such as the path of a temporary folder, before a screenshot."""
         script = (

@@ -143,7 +143,9 @@ class TestBrowser:
         (parent,) = tracked.parents()
         address, _, query = address_of(ui.mlflow, tracked.experiment, parent.info.run_id).partition("?")
         metrics = [f"accuracy/dcgan/{source}" for source in ("real", "synthetic", "mixed")]
-        page.open(f"{address}/model-metrics?{query}", *metrics, "accuracy by percent")
+        page.open(f"{address}/model-metrics?{query}", *metrics)
+        page.scroll_to_end()
+        page.see("accuracy by percent")
         page.open(f"{address}/artifacts?{query}", "accuracy_by_percent.html")
         page.click("accuracy_by_percent.html")
         until(lambda: page.chrome.find_elements(By.TAG_NAME, "iframe"))
