@@ -43,6 +43,7 @@ else
 	@$(INSTALL) --no-verify-hashes --constraint requirements.lock torch torchvision
 endif
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pipeline.dvc.vega .venv/vega.js
 	@touch $@
 
 # The lock of a group names only packages that requirements.lock lacks.

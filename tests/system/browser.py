@@ -20,8 +20,8 @@ _TIMEOUT_SECONDS = 240.0  # a page of much JavaScript on a busy machine
 
 
 @contextmanager
-def browser(width: int = 1400, height: int = 1000) -> Iterator[Page]:
-    """A page in a new browser of that size in pixels."""
+def browser(width: int = 1400, height: int = 1000, *, offline: bool = False) -> Iterator[Page]:
+    """A page in a new browser of that size in pixels. offline: it finds no other machine."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
         pytest.skip(
@@ -32,7 +32,8 @@ def browser(width: int = 1400, height: int = 1000) -> Iterator[Page]:
 
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for option in (*_OPTIONS, f"--window-size={width},{height}"):
+    network = ("--host-resolver-rules=MAP * ~NOTFOUND",) if offline else ()
+    for option in (*_OPTIONS, *network, f"--window-size={width},{height}"):
         options.add_argument(option)
     chrome = webdriver.Chrome(options=options, service=Service(driver))
     chrome.set_script_timeout(_TIMEOUT_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tests.system.browser import browser
 from tests.system.clone import Clone
 
 
@@ -166,6 +168,20 @@ def test_dvc_understands_metrics_and_plots(clone):
     assert not [name for name in clone.repro() if name.startswith("train")], (
         "the run cache restores the earlier result"
     )
+
+
+def test_pages_of_plots_are_drawn_offline(clone):
+    """With the script that `make env` writes."""
+    clone.repro()
+    (clone.folder / ".venv").mkdir()
+    written = clone.run(sys.executable, "-m", "pipeline.dvc.vega", ".venv/vega.js")
+    assert written.returncode == 0, written.stderr
+    assert clone.run("dvc", "plots", "show").returncode == 0
+    with browser(offline=True) as page:
+        address = f"file://{clone.folder}/dvc_plots/index.html"
+        page.open(address, "reports/results.csv", "accuracy", "synthetic", "mixed", "g_loss")
+        lines = "return document.querySelectorAll('svg .mark-line path').length"
+        assert page.chrome.execute_script(lines) >= 3 + 10  # sources, and classes of one training
 
 
 def test_two_runs_at_once_do_not_share_settings(tmp_path):

@@ -98,6 +98,35 @@ def test_run_by_hand_and_cancellation(tiny, ui, prefect):
     )
 
 
+def test_runs_wait_for_each_other_and_for_a_restart_of_serve(tiny, ui, prefect):
+    """Two runs would share one folder; what is due while nobody serves is late, not lost."""
+
+    def start():
+        return prefect.create_flow_run_from_deployment(deployment.id, parameters={"targets": ["prepare"]})
+
+    def state(run):
+        return prefect.read_flow_run(run.id).state
+
+    tiny.set_behaviour("prepare", "wait")
+    with serving(tiny, ui, "--name", "in-turn"):
+        deployment = until(lambda: find_deployment(prefect, "in-turn"))
+        first = start()
+        until(lambda: tiny.ran() == ["prepare"])
+        second = start()
+        until(lambda: state(second).name == "Late")
+        assert state(first).is_running()
+        (tiny.root / "control" / "prepare.go").touch()
+        until(lambda: state(first).is_final() and state(second).is_final())
+        assert state(first).is_completed()
+        assert state(second).is_completed()
+    missed = start()
+    until(lambda: state(missed).name == "Late")
+    with serving(tiny, ui, "--name", "in-turn"):
+        until(lambda: state(missed).is_final())
+        assert state(missed).is_completed()
+    prefect.delete_deployment(deployment.id)
+
+
 def test_invalid_schedule_is_refused(tiny, ui):
     done = tiny.labelmint("serve", "--cron", "61 2 * * *", PREFECT_API_URL=f"{ui.prefect}/api")
     assert done.returncode == 2
