@@ -34,7 +34,7 @@ from labelmint.classifiers.settings import Classifier, FeatureNetwork
 from labelmint.metrics import registry
 from labelmint.metrics.inputs import Comparison, LabelledImages
 from labelmint.metrics.settings import Metrics
-from labelmint.runtime.devices import available_cores, pick_device, precision, precision_in_force
+from labelmint.runtime.devices import arithmetic, available_cores, pick_device, precision_in_force
 from labelmint.runtime.settings import Compute
 
 _CLASSES, _SIDE = 10, 28
@@ -65,7 +65,7 @@ def main() -> None:
         f"{len(training[0]):,} training, {len(test[0]):,} test, {len(synthetic[0]):,} synthetic images"
     )
     results: dict[str, dict[str, float]] = {}
-    with precision(compute, device):
+    with arithmetic(compute, device):
         for name, seconds in measure(network, training, test, synthetic, compute=compute):
             results[name] = seconds
             print(line(name, seconds), flush=True)

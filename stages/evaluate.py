@@ -10,7 +10,7 @@ from labelmint.data.storage.tensors import load_set
 from labelmint.metrics.arm.evaluation import ArmData, ArmFolders, evaluate
 from labelmint.metrics.settings import Metrics
 from labelmint.runtime.atomic_files import load_json, save_json
-from labelmint.runtime.devices import pick_device, precision, precision_in_force
+from labelmint.runtime.devices import arithmetic, pick_device, precision_in_force
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
@@ -42,7 +42,7 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     compute = params.compute
     if compute.precision == "bf16":  # concerns training: nothing here computes in less than tf32
         compute = replace(compute, precision="tf32")
-    with precision(compute, device):
+    with arithmetic(compute, device):
         content = evaluate(
             arm.name,
             data,

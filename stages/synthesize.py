@@ -12,7 +12,7 @@ from labelmint.gans import archive
 from labelmint.gans.sampling import sample_dataset
 from labelmint.gans.settings import Synthesis
 from labelmint.runtime.atomic_files import save_bytes, save_json
-from labelmint.runtime.devices import pick_device, precision
+from labelmint.runtime.devices import arithmetic, pick_device
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
@@ -35,7 +35,7 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     arm, images_per_class = params.arm, params.synthesis.images_per_class
     generator = archive.load(paths.generator(arm))
     device = pick_device(params.compute)
-    with precision(params.compute, device):
+    with arithmetic(params.compute, device):
         sampled = sample_dataset(generator, images_per_class, arm.seed, device)
 
     folder = paths.synthetic(arm)

@@ -8,7 +8,7 @@ from labelmint.classifiers import feature_learner, feature_network
 from labelmint.classifiers.settings import FeatureNetwork
 from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.atomic_files import load_json
-from labelmint.runtime.devices import pick_device, precision, resident_bytes
+from labelmint.runtime.devices import arithmetic, pick_device, resident_bytes
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
@@ -28,7 +28,7 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     settings, facts = params.feature_network, load_json(paths.tensors / "dataset.json")
     images, labels = load_set(paths.tensors)
     device = pick_device(params.compute)
-    with precision(params.compute, device):
+    with arithmetic(params.compute, device):
         trained = feature_learner.train(
             settings,
             images,

@@ -17,7 +17,7 @@ import torch
 from benchmarks.cases import replicas
 from labelmint.gans.networks import Shape
 from labelmint.gans.settings import Family
-from labelmint.runtime.devices import precision
+from labelmint.runtime.devices import arithmetic
 from labelmint.runtime.settings import Compute
 from labelmint.training.engine.together import Graph, Learner, Together
 from labelmint.training.run import Run, Setup
@@ -85,7 +85,7 @@ class Bench:
 
     def precision(self, kind: Precision) -> AbstractContextManager[None]:
         """Within it, matrix products and convolutions on a GPU have this precision. bf16 is set elsewhere."""
-        return precision(Compute(precision=kind), self.device)
+        return arithmetic(Compute(precision=kind), self.device)
 
     def time_steps(self, step: Step, images: int) -> dict[str, Any]:
         """Time of `step`, which trains on `images` images, after a warm-up: the median over rounds, ms."""

@@ -33,6 +33,7 @@ from labelmint.classifiers.job import Job
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.settings import Classifier, FeatureNetwork
 from labelmint.gans.sampling import sample_dataset
+from labelmint.runtime.devices import arithmetic
 from labelmint.runtime.settings import Compute
 from labelmint.training.engine.together import CudaGraph, Graph
 from labelmint.training.fit import fit
@@ -213,6 +214,22 @@ def sampling(bench: Bench) -> dict[str, Any]:
     return {"mean_grey_levels": mean, "largest_grey_levels": largest, "equal": largest <= 1}
 
 
+def deterministic(bench: Bench) -> dict[str, Any]:
+    """Whether two trainings in `compute.deterministic` have the same bits."""
+
+    def train() -> list[State]:
+        with arithmetic(Compute(deterministic=True), bench.device):
+            runs = make_generators(bench, list(FAMILIES)[: 2 if bench.tiny else None], bench.device, False)
+            learners = make_classifiers(bench, list(_CLASSIFIERS), bench.device, False)
+            step = together(bench.device, [*runs, *learners], graph_class(bench))
+            for _ in range(STEPS):
+                step()
+        return [*map(generator_state, runs), *map(classifier_state, learners)]
+
+    pairs = zip(train(), train(), strict=True)
+    return {"equal": all(torch.equal(first.weights, second.weights) for first, second in pairs)}
+
+
 def items(bench: Bench) -> Items:
     """One per subject and precision: every family, all families together, every classifier."""
     subjects: dict[str, tuple[Any, Any, tuple[str, ...]]] = {
@@ -252,6 +269,7 @@ def items(bench: Bench) -> Items:
         if kind == "fp32":
             measured["feature network, fp32"] = partial(feature_network, bench)
             measured["sampling, fp32"] = partial(sampling, bench)
+            measured["twice, deterministic"] = partial(deterministic, bench)
     return measured
 
 

@@ -18,7 +18,7 @@ from labelmint.metrics import registry
 from labelmint.metrics.inputs import Comparison
 from labelmint.metrics.intervals import paired_difference, wilson
 from labelmint.metrics.settings import Metrics
-from labelmint.runtime.devices import pick_device, precision, precision_in_force
+from labelmint.runtime.devices import arithmetic, pick_device, precision_in_force
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import did_you_mean
@@ -123,7 +123,7 @@ def quality_report(
     except (TypeError, ValueError) as error:
         raise InputError(f"quality_report: {error}") from error
     target = pick_device(compute)
-    with precision(compute, target):
+    with arithmetic(compute, target):
         comparison = Comparison.of(
             network,
             sets["test"],

@@ -14,7 +14,7 @@ from labelmint.gans.archive import GeneratorArchive
 from labelmint.gans.published import open_generator
 from labelmint.gans.sampling import sample_dataset
 from labelmint.gans.settings import Family
-from labelmint.runtime.devices import pick_device, precision
+from labelmint.runtime.devices import arithmetic, pick_device
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import did_you_mean
@@ -115,7 +115,7 @@ class Synthesizer:
             Images, uint8 (N, C, S, S), and labels, int64 (N,), or float32 multi-hot (N, A).
         """
         device = pick_device(self.compute)
-        with precision(self.compute, device):
+        with arithmetic(self.compute, device):
             made = sample_dataset(self.archive, per_class, seed, device)
         return made.images, made.labels
 

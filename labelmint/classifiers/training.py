@@ -14,7 +14,7 @@ from labelmint.classifiers.job import Fitted, Job
 from labelmint.classifiers.settings import NO_AUGMENTATION, Classifier
 from labelmint.classifiers.sources import Inputs, Source
 from labelmint.data.storage.splits import derive_seed
-from labelmint.runtime.devices import pick_device, precision, precision_in_force, resident_bytes
+from labelmint.runtime.devices import arithmetic, pick_device, precision_in_force, resident_bytes
 from labelmint.runtime.process_pool import run_jobs
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
@@ -82,7 +82,7 @@ def _fit_all(jobs: Sequence[Job], compute: Compute) -> Generator[tuple[int, Fitt
         yield from run_jobs(fit, jobs, compute)
         return
     bf16 = precision_in_force(compute, device) == "bf16"
-    with precision(compute, device):
+    with arithmetic(compute, device):
         yield from fit_together(jobs, device, bf16=bf16, resident_bytes=resident_bytes(compute, device))
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelmint.runtime.devices import precision
+from labelmint.runtime.devices import arithmetic
 from labelmint.runtime.settings import Compute
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Frame:
         rows = max(1, self.sizes.tile_bytes // (4 * max(1, len(points.factors))))
         for start in range(0, len(queries), rows):
             part = slice(start, min(start + rows, len(queries)))
-            with precision(_FULL_PRECISION, self.device):
+            with arithmetic(_FULL_PRECISION, self.device):
                 product = queries.factors[part] @ points.factors.T
             yield part, product
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -162,8 +162,11 @@ def precision_in_force(compute: Compute, device: torch.device) -> str:
 
 
 @contextmanager
-def precision(compute: Compute, device: torch.device) -> Iterator[None]:
-    """Allow TensorFloat-32 for matrix products and convolutions on a GPU, unless the precision is fp32."""
+def arithmetic(compute: Compute, device: torch.device) -> Iterator[None]:
+    """Within the block, compute on a GPU in the precision of `compute` and, if it says so, deterministically.
+
+    TensorFloat-32 is allowed unless the precision is fp32. Nothing changes on other devices.
+    """
     import torch
 
     if device.type != "cuda":
@@ -173,9 +176,39 @@ def precision(compute: Compute, device: torch.device) -> Iterator[None]:
     before = matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision_in_force(compute, device) != "fp32"
     try:
-        yield
+        with _deterministic() if compute.deterministic else nullcontext():
+            yield
     finally:
         matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Let torch use only algorithms with the same bits in every run.
+
+    Raises: InputError for an operation that has none.
+    """
+    import torch
+
+    # Read once, before the first matrix product: https://docs.nvidia.com/cuda/cublas, "Results reproducibility".
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    options: Any = torch.utils.deterministic  # torch has no type for it
+    before = torch.are_deterministic_algorithms_enabled(), options.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    options.fill_uninitialized_memory = False  # no tensor is read before it is written
+    try:
+        yield
+    except RuntimeError as error:
+        operation, found, _ = str(error).partition(" does not have a deterministic implementation")
+        if not found:
+            raise
+        raise InputError(
+            f"compute.deterministic: {operation} cannot be computed deterministically on this GPU; "
+            "set it to false, or compute.device to cpu"
+        ) from error
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        options.fill_uninitialized_memory = before[1]
 
 
 def resident_bytes(compute: Compute, device: torch.device) -> int:

@@ -49,6 +49,9 @@ class Compute(Settings):
     precision: Annotated[
         Literal["auto", "fp32", "tf32", "bf16"], Doc("Precision of networks on a GPU. `auto` is tf32.")
     ] = "auto"
+    deterministic: Annotated[
+        bool, Doc("Use only algorithms of a GPU that give the same bits in every run; they may be slower.")
+    ] = False
     resident_bytes: Annotated[
         Annotated[int, Ge(0)] | Literal["auto"],
         Doc(

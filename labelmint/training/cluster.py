@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from labelmint.runtime.devices import pick_device, precision, precision_in_force, resident_bytes
+from labelmint.runtime.devices import arithmetic, pick_device, precision_in_force, resident_bytes
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
@@ -118,6 +118,6 @@ def _work(position: int, replica: Replica, images: np.ndarray, compute: Compute,
     )
     bf16 = precision_in_force(compute, device) == "bf16"
     setup = Setup(device, resident_bytes(compute, device), bf16=bf16)
-    with precision(compute, device):
+    with arithmetic(compute, device):
         ((_, result),) = trainer.train([replica], ArrayImages(images), setup, throttled(report))
     return result

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 
 from labelmint.runtime import process_pool
-from labelmint.runtime.devices import pick_device, precision, precision_in_force, resident_bytes, threads
+from labelmint.runtime.devices import arithmetic, pick_device, precision_in_force, resident_bytes, threads
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import Progress
 from labelmint.runtime.settings import Compute
@@ -45,7 +45,7 @@ def train_arm(name: str, replicas: Sequence[Replica], images: Images, compute: C
         if distributed.launched():
             yield from _under_torchrun(replicas, images, compute, device, callback)
         else:
-            with precision(compute, device):
+            with arithmetic(compute, device):
                 yield from _on_this_machine(replicas, images, compute, device, callback)
 
 
@@ -53,7 +53,7 @@ def _under_torchrun(
     replicas: Sequence[Replica], images: Images, compute: Compute, device: torch.device, callback: Callback
 ) -> Results:
     main = distributed.is_main_process()
-    with distributed.group(device) as own, precision(compute, own):
+    with distributed.group(device) as own, arithmetic(compute, own):
         setup = Setup(
             own,
             resident_bytes(compute, own),

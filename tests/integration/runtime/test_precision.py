@@ -1,7 +1,8 @@
-"""The setting `compute.precision` reaches every kind of job on a GPU, and none on a CPU."""
+"""The settings of arithmetic on a GPU reach every kind of job there."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -74,8 +75,27 @@ def synthetic_images(
     synthesize.run(own, paths, NullTracker())
 
 
+JOBS = [generators, classifiers_of_an_arm, feature_network, synthetic_images]
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("job", JOBS)
+def test_deterministic_algorithms_reach_the_job(job, deterministic, monkeypatch, params, workspace):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    found = []
+
+    def reach(bf16: bool) -> None:
+        found.append((torch.are_deterministic_algorithms_enabled(), "CUBLAS_WORKSPACE_CONFIG" in os.environ))
+        raise ReachedError
+
+    with pytest.raises(ReachedError):
+        job(Compute(deterministic=deterministic), reach, monkeypatch, params, workspace)
+    assert found == [(deterministic, deterministic)]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 @pytest.mark.parametrize("precision", EXPECTED)
-@pytest.mark.parametrize("job", [generators, classifiers_of_an_arm, feature_network, synthetic_images])
+@pytest.mark.parametrize("job", JOBS)
 def test_precision_reaches_the_job(job, precision, monkeypatch, params, workspace):
     before, found = flags(), []
 

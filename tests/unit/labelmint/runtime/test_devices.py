@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from labelmint.runtime.devices import (
+    arithmetic,
     available_cores,
     find_device,
     nvidia_driver,
@@ -182,3 +183,21 @@ def test_threads_are_restored():
     with threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+def test_operation_without_a_deterministic_version_is_named(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    cuda = torch.device("cuda", 0)
+    values = torch.ones(2, 3)
+    with (
+        pytest.raises(
+            InputError, match=r"^compute\.deterministic: put_ cannot be computed deterministically"
+        ),
+        arithmetic(Compute(deterministic=True), cuda),
+    ):
+        values.put_(torch.tensor([0]), torch.ones(1))  # has none on any device
+    with arithmetic(Compute(), cuda):
+        values.put_(torch.tensor([0]), torch.ones(1))
+    with pytest.raises(RuntimeError, match="another"), arithmetic(Compute(deterministic=True), cuda):
+        raise RuntimeError("another")
+    assert not torch.are_deterministic_algorithms_enabled()
