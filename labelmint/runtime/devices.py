@@ -190,7 +190,7 @@ def _deterministic() -> Iterator[None]:
     """
     import torch
 
-    # Read once, before the first matrix product: https://docs.nvidia.com/cuda/cublas, "Results reproducibility".
+    # Read once, before the first matrix product (cuBLAS documentation, "Results reproducibility").
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     options: Any = torch.utils.deterministic  # torch has no type for it
     before = torch.are_deterministic_algorithms_enabled(), options.fill_uninitialized_memory
