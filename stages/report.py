@@ -11,7 +11,7 @@ from labelmint.data.settings import Dataset
 from labelmint.data.storage.tensors import load_set
 from labelmint.gans.settings import Synthesis
 from labelmint.metrics import registry
-from labelmint.reporting import figures, records, replicates, tables
+from labelmint.reporting import figures, records, replicates, sanity, tables
 from labelmint.reporting.arms import ArmFiles, Budget, section
 from labelmint.reporting.environment import environment
 from labelmint.reporting.page import Page, render
@@ -33,6 +33,7 @@ class Params:
     generators: list[str]
     percents: list[int]
     seeds: list[int]
+    first_look: bool
     training: Training
     synthesis: Synthesis
     classifier: Classifier
@@ -56,14 +57,20 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     split, n_test = _test_images(paths, arms, metrics)
     folder = paths.reports
     save_table(folder / "results.csv", registry.columns(), tables.to_table(rows))
-    save_bytes(folder / "results.md", tables.to_markdown(rows).encode())
-    save_json(folder / "summary.json", tables.to_summary(rows))
+    manifest = records.data(paths.tensors / "manifest.json") | {"n_test": n_test}
+    unhealthy = {arm.name: each["unhealthy"] for arm, each in zip(arms, sections, strict=True)}
+    doubts = sanity.doubts(
+        rows, first_look=params.first_look, n_train=manifest["n_train"], unhealthy=unhealthy
+    )
+    save_bytes(folder / "results.md", tables.to_markdown(rows, doubts).encode())
+    save_json(folder / "summary.json", tables.to_summary(rows) | {"warnings": len(doubts)})
 
     ordered = tables.ordered(rows)
     page = Page(
-        manifest=records.data(paths.tensors / "manifest.json") | {"n_test": n_test},
+        manifest=manifest,
         split=split,
-        headline=headline(rows),
+        headline=headline(rows, doubts),
+        doubts=doubts,
         verdict=verdict(rows, n_test) if rows else [],
         rows=ordered,
         replicates=replicates.table(ordered) if len(params.seeds) > 1 else [],

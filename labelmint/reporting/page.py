@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from labelmint.metrics.registry import Metric
 from labelmint.reporting.figures import Chart
+from labelmint.reporting.sanity import Doubt
 from labelmint.runtime.atomic_files import parsing
 
 _FOLDER = Path(__file__).parent
@@ -34,6 +35,7 @@ class Page:
     manifest: dict[str, Any]
     split: str
     headline: str
+    doubts: list[Doubt]
     verdict: list[str]
     rows: list[dict[str, Any]]
     replicates: list[dict[str, Any]]

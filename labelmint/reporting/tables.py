@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from labelmint.classifiers.sources import parse, position
 from labelmint.metrics import registry
 from labelmint.metrics.registry import Metric
+from labelmint.reporting.sanity import Doubt
 from labelmint.runtime.atomic_files import parsing
 
 Row = dict[str, Any]
@@ -68,10 +70,11 @@ def _protocol(row: Row, columns: dict[str, tuple[str, str]]) -> Row:
     return {column: measured.get(metric, {}).get(key) for column, (metric, key) in columns.items()}
 
 
-def to_markdown(rows: list[Row]) -> str:
-    """The main results as a Markdown table."""
+def to_markdown(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
+    """The doubts, and the main results as a Markdown table."""
+    warnings = "".join(f"**Warning:** {doubt.text}\n\n" for doubt in doubts)
     lines = [_HEADINGS, ("---",) * len(_HEADINGS), *map(_markdown_cells, ordered(rows))]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return warnings + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _markdown_cells(row: Row) -> tuple[str, ...]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from labelmint.reporting.replicates import Estimate, Row, by_source, estimate
+from labelmint.reporting.sanity import Doubt
 
 
-def headline(rows: list[Row]) -> str:
-    """The answer in one sentence.
+def headline(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
+    """The answer in one sentence, or why there is none.
 
     Over several comparisons, it gives the range and counts those with evidence; it never picks the best one.
     """
+    if reasons := [doubt.fatal for doubt in doubts if doubt.fatal]:
+        return reasons[0]
     if not rows:
         return "Nothing to compare: params.yaml names no generator."
     groups = by_source(rows)

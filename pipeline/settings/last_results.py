@@ -23,7 +23,8 @@ def record(root: Path) -> None:
     if not experiments.names(root) or experiments.has_own_settings(root, text):
         return
     summary = load_json(Paths(root).reports / "summary.json")
-    save_json(_path(root, Choice.of(text)), {"date": time.strftime("%Y-%m-%d"), "arms": summary})
+    arms = {name: values for name, values in summary.items() if name != "warnings"}
+    save_json(_path(root, Choice.of(text)), {"date": time.strftime("%Y-%m-%d"), "arms": arms})
 
 
 def is_current(root: Path) -> bool:

@@ -53,6 +53,9 @@ class Params(Settings):
         MinLen(1),
         Doc("Seeds of the replicates. Each has its own subsets, generators and classifiers."),
     ]
+    first_look: Annotated[
+        bool, Doc("Whether sizes are those of a first look. The report then says that nothing is a result.")
+    ]
     families: dict[str, Family]
     training: Training
     synthesis: Synthesis

@@ -143,7 +143,7 @@ def test_a_new_percent_trains_its_own_arm_only(clone):
 def test_dvc_understands_metrics_and_plots(clone):
     shown = json.loads(clone.run("dvc", "metrics", "show", "--json").stdout)
     (summary,) = shown[""]["data"].values()
-    assert set(summary["data"]) == {"dcgan-100"}
+    assert set(summary["data"]) == {"dcgan-100", "warnings"}
     assert len(summary["data"]["dcgan-100"]) == 4
     assert 0 <= summary["data"]["dcgan-100"]["accuracy_synthetic"] <= 1
     subprocess.run(["git", "add", "-A"], cwd=clone.folder, check=True)

@@ -177,9 +177,15 @@ def arrange(names: list[str], folders: list[str], where: Path) -> tuple[list[Ent
 def class_names(entries: list[Entry], where: Path) -> list[str]:
     """Sorted class names. where: for messages.
 
-    Raises: InputError when two names differ in case only, or a class has no training image.
+    Raises: InputError when there is one class only, two names differ in case only, or a class has no training
+    image.
     """
     names = sorted({entry.label for entry in entries})
+    if len(names) == 1:
+        raise InputError(
+            f"{where}: '{names[0]}' is the only class, and a classifier needs two; "
+            "put the images of each class into a folder of its own"
+        )
     folded = Counter(name.casefold() for name in names)
     if similar := [name for name in names if folded[name.casefold()] > 1]:
         raise InputError(f"{where}: classes {shortened(similar)} differ in case only; rename one")

@@ -46,6 +46,18 @@ def changed(path: Path, change) -> None:
     save_json(path, content)
 
 
+def test_doubts_are_on_the_page_in_the_table_and_counted(params, tmp_path):
+    """A first look, in which no number is a result."""
+    paths, quick = Paths(tmp_path), replace(params, percents=[100], first_look=True)
+    random_arms.report(tmp_path, quick, CLASSES)
+    page = (paths.reports / "index.html").read_text()
+    assert '<p class="headline">QUICK: no number here is a result.</p>' in page
+    warnings = (paths.reports / "results.md").read_text().count("**Warning:** ")
+    assert warnings == load_json(paths.reports / "summary.json")["warnings"] >= 1
+    banner = page[page.index('<section class="doubts"') :].partition("</section>")[0]
+    assert banner.count("<p>") == warnings
+
+
 def test_the_table_has_its_columns_and_rows_in_order(reported):
     rows = read_results(reported.reports / "results.csv")
     assert list(rows[0]) == registry.columns()

@@ -88,6 +88,7 @@ class TestRefusals:
             ),
             (["cat/1.png", "dog/1.png", "Cat/1.png"], "classes Cat, cat differ in case only"),
             (["train/cat/1.png", "test/cat/1.png", "test/eel/1.png"], "class eel has no training images"),
+            (["cat/1.png", "cat/2.png"], "'cat' is the only class, and a classifier needs two"),
         ],
     )
     def test_of_trees(self, tmp_path, names, message):
