@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labelmint.api.classifier import Classifier, train_classifier
+    from labelmint.api.classifier import Classifier, Prediction, load_classifier, train_classifier
     from labelmint.api.dataset import LabelledDataset, load_dataset
     from labelmint.api.quality import QualityReport, quality_report
     from labelmint.api.synthesizer import Synthesizer, load
@@ -26,9 +26,11 @@ __all__ = [
     "Classifier",
     "InputError",
     "LabelledDataset",
+    "Prediction",
     "QualityReport",
     "Synthesizer",
     "load",
+    "load_classifier",
     "load_dataset",
     "quality_report",
     "train_classifier",
@@ -43,9 +45,11 @@ _HOMES = {
     "Classifier": "labelmint.api.classifier",
     "InputError": "labelmint.runtime.errors",
     "LabelledDataset": "labelmint.api.dataset",
+    "Prediction": "labelmint.api.classifier",
     "QualityReport": "labelmint.api.quality",
     "Synthesizer": "labelmint.api.synthesizer",
     "load": "labelmint.api.synthesizer",
+    "load_classifier": "labelmint.api.classifier",
     "load_dataset": "labelmint.api.dataset",
     "quality_report": "labelmint.api.quality",
     "train_classifier": "labelmint.api.classifier",

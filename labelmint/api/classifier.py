@@ -11,36 +11,62 @@ import torch
 
 from labelmint.api.dataset import LabelledDataset
 from labelmint.api.synthesizer import check_images
+from labelmint.classifiers import saved
 from labelmint.classifiers import settings as classifier_settings
 from labelmint.classifiers.fit import fit
 from labelmint.classifiers.job import Job, build, predict
 from labelmint.classifiers.pools import Pool
+from labelmint.classifiers.saved import Description
+from labelmint.data.settings import Dataset
 from labelmint.data.storage.splits import derive_seed
+from labelmint.data.unlabelled import read_unlabelled
 from labelmint.metrics import accuracy
-from labelmint.runtime.devices import pick_device, threads
+from labelmint.runtime.devices import find_device, pick_device, threads
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import did_you_mean
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """Label of one image.
+
+    label: The most probable class; of attributes, those with a probability of at least a half, joined by +.
+    probability: That of the label; of attributes, that of the least certain one. probabilities: By name.
+    """
+
+    image: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Classifier:
     """A trained classifier.
 
-    network: In evaluation mode, on `device`. classes: Names. steps: Optimizer steps.
-    best_step: The step whose weights were kept, by accuracy on held-out training images.
+    network: In evaluation mode, on `device`. description: Its settings, the names of its classes, the shape
+    of its images, and its optimizer steps.
     """
 
     network: torch.nn.Module
-    classes: list[str]
+    description: Description
     device: torch.device
-    steps: int
-    best_step: int
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, or of the attributes."""
+        return list(self.description.classes)
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities, float32 (N, classes), of images, uint8 (N, C, S, S)."""
+        """Class probabilities, float32 (N, classes), of images, uint8 (N, C, S, S).
+
+        Of attributes, each one's own.
+        """
         logits = torch.from_numpy(predict(self.network, np.asarray(images), self.device))
-        probabilities: np.ndarray = logits.softmax(1).numpy()
+        probabilities: np.ndarray = (
+            logits.sigmoid() if self.description.multi_hot else logits.softmax(1)
+        ).numpy()
         return probabilities
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -48,10 +74,58 @@ class Classifier:
         predicted: np.ndarray = self.predict_proba(images).argmax(1)
         return predicted
 
+    def predict_files(self, path: str | Path) -> tuple[list[Prediction], list[tuple[str, str]]]:
+        """Label an image, a folder of images at any depth, or a zip or tar archive.
+
+        They are converted as the training images were; of a classifier that was trained on arrays, to its
+        size and colours.
+
+        Returns:
+            A prediction for each image, in the order of their names, and the name and reason of each image
+            that cannot be read.
+
+        Raises:
+            InputError: There is no image, or none that can be read.
+        """
+        channels, size, _ = self.description.shape
+        other: dict[str, Any] = {"image_size": size, "channels": channels}  # checked on construction
+        found = read_unlabelled(Path(path), self.description.preparation or Dataset(**other), Compute())
+        values = self.predict_proba(found.images).tolist()
+        predictions = [self._label(*each) for each in zip(found.names, values, strict=True)]
+        return predictions, found.bad
+
+    def _label(self, image: str, values: list[float]) -> Prediction:
+        named = dict(zip(self.classes, values, strict=True))
+        if self.description.multi_hot:
+            label = "+".join(name for name, value in named.items() if value >= 0.5)
+            return Prediction(image, label, min(max(value, 1 - value) for value in values), named)
+        label = max(named, key=named.__getitem__)
+        return Prediction(image, label, named[label], named)
+
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """Accuracy with its 95 % Wilson interval, recall by class and confusion matrix on labelled images."""
         images, labels = check_images(images, labels)
         return accuracy.class_summary(labels, self.predict(images), len(self.classes))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `classifier.safetensors` and `classifier.json`, which `load_classifier` opens."""
+        saved.save(Path(folder), self.network, self.description)
+        return Path(folder)
+
+
+def load_classifier(folder: str | Path, *, device: str = "auto") -> Classifier:
+    """Open a classifier that `Classifier.save` has written; nothing in its files is executed.
+
+    Args:
+        folder: Folder with `classifier.safetensors` and `classifier.json`.
+        device: As `compute.device`: "auto", "cpu", "cuda", "cuda:N" or "mps".
+
+    Raises:
+        InputError: The folder holds no classifier that this version can read, or torch cannot use the device.
+    """
+    network, description = saved.load(Path(folder))
+    target = find_device(device)
+    return Classifier(network.to(target), description, target)
 
 
 def train_classifier(
@@ -81,8 +155,10 @@ def train_classifier(
         InputError: The arrays do not fit together, a setting is unknown or out of range, or torch cannot use
             the device.
     """
+    preparation = None
     if dataset is not None:
         images, labels, classes = dataset.images, dataset.labels, dataset.classes
+        preparation = dataset.preparation
     if images is None or labels is None:
         raise InputError("train_classifier: give a data set, or images and labels")
     images, labels = check_images(images, labels)
@@ -108,4 +184,7 @@ def train_classifier(
     shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
     network = build(recipe, shape, len(classes), None)
     network.load_state_dict({name: torch.from_numpy(value) for name, value in fitted.weights.items()})
-    return Classifier(network.to(target).eval(), list(classes), target, job.steps, fitted.best_step)
+    description = Description(
+        recipe, shape, list(classes), False, preparation, steps=job.steps, best_step=fitted.best_step
+    )
+    return Classifier(network.to(target).eval(), description, target)

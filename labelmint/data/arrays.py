@@ -20,7 +20,7 @@ class LabelledDataset:
     """Real images, resized, checked and split, as arrays.
 
     images, test_images: uint8 (N, C, S, S). labels, test_labels: int64 (N,), or float32 multi-hot (N, A).
-    classes: names of the classes, or of the attributes.
+    classes: names of the classes, or of the attributes. preparation: how the images were converted.
     """
 
     images: np.ndarray
@@ -28,6 +28,7 @@ class LabelledDataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     classes: list[str]
+    preparation: Dataset | None = None
 
     @property
     def train(self) -> tuple[np.ndarray, np.ndarray]:
@@ -51,5 +52,5 @@ def prepare_arrays(dataset: Dataset, raw: Path = Path("data/raw")) -> LabelledDa
         (images, labels), (test_images, test_labels) = load_set(work / "train"), load_set(work / "test")
         say(prepared.summary())
         return LabelledDataset(
-            np.array(images), labels, np.array(test_images), test_labels, prepared.source.classes
+            np.array(images), labels, np.array(test_images), test_labels, prepared.source.classes, dataset
         )

@@ -17,3 +17,8 @@ def shortened(names: Sequence[str], limit: int = 3) -> str:
     """`"a, b, c and 7 more"`: at most `limit` names, so that a message stays one line."""
     rest = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """`"1 image"`, `"1,200 images"`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -12,7 +12,8 @@ import typer
 from labelmint.data.settings import Dataset
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import printable
-from pipeline.cli.options import AsJson, complete_generator
+from labelmint.runtime.words import counted
+from pipeline.cli.options import AsJson, complete_classifier, complete_generator
 from pipeline.project import project_root, project_root_or_none
 
 app = typer.Typer()
@@ -112,3 +113,41 @@ def sample(
     request = sampling.Request(generator, tuple(requested or ()), count, out, format, seed, workers, dry_run)
     done = sampling.sample(root, request)
     typer.echo(json.dumps(asdict(done), ensure_ascii=False) if as_json else sampling.describe(done, dry_run))
+
+
+@app.command(epilog="Example: labelmint predict new_photos --out labels.csv")
+def predict(
+    images: Annotated[
+        Path, typer.Argument(help="An image, a folder with images at any depth, or a zip or tar.")
+    ],
+    *,
+    classifier: Annotated[
+        str,
+        typer.Option(
+            help="A classifier of the project, e.g. dcgan-100-0/mixed, or the folder of a saved one. "
+            "Default: the one whose accuracy has the highest lower end of its interval.",
+            show_default=False,
+            autocompletion=complete_classifier,
+        ),
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write. Default: standard output.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="As compute.device: auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Label new images with a trained classifier: CSV or JSON with the probability of each class."""
+    from labelmint.runtime.atomic_files import save_bytes
+    from pipeline.cli import prediction
+
+    name, found = prediction.find(project_root_or_none(), classifier, device)
+    predictions, bad = found.predict_files(images)
+    text = prediction.to_json(predictions) if as_json else prediction.to_csv(predictions, found.classes)
+    if out:
+        save_bytes(out, text.encode())
+    else:
+        typer.echo(text, nl=False)
+    for image, reason in bad:
+        typer.echo(f"left out: {printable(f'{image}: {reason}')}", err=True)
+    target = f" into {out}" if out else ""
+    typer.echo(f"{name} labelled {counted(len(predictions), 'image')}{target}", err=True)

@@ -24,6 +24,13 @@ def complete_generator(incomplete: str) -> list[str]:
     return _starting(sorted(path.parent.name for path in found), incomplete)
 
 
+def complete_classifier(incomplete: str) -> list[str]:
+    """Classifiers in data/classifiers of the project, as <arm>/<source>."""
+    root = project_root_or_none()
+    found = root.glob("data/classifiers/*/*.safetensors") if root else []
+    return _starting(sorted(f"{path.parent.name}/{path.stem}" for path in found), incomplete)
+
+
 def complete_setting(incomplete: str) -> list[str]:
     """Names of settings."""
     from pipeline.settings import reference

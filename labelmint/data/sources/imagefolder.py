@@ -139,7 +139,7 @@ def arrange(names: list[str], folders: list[str], where: Path) -> tuple[list[Ent
     """
     paths = [PurePosixPath(unicodedata.normalize("NFC", name)) for name in names]
     tidy = [index for index, path in enumerate(paths) if not _is_clutter(path)]
-    chosen = [index for index in tidy if paths[index].suffix.lower() in _IMAGE_SUFFIXES]
+    chosen = [index for index in tidy if _has_image_suffix(paths[index])]
     if not chosen:
         raise InputError(f"{where}: no images in it (PNG, JPEG, BMP, WebP or TIFF, in one folder per class)")
     parts = {index: paths[index].parts for index in chosen}
@@ -193,6 +193,16 @@ def class_names(entries: list[Entry], where: Path) -> list[str]:
     if missing := [name for name in names if name not in trained]:
         raise InputError(f"{where}: class {shortened(missing)} has no training images; add some or remove it")
     return names
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its name, and none that a system has left beside them."""
+    path = PurePosixPath(name)
+    return _has_image_suffix(path) and not _is_clutter(path)
+
+
+def _has_image_suffix(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in _IMAGE_SUFFIXES
 
 
 def _is_clutter(path: PurePosixPath) -> bool:

@@ -18,10 +18,10 @@ from tests.command import labelmint
 from tests.conftest import ROOT
 
 COMMANDS = (
-    *("use", "experiments", "check", "params", "import", "sample", "run", "serve", "ui"),
+    *("use", "experiments", "check", "params", "import", "sample", "predict", "run", "serve", "ui"),
     *("results", "compare", "sync", "doctor"),
 )
-WITH_JSON = {"import", "experiments", "params", "results", "compare", "sample", "doctor"}
+WITH_JSON = {"import", "experiments", "params", "results", "compare", "sample", "predict", "doctor"}
 """Commands that report something."""
 WITH_DRY_RUN = {"use", "import", "run", "sync", "sample"}
 """Commands that write or send something."""
