@@ -9,8 +9,8 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 # Variables of the user are text: make does not expand them, and the shell reads names from its environment, so
 # that no name is run as a command. PYTHON, TESTS, CHAOS and UI are parts of commands: the shell parses them.
-SET := EXPERIMENT DATASET TARGET QUICK LABELMINT_MIRROR UV_TORCH_BACKEND PYTHON TESTS CHAOS UI
-$(foreach name,$(SET),$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
+NAMES := EXPERIMENT DATASET TARGET QUICK SET LABELMINT_MIRROR UV_TORCH_BACKEND PYTHON TESTS CHAOS UI
+$(foreach name,$(NAMES),$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
 # A relative mirror is relative to this folder, wherever a stage runs.
 ifneq ($(LABELMINT_MIRROR),)
 ifeq ($(findstring ://,$(LABELMINT_MIRROR)),)
@@ -51,9 +51,9 @@ $(GROUPS:%=.venv/.%): .venv/.%: requirements-%.lock $(READY)
 	@$(INSTALL) --no-deps --require-hashes --requirements $<
 	@touch $@
 
-repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name pick experiments/name.yaml, QUICK=1 its quick size
+repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name pick experiments/name.yaml, QUICK=1 its quick size, SET="name=value" single settings
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; \
-	python -m pipeline.dvc.workspace_lock bash -fc '$(if $(EXPERIMENT)$(DATASET)$(QUICK),labelmint use $(if $(QUICK),--quick) -- $${EXPERIMENT:-default} $$DATASET &&) labelmint check && dvc repro $$TARGET $(if $(filter-out report,$(TARGET)),,&& labelmint results)'
+	python -m pipeline.dvc.workspace_lock bash -fc '$(if $(EXPERIMENT)$(DATASET)$(QUICK)$(SET),labelmint use $(if $(QUICK),--quick) $(if $(SET),-S "$$SET") -- $(if $(EXPERIMENT)$(DATASET)$(QUICK),$${EXPERIMENT:-default} $$DATASET) &&) labelmint check && dvc repro $$TARGET $(if $(filter-out report,$(TARGET)),,&& labelmint results)'
 
 # One process per core and one thread per process: results do not depend on it, and processes do not compete.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal

@@ -27,6 +27,16 @@ Percents = Annotated[
         help="Percentages of the real data, instead of those in params.yaml, e.g. 40,60.", show_default=False
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-S",
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting for this run, e.g. -S training.epochs=5. May be repeated.",
+        show_default=False,
+    ),
+]
 KeepGoing = Annotated[bool, typer.Option(help="After a failed stage, run the stages that do not need it.")]
 Workers = Annotated[
     int | None,
@@ -56,6 +66,7 @@ def run(
     *,
     experiment: Experiment = "",
     percents: Percents = "",
+    settings: Settings = None,
     workers: Workers = None,
     force: Force = False,
     keep_going: KeepGoing = True,
@@ -83,7 +94,7 @@ def run(
     from pipeline.flow.running import parse_percents, preview, run_once, start_deployed
 
     if deployed:
-        if targets or experiment or percents or force or dry:
+        if targets or experiment or percents or settings or force or dry:
             raise InputError("--deployed takes the deployment's own settings; omit the other options")
         typer.echo(start_deployed(project_root(), deployed))
         return
@@ -92,6 +103,7 @@ def run(
         "experiment": experiment,
         "targets": targets or [],
         "percents": parse_percents(percents),
+        "settings": " ".join(settings or ()),
         "workers": workers,
         "force": force,
         "keep_going": keep_going,
@@ -109,6 +121,7 @@ def serve(
     name: Annotated[str, typer.Option(help="Name of the deployment in Prefect.")] = "scheduled",
     experiment: Experiment = "",
     percents: Percents = "",
+    settings: Settings = None,
     workers: Workers = None,
     force: Force = False,
     keep_going: KeepGoing = True,
@@ -123,6 +136,7 @@ def serve(
     parameters = {
         "experiment": experiment,
         "percents": parse_percents(percents),
+        "settings": " ".join(settings or ()),
         "workers": workers,
         "force": force,
         "keep_going": keep_going,

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from labelmint.runtime.errors import InputError
 from pipeline.cli.options import AsJson, complete_experiment, complete_setting
 from pipeline.dvc.workspace_lock import locked_workspace
 from pipeline.project import PARAMS_FILE, experiments_root, project_root
-from pipeline.settings import experiments, last_results, schema
+from pipeline.settings import assignments, experiments, last_results, schema
 
 app = typer.Typer()
 
@@ -17,27 +18,47 @@ app = typer.Typer()
 @app.command(epilog="Example: labelmint use cgan_mnist --quick")
 def use(
     names: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            help="Experiments, as `labelmint experiments` lists them; later ones override earlier ones.",
+            help="Experiments, as `labelmint experiments` lists them; later ones override earlier ones. "
+            "Default: params.yaml as it is.",
             autocompletion=complete_experiment,
+            show_default=False,
         ),
-    ],
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-S",
+            "--set",
+            metavar="NAME=VALUE",
+            help="A single setting to write too, e.g. -S training.epochs=5. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Use a size for minutes on two CPU cores.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show which settings would change, and write nothing.")
     ] = False,
 ) -> None:
     """Write the settings of experiments into params.yaml. Earlier results come back from DVC's cache."""
-    choice = experiments.Choice.named(names, quick)
+    if quick and not names:
+        names = ["default"]
+    if not names and not settings:
+        raise InputError("name an experiment, or a setting with -S; `labelmint experiments` lists the former")
+    root = project_root()
+    choice = experiments.Choice.named(names, quick) if names else None
+    own = assignments.parse(settings or ())
     if dry_run:
-        changes = experiments.changes(project_root(), choice)
-        typer.echo("\n".join(changes or [f"params.yaml already holds the settings of {choice.label}"]))
+        changes = experiments.changes(root, choice, own)
+        unchanged = f"params.yaml already holds the settings of {choice.label}" if choice else "no change"
+        typer.echo("\n".join(changes or [unchanged]))
         return
-    with locked_workspace(project_root()):  # stages of a run that have not started would read these settings
-        kept = experiments.use(project_root(), choice)
-    own = f"; your own settings are kept in {kept.name}" if kept else ""
-    typer.echo(f"params.yaml now holds {choice.label}{own}", err=True)
+    with locked_workspace(root):  # stages of a run that have not started would read these settings
+        kept = experiments.use(root, choice, own)
+        label = experiments.label_in_use(root)
+    replaced = f"; your own settings are kept in {kept.name}" if kept else ""
+    typer.echo(f"params.yaml now holds {label}{replaced}", err=True)
 
 
 @app.command("experiments", epilog="Example: labelmint experiments --json")

@@ -31,8 +31,7 @@ from pipeline.flow.scheduler import Limits, Scheduler
 from pipeline.flow.stage_task import Job, close_dvc, dvc_of
 from pipeline.gpus.cards import cards_of
 from pipeline.project import project_root
-from pipeline.settings import experiments
-from pipeline.settings import schema as settings
+from pipeline.settings import assignments, experiments, schema
 from pipeline.settings.override import overridden
 from pipeline.terminal import messages_on_stderr
 from pipeline.tracking.flow_run import TrackedRun
@@ -56,6 +55,7 @@ def pipeline(  # noqa: PLR0917
     experiment: str = "",
     targets: list[str] = [],  # noqa: B006
     percents: list[int] = [],  # noqa: B006
+    settings: str = "",
     force: bool = False,
     keep_going: bool = True,
     workers: Annotated[int, Field(ge=1, le=256)] | None = None,
@@ -70,6 +70,7 @@ def pipeline(  # noqa: PLR0917
             all.
         percents: Percentages of the real training data for this run, in place of those in params.yaml. Empty:
             as it is.
+        settings: Settings for this run, e.g. training.epochs=5 percents=[20, 100]. Empty: as they are.
         force: Run every stage, changed or not.
         keep_going: If a stage fails, run all stages that do not need it.
         workers: Number of stages that run at once; on each GPU one. Empty: one per GPU, at least one.
@@ -81,7 +82,9 @@ def pipeline(  # noqa: PLR0917
         with (
             messages_on_stderr(),
             locked_workspace(root),
-            overridden(root, experiment.split(), percents, restore=dry) as params,
+            overridden(
+                root, experiment.split(), assignments.of_run(percents, settings), restore=dry
+            ) as params,
         ):
             predictions = plan.read(root, targets, force) if dry else None
             job = Job(str(root), {}, str(_heartbeat(root)), force=force)
@@ -98,7 +101,7 @@ def _heartbeat(root: Path) -> Path:
 def _run(  # noqa: PLR0917
     stages: list[Stage],
     job: Job,
-    params: settings.Params,
+    params: schema.Params,
     workers: int | None,
     keep_going: bool,
     predictions: list[Prediction] | None,

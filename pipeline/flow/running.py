@@ -53,10 +53,12 @@ def preview(root: Path, parameters: dict[str, Any]) -> str:
     check(root, parameters)
     from pipeline.dvc import plan
     from pipeline.dvc.workspace_lock import locked_workspace
+    from pipeline.settings.assignments import of_run
     from pipeline.settings.override import overridden
 
     names = str(parameters["experiment"]).split()
-    with locked_workspace(root), overridden(root, names, parameters["percents"], restore=True):
+    changes = of_run(parameters["percents"], parameters["settings"])
+    with locked_workspace(root), overridden(root, names, changes, restore=True):
         return plan.to_text(plan.read(root, parameters["targets"], parameters["force"]))
 
 
@@ -147,12 +149,18 @@ def serve(  # noqa: PLR0917
 
 def check(root: Path, parameters: dict[str, Any]) -> None:
     """Validate the experiment names and params.yaml before the slow import of Prefect. Raises: InputError."""
-    from pipeline.settings import experiments
-    from pipeline.settings import schema as settings
+    from pipeline.settings import assignments, experiments, schema
 
-    for name in str(parameters.get("experiment") or "").split():
+    names = str(parameters.get("experiment") or "").split()
+    for name in names:
         experiments.load(root, name)
-    settings.load(root / PARAMS_FILE)
+    content = schema.read(root / PARAMS_FILE)
+    schema.check(content, str(root / PARAMS_FILE))
+    if changes := assignments.of_run(parameters["percents"], parameters["settings"]):
+        if names:
+            content = schema.parse(experiments.rendered(root, experiments.Choice.named(names)))
+        schema.overlay(content, changes)
+        schema.check(content, "-S" if parameters["settings"] else "--percents")
 
 
 def parse_percents(text: str) -> Sequence[int]:

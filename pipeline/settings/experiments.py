@@ -130,33 +130,49 @@ def overlays(root: Path, choice: Choice) -> list[dict[str, Any]]:
     return layers
 
 
-def use(root: Path, choice: Choice) -> Path | None:
+def use(root: Path, choice: Choice | None, settings: dict[str, Any] | None = None) -> Path | None:
     """Write params.yaml with its comments.
 
-    Returns the file that keeps settings which no experiment would restore, if params.yaml held any. Raises
-    InputError, and writes nothing, if an experiment does not exist or the result would not pass the schema.
+    choice: None for params.yaml as it is. settings: nested changes to apply to it.
+    Returns the file that keeps settings which no experiment would restore, if params.yaml held any and a
+    choice replaces them. Raises InputError, and writes nothing, if an experiment does not exist or the result
+    would not pass the schema.
     """
-    text = rendered(root, choice)
-    files = " + ".join(str(root / "experiments" / f"{name}.yaml") for name in choice.names or ("default",))
-    schema.check(schema.parse(text), files)
-    target, kept = root / PARAMS_FILE, None
-    if target.exists() and has_own_settings(root, target.read_text()):
+    text, target, kept = _checked(root, choice, settings), root / PARAMS_FILE, None
+    if choice and target.exists() and has_own_settings(root, target.read_text()):
         kept = target.with_suffix(".yaml.kept")
         save_bytes(kept, target.read_bytes())
     save_bytes(target, text.encode())
     return kept
 
 
-def changes(root: Path, choice: Choice) -> list[str]:
+def changes(root: Path, choice: Choice | None, settings: dict[str, Any] | None = None) -> list[str]:
     """What `use` would change in params.yaml, a line per setting. Raises InputError as `use` does."""
-    text = rendered(root, choice)
-    schema.check(schema.parse(text), f"experiments {choice.label}")
+    text = _checked(root, choice, settings)
     before, after = flat(schema.read(root / PARAMS_FILE)), flat(schema.parse(text))
     return [
         f"{name}: {json.dumps(before.get(name))} -> {json.dumps(after.get(name))}"
         for name in [*after, *(name for name in before if name not in after)]
         if before.get(name) != after.get(name)
     ]
+
+
+def _checked(root: Path, choice: Choice | None, settings: dict[str, Any] | None) -> str:
+    """Text of params.yaml after `use`."""
+    if choice is None:
+        schema.read(root / PARAMS_FILE)  # names the file if it cannot be read
+        text, where = (root / PARAMS_FILE).read_text(), str(root / PARAMS_FILE)
+    else:
+        text = rendered(root, choice)
+        names = choice.names or ("default",)
+        where = " + ".join(str(root / "experiments" / f"{name}.yaml") for name in names)
+    if not settings:
+        schema.check(schema.parse(text), where)
+        return text
+    content = schema.parse(text)
+    schema.overlay(content, settings)
+    schema.check(content, f"{where} + -S")
+    return yaml_text.changed(text, settings)
 
 
 def rendered(root: Path, choice: Choice) -> str:

@@ -6,25 +6,26 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from labelmint.runtime.atomic_files import save_bytes
 from pipeline.project import PARAMS_FILE
-from pipeline.settings import experiments, schema, yaml_text
+from pipeline.settings import experiments, schema
 
 _logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def overridden(
-    root: Path, names: Sequence[str], percents: Sequence[int], restore: bool
+    root: Path, names: Sequence[str], changes: dict[str, Any], restore: bool
 ) -> Iterator[schema.Params]:
-    """Write experiments and percents into params.yaml, where DVC reads settings, for the block.
+    """Write experiments and single settings into params.yaml, where DVC reads them, for the block.
 
-    Experiments stay, as `labelmint use` leaves them; percents are of this run and are taken back at its end,
+    Experiments stay, as `labelmint use` leaves them; `changes` are of this run and are taken back at its end,
     however it ends. A file that somebody else has changed meanwhile is left as it is, with a warning.
 
-    restore: take the experiments back too, for a run that changes nothing. Raises InputError, with the file
-    unchanged.
+    changes: nested. restore: take the experiments back too, for a run that changes nothing. Raises
+    InputError, with the file unchanged.
     """
     path = root / PARAMS_FILE
     before = path.read_bytes()
@@ -35,9 +36,8 @@ def overridden(
         elif names:
             experiments.use(root, choice)
         after = before if restore else path.read_bytes()
-        if percents:
-            text = yaml_text.changed(path.read_text(), {"percents": list(percents)})
-            save_bytes(path, text.encode())
+        if changes:
+            experiments.use(root, None, changes)
         loaded = schema.load(path)
         written = path.read_bytes()
     except BaseException:

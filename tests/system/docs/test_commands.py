@@ -84,6 +84,10 @@ INSTEAD = {
             "EXPERIMENT=families_digits": "families_digits",
         }.items()
     },
+    'make repro SET="training.epochs=9 percents=[20, 100]"': (
+        _TRAINS,
+        """make repro SET="training.epochs=9 percents=[20, 100]" TARGET='--dry prepare'""",
+    ),
     "make repro EXPERIMENT=default": (_TRAINS, "make repro EXPERIMENT=default TARGET='--dry prepare'"),
     ".venv/bin/labelmint sample dcgan-100-0 --class frog --count 100 --out frogs": (
         "the copy's generators know digits",

@@ -126,12 +126,16 @@ def test_output_reaches_the_server_while_the_stage_runs(tiny, run, prefect):
 
 
 def test_experiment_and_percents_of_a_run(tiny, run):
-    result = run(experiment="mnist_quick", percents=[60], targets=["train"])
+    one_setting = {"settings": "dataset.test_percent=30"}
+    result = run(experiment="mnist_quick", percents=[60], targets=["train"], **one_setting)
     assert result.run.name == "mnist_quick"
     assert set(result.names) == {"prepare", "train@60"}
     text = (tiny.root / "params.yaml").read_text()
     assert "name: mnist " in text
     assert "percents: [60]" not in text, "percents are of this run"
+    assert "test_percent: 30" not in text, "so are single settings"
+    wrong = run(targets=["train"], settings="training.epoch=3").run.state
+    assert wrong.is_failed() and "did you mean 'epochs'?" in wrong.message
     refused = run(percents=[0], targets=["train"])
     assert refused.run.state.is_failed()
     assert "percents[0] must be 1 to 100, got 0" in refused.run.state.message

@@ -209,7 +209,16 @@ class TestBrowser:
             address = f"{real.ui.prefect}/deployments/deployment/{deployment['id']}"
             page.open(address, "nightly", "At 02:00 AM")
             assert page.save("prefect-schedule").stat().st_size < 300_000
-            parameters = {"experiment", "targets", "percents", "force", "keep_going", "workers", "dry"}
+            parameters = {
+                "experiment",
+                "targets",
+                "percents",
+                "settings",
+                "force",
+                "keep_going",
+                "workers",
+                "dry",
+            }
             assert set(deployment["parameter_openapi_schema"]["properties"]) == parameters
             page.open(f"{address}/run", "keep_going", "workers")
             page.save("prefect-parameters")

@@ -22,7 +22,10 @@ def test_make_runs_no_name(tmp_path, name):
     done = clone.run(*repro, f"EXPERIMENT={name}", f"DATASET={name}", f"TARGET={name}", UI=name, QUICK=name)
     assert done.returncode == 2, done.stderr
     assert f"no experiment '{name.split()[0]}'" in done.stderr
-    variables = ("EXPERIMENT", "TARGET", "LABELMINT_MIRROR", "UV_TORCH_BACKEND")
+    variables = ("EXPERIMENT", "TARGET", "SET", "LABELMINT_MIRROR", "UV_TORCH_BACKEND")
+    done = clone.run(*repro, f"SET={name}")
+    assert done.returncode == 2, done.stderr
+    assert "expected NAME=VALUE" in done.stderr
     clone.run(*repro, "--dry-run", **dict.fromkeys(variables, name))
     assert not list(tmp_path.rglob("sprung*"))
 
