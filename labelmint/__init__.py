@@ -18,17 +18,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labelmint.api.classifier import Classifier, Prediction, load_classifier, train_classifier
     from labelmint.api.dataset import LabelledDataset, load_dataset
+    from labelmint.api.expand import Expansion, expand
     from labelmint.api.quality import QualityReport, quality_report
     from labelmint.api.synthesizer import Synthesizer, load
     from labelmint.runtime.errors import InputError
 
 __all__ = [
     "Classifier",
+    "Expansion",
     "InputError",
     "LabelledDataset",
     "Prediction",
     "QualityReport",
     "Synthesizer",
+    "expand",
     "load",
     "load_classifier",
     "load_dataset",
@@ -43,11 +46,13 @@ except PackageNotFoundError:  # a checkout that is not installed
 
 _HOMES = {
     "Classifier": "labelmint.api.classifier",
+    "Expansion": "labelmint.api.expand",
     "InputError": "labelmint.runtime.errors",
     "LabelledDataset": "labelmint.api.dataset",
     "Prediction": "labelmint.api.classifier",
     "QualityReport": "labelmint.api.quality",
     "Synthesizer": "labelmint.api.synthesizer",
+    "expand": "labelmint.api.expand",
     "load": "labelmint.api.synthesizer",
     "load_classifier": "labelmint.api.classifier",
     "load_dataset": "labelmint.api.dataset",

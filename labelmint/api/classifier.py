@@ -26,6 +26,8 @@ from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import did_you_mean
 
+_RAW = Path("data/raw")
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -177,14 +179,27 @@ def train_classifier(
         target = pick_device(Compute(**options))
     except ValueError as error:
         raise InputError(f"train_classifier: {error}") from error
-    pool = Pool("real", images, labels)
-    job = Job("real", [pool], len(classes), recipe, derive_seed(seed, "classifier"), Path(raw))
-    with threads(1 if target.type == "cpu" else torch.get_num_threads()):
-        fitted = fit(job, target)
-    shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
-    network = build(recipe, shape, len(classes), None)
+    pools = [Pool("real", images, labels)]
+    return fit_pools(pools, classes, recipe, target, seed=seed, preparation=preparation, raw=Path(raw))
+
+
+def fit_pools(
+    pools: list[Pool],
+    classes: list[str],
+    recipe: classifier_settings.Classifier,
+    device: torch.device,
+    *,
+    seed: int,
+    preparation: Dataset | None,
+    raw: Path = _RAW,
+) -> Classifier:
+    """Train a classifier on one or more pools of images, each with its fraction of the batches."""
+    job = Job("real", pools, len(classes), recipe, derive_seed(seed, "classifier"), raw)
+    with threads(1 if device.type == "cpu" else torch.get_num_threads()):
+        fitted = fit(job, device)
+    network = build(recipe, job.shape, len(classes), None)
     network.load_state_dict({name: torch.from_numpy(value) for name, value in fitted.weights.items()})
     description = Description(
-        recipe, shape, list(classes), False, preparation, steps=job.steps, best_step=fitted.best_step
+        recipe, job.shape, list(classes), False, preparation, steps=job.steps, best_step=fitted.best_step
     )
-    return Classifier(network.to(target).eval(), description, target)
+    return Classifier(network.to(device).eval(), description, device)

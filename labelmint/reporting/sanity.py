@@ -27,12 +27,12 @@ class Doubt:
 
 
 def doubts(
-    rows: list[Row], *, first_look: bool, n_train: int, unhealthy: Mapping[str, list[tuple[str, str]]]
+    rows: list[Row], *, first_look: bool, n_train: int | None, unhealthy: Mapping[str, list[tuple[str, str]]]
 ) -> list[Doubt]:
     """Everything doubtful, the worst first.
 
-    n_train: images that the feature network was trained on. unhealthy: (class, health) of the generators of
-    each arm that did not train well.
+    n_train: images that the feature network was trained on; None without one. unhealthy: (class, health) of
+    the generators of each arm that did not train well.
     """
     real = list({(row["percent"], row["seed"]): row for row in rows if row["source"] == "real"}.values())
     found = [_first_look()] if first_look else []
@@ -99,7 +99,7 @@ def _generators(unhealthy: Mapping[str, list[tuple[str, str]]]) -> Iterable[Doub
         )
 
 
-def _features(rows: list[Row], n_train: int) -> Iterable[Doubt]:
+def _features(rows: list[Row], n_train: int | None) -> Iterable[Doubt]:
     measured = [row["measured"]["precision"] for row in rows if "precision" in row.get("measured", {})]
     judged = min((min(each["n"], each["n_reference"]) for each in measured), default=_ENOUGH_JUDGED)
     if judged < _ENOUGH_JUDGED:
@@ -107,7 +107,7 @@ def _features(rows: list[Row], n_train: int) -> Iterable[Doubt]:
             f"Precision, recall and distances rest on as few as {judged} images: they may call noise similar "
             "to real images."
         )
-    if n_train < _ENOUGH_TRAINED:
+    if n_train is not None and n_train < _ENOUGH_TRAINED:
         yield Doubt(
             f"The feature network was trained on {n_train} images only: distances in its features say little."
         )

@@ -151,3 +151,51 @@ def predict(
         typer.echo(f"left out: {printable(f'{image}: {reason}')}", err=True)
     target = f" into {out}" if out else ""
     typer.echo(f"{name} labelled {counted(len(predictions), 'image')}{target}", err=True)
+
+
+@app.command(epilog="Example: labelmint expand photos --per-class 500 --out more --minutes 10")
+def expand(
+    origin: Annotated[Path, typer.Argument(help="Folder, zip or tar with one folder of images per class.")],
+    *,
+    out: Annotated[Path, typer.Option(help="New folder for images, generator, classifier and verdict.")],
+    per_class: Annotated[int, typer.Option(help="Synthetic images of each class.")] = 500,
+    minutes: Annotated[float, typer.Option(help="Time for all of it, roughly; at least 1.")] = 10.0,
+    size: Annotated[int, typer.Option(help="Width and height of the images, pixels.")] = 32,
+    family: Annotated[str, typer.Option(help="GAN family, one with classes.")] = "dcgan",
+    seed: Annotated[int, typer.Option(help="Seed of everything that is random.")] = 0,
+    device: Annotated[str, typer.Option(help="As compute.device: auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and check the images, and train nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make more labelled images from a folder of some, and say whether they help. Needs no project."""
+    from labelmint.api.dataset import load_dataset
+    from labelmint.api.expand import expand as run
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out} exists already; name a new folder")
+    if dry_run:
+        dataset = load_dataset(origin, image_size=size)
+        kept = f"{counted(len(dataset.labels), 'training image')} of {len(dataset.classes)} classes"
+        typer.echo(f"{kept}, {counted(len(dataset.test_labels), 'test image')}; nothing was trained")
+        return
+    done = run(
+        origin,
+        per_class=per_class,
+        minutes=minutes,
+        family=family,
+        seed=seed,
+        device=device,
+        image_size=size,
+    )
+    done.save(out)
+    for doubt in done.doubts:
+        typer.echo(f"warning: {doubt.text}", err=True)
+    if as_json:
+        typer.echo((out / "verdict.json").read_text(), nl=False)
+        return
+    typer.echo(f"{done.verdict}\n{counted(len(done.labels), 'labelled image')}: {out / 'images'}")
+    typer.echo(
+        f"label others with the classifier: labelmint predict FOLDER --classifier {out / 'classifier'}"
+    )

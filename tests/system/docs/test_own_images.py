@@ -16,7 +16,7 @@ from tests.conftest import ROOT, SHARED
 from tests.system.clone import Clone
 from tests.system.docs.documents import blocks, commands
 
-CLASSES, EACH = ("bird", "frog", "ship"), 500
+CLASSES, EACH = ("bird", "frog", "ship"), 200
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def test_readme_leads_to_a_report_and_images(home, tmp_path):
         done = clone.run("bash", "-c", command, HOME=str(home), LABELMINT_TRACKING="off")
         assert done.returncode == 0, f"$ {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         printed.append(done.stdout)
-    assert "photos: 1,500 images in 3 classes (bird 500, frog 500, ship 500), colour" in printed[0]
+    assert "photos: 600 images in 3 classes (bird 200, frog 200, ship 200), colour" in printed[0]
 
     facts = json.loads((tmp_path / "data/tensors/dataset.json").read_text())
     assert facts["classes"] == list(CLASSES) and facts["shape"] == [3, 32, 32]
-    assert facts["n_train"] + facts["n_test"] <= 1500 and facts["n_test"] == 300
+    assert facts["n_train"] + facts["n_test"] <= 600 and facts["n_test"] == 120
     with (tmp_path / "reports/results.csv").open() as file:
         rows = {row["source"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["real", "synthetic", "mixed"] and rows["synthetic"]["n_real"] == "0"

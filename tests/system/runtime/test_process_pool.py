@@ -10,25 +10,30 @@ import sys
 from tests.conftest import ROOT
 
 SCRIPT = """
+import os
 import time
 
 from labelmint.runtime.process_pool import in_processes
 
 
+def say(word):
+    os.write(1, f"{word}\\n".encode())  # at once, also where print writes the end of a line by itself
+
+
 def work(seconds):
-    print("working", flush=True)
+    say("working")
     try:
         time.sleep(seconds)
     finally:
-        print("saving", flush=True)
+        say("saving")
         time.sleep(0.5)
-        print("saved", flush=True)
+        say("saved")
 
 
 try:
     list(in_processes(work, [600, 600], 2))
 except KeyboardInterrupt:
-    print("interrupted", flush=True)
+    say("interrupted")
 """
 
 

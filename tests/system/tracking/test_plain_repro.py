@@ -118,30 +118,30 @@ class TestBrowser:
     """MLflow's pages, as `labelmint ui` serves them."""
 
     @pytest.fixture(scope="class")
-    def ui(self, tracked):
-        servers = UiServers(tracked.clone.folder)
-        yield servers
-        servers.stop()
+    def servers(self, tracked):
+        started = UiServers(tracked.clone.folder)
+        yield started
+        started.stop()
 
     @pytest.fixture(scope="class")
-    def page(self, ui):
+    def page(self, servers):
         with browser() as page:
-            page.open(ui.mlflow, "Experiments")
+            page.open(servers.mlflow, "Experiments")
             page.set_local_storage("assistant.panelOpen", "false")
             yield page
 
-    def test_printed_address_opens_the_table_of_runs(self, ui, page):
-        address = ui.lines[1].split()[1]
-        assert address.startswith(f"{ui.mlflow}/#/experiments/")
+    def test_printed_address_opens_the_table_of_runs(self, servers, page):
+        address = servers.lines[1].split()[1]
+        assert address.startswith(f"{servers.mlflow}/#/experiments/")
         page.open(address, "pipeline", "Run Name", "matching runs")
         assert "Observability" not in page.text()  # a heading of the pages for language models
         page.save("mlflow-runs-plain")
 
-    def test_parent_charts_all_sources_by_percent(self, tracked, ui, page):
+    def test_parent_charts_all_sources_by_percent(self, tracked, servers, page):
         from selenium.webdriver.common.by import By
 
         (parent,) = tracked.parents()
-        address, _, query = address_of(ui.mlflow, tracked.experiment, parent.info.run_id).partition("?")
+        address, _, query = address_of(servers.mlflow, tracked.experiment, parent.info.run_id).partition("?")
         metrics = [f"accuracy/dcgan/{source}" for source in ("real", "synthetic", "mixed")]
         page.open(f"{address}/model-metrics?{query}", *metrics)
         page.scroll_to_end()

@@ -18,12 +18,12 @@ from tests.command import labelmint
 from tests.conftest import ROOT
 
 COMMANDS = (
-    *("use", "experiments", "check", "params", "import", "sample", "predict", "run", "serve", "ui"),
+    *("use", "experiments", "check", "params", "import", "sample", "predict", "expand", "run", "serve", "ui"),
     *("results", "compare", "sync", "doctor"),
 )
-WITH_JSON = {"import", "experiments", "params", "results", "compare", "sample", "predict", "doctor"}
+WITH_JSON = {"import", "experiments", "params", "results", "compare", "sample", "predict", "expand", "doctor"}
 """Commands that report something."""
-WITH_DRY_RUN = {"use", "import", "run", "sync", "sample"}
+WITH_DRY_RUN = {"use", "expand", "import", "run", "sync", "sample"}
 """Commands that write or send something."""
 
 
