@@ -44,6 +44,7 @@ else
 endif
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pipeline.dvc.vega .venv/vega.js
+	@$(BIN)/python -m pipeline.flow.new_database .venv/prefect.db
 	@touch $@
 
 # The lock of a group names only packages that requirements.lock lacks.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelmint.data.arrays import LabelledDataset, prepare_arrays
-from labelmint.data.settings import PUBLISHED, Dataset
+from labelmint.data.settings import PUBLISHED, TORCHVISION, Dataset
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import did_you_mean
 
@@ -45,7 +45,7 @@ def load_dataset(source: str | Path, *, raw: str | Path = "data/raw", **settings
 def _describe(source: str | Path, settings: dict[str, Any]) -> Dataset:
     """Settings that fit the source, under those that were given."""
     name = str(source)
-    if name in PUBLISHED:
+    if name in PUBLISHED or name.startswith(TORCHVISION):
         if name == "digits":
             guess: dict[str, Any] = {"image_size": 16, "channels": 1}
         elif name in _GREY or name.startswith("emnist"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import cast
 
@@ -10,17 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from labelmint.classifiers import pretrained
 from labelmint.classifiers.settings import Classifier
-from labelmint.data.download import locate
-from labelmint.data.storage.weights import state_dict
 from labelmint.gans.layers import Dropout
 from labelmint.random_streams import Stream
 from labelmint.runtime.errors import InputError
 
 _FEATURES = 1280
-_IMAGENET = "efficientnet-b0-355c32eb.pth"  # the name ends with the start of its SHA-256
-_IMAGENET_ADDRESS = f"https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/{_IMAGENET}"
-_IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # The original averages batch norm statistics over some hundred batches, too many for a training of hundreds
 # of steps.
 _BATCH_NORM_MOMENTUM = 0.1
@@ -28,9 +23,6 @@ _BATCH_NORM_MOMENTUM = 0.1
 
 class EfficientNetB0(nn.Module):
     """Images, float (N, C, S, S) in [-1, 1] -> logits (N, classes). Dropout acts only with a `stream`."""
-
-    mean: torch.Tensor
-    deviation: torch.Tensor
 
     def __init__(self, params: Classifier, shape: tuple[int, int, int], classes: int, raw: Path | None):
         from efficientnet_pytorch import EfficientNet
@@ -44,13 +36,12 @@ class EfficientNetB0(nn.Module):
         )
         if self.pretrained and raw is not None:
             try:
-                self.trunk.load_state_dict(_weights(params.weights, raw))
+                self.trunk.load_state_dict(pretrained.weights(params.network, params.weights, raw))
             except RuntimeError as error:
                 reason = " ".join(str(error).split())[:160]
                 message = f"classifier.weights: {params.weights} does not fit EfficientNet-B0 ({reason})"
                 raise InputError(message) from error
-        for name, values in (("mean", _IMAGENET_MEAN), ("deviation", _IMAGENET_DEVIATION)):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        self.normalize = pretrained.ImageNetColours()
         self.trunk._fc = nn.Identity()
         _speed_up(self.trunk)
         self.trunk._conv_stem.stride = (params.stem_stride, params.stem_stride)
@@ -63,8 +54,7 @@ class EfficientNetB0(nn.Module):
 
     def forward(self, images: torch.Tensor, stream: Stream | None = None) -> torch.Tensor:
         if self.pretrained:
-            # A grey image is broadcast to three channels.
-            images = ((images + 1) / 2 - self.mean) / self.deviation
+            images = self.normalize(images)
         values = self.dense(self.dropout(self.trunk(images), stream))
         logits: torch.Tensor = self.head(F.relu(values) if isinstance(self.dense, nn.Linear) else values)
         return logits
@@ -122,19 +112,3 @@ def _speed_up(module: nn.Module) -> None:
             setattr(module, name, nn.SiLU())
         else:
             _speed_up(child)
-
-
-def _weights(source: str, raw: Path) -> dict[str, torch.Tensor]:
-    """Weights by name. Raises: InputError if the file is absent, altered, or no plain state dict."""
-    path = locate([_IMAGENET], raw, [_IMAGENET_ADDRESS]) if source == "imagenet" else Path(source)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        choices = "give none, imagenet or the path of a state dict"
-        raise InputError(
-            f"classifier.weights: {path} cannot be read ({error.strerror}); {choices}"
-        ) from error
-    expected = _IMAGENET.removesuffix(".pth").split("-")[-1]
-    if source == "imagenet" and not hashlib.sha256(content).hexdigest().startswith(expected):
-        raise InputError(f"{path}: its SHA-256 does not start with {expected}; delete the file and run again")
-    return state_dict(content, f"classifier.weights: {path}")

@@ -11,8 +11,9 @@ import torch
 
 from labelmint.classifiers.efficientnet import EfficientNetB0
 from labelmint.classifiers.pools import Pool
-from labelmint.classifiers.settings import Classifier
+from labelmint.classifiers.settings import TORCHVISION, Classifier
 from labelmint.classifiers.small_networks import Linear, SmallCNN
+from labelmint.classifiers.torchvision_models import TorchvisionModel
 from labelmint.data.storage.pixels import normalize
 
 _EVALUATION_BATCH = 256
@@ -91,6 +92,8 @@ def build(params: Classifier, shape: tuple[int, int, int], classes: int, raw: Pa
         return SmallCNN(shape, classes)
     if params.network == "linear":
         return Linear(shape, classes)
+    if params.network.startswith(TORCHVISION):
+        return TorchvisionModel(params, shape, classes, raw)
     return EfficientNetB0(params, shape, classes, raw)
 
 

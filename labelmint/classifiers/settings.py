@@ -9,8 +9,11 @@ from annotated_types import Ge, Gt, Interval
 from typing_extensions import Doc
 
 from labelmint.classifiers.sources import SOURCES, meanings
-from labelmint.runtime.validation import Settings
+from labelmint.runtime.validation import Forms, Settings
 from labelmint.runtime.words import did_you_mean
+
+TORCHVISION = "torchvision/"
+"""Begins the names of torchvision's models."""
 
 _Fraction = Annotated[float, Interval(ge=0, le=1)]
 _Change = Annotated[float, Interval(ge=0, le=0.9)]
@@ -67,18 +70,27 @@ class Classifier(Settings):
             "the same steps."
         ),
     ] = field(default_factory=list)
-    network: Annotated[Literal["efficientnet-b0", "small_cnn", "linear"], Doc("Network.")] = "efficientnet-b0"
+    network: Annotated[
+        str,
+        Forms(("efficientnet-b0", "small_cnn", "linear", "torchvision/NAME")),
+        Doc("Network. torchvision/NAME is a classification model of torchvision, e.g. torchvision/resnet18."),
+    ] = "efficientnet-b0"
     weights: Annotated[
         str,
         Doc("Initial weights: none, imagenet (downloaded, checked by hash), or the path of a state dict."),
     ] = "none"
     stem_stride: Annotated[
         Literal[1, 2],
-        Doc("Stride of EfficientNet's first layer. 2 is the original; 1 keeps the size of small images."),
+        Doc(
+            "Stride of the first layer. 2 is EfficientNet's; 1 keeps the size of small images. Of "
+            "torchvision's models, 1 also removes the pooling that follows, and 2 changes nothing."
+        ),
     ] = 2
-    head_dropout: Annotated[float, Interval(ge=0, le=0.95), Doc("Dropout before the head.")] = 0.3
+    head_dropout: Annotated[float, Interval(ge=0, le=0.95), Doc("Dropout before EfficientNet's head.")] = 0.3
     head_units: Annotated[
-        int, Interval(ge=0, le=65_536), Doc("Hidden units of the head. 0 makes it one linear layer.")
+        int,
+        Interval(ge=0, le=65_536),
+        Doc("Hidden units of EfficientNet's head. 0 makes it one linear layer."),
     ] = 512
     steps: Annotated[
         _Steps, Doc("Optimizer steps, the same for every source. Batches are drawn with replacement.")
@@ -133,8 +145,19 @@ class Classifier(Settings):
                 raise ValueError(f"{name}: {values} names one twice")
         if self.evaluations > self.steps:
             raise ValueError(f"evaluations must be 1 to steps ({self.steps}), got {self.evaluations}")
-        if self.weights != "none" and self.network != "efficientnet-b0":
-            raise ValueError(f"weights: {self.weights} is for efficientnet-b0; {self.network} needs none")
+        if self.weights != "none" and self.network in ("small_cnn", "linear"):
+            raise ValueError(f"weights: {self.weights} is for larger networks; {self.network} needs none")
+        if self.network.startswith(TORCHVISION):
+            _require_model(self.network.removeprefix(TORCHVISION))
+
+
+def _require_model(name: str) -> None:
+    """Raises: ValueError if torchvision has no classification model of that name."""
+    from torchvision import models  # slow
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ValueError(f"network: torchvision has no model '{name}'{did_you_mean(name, known)}")
 
 
 @dataclass(frozen=True)

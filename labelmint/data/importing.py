@@ -30,7 +30,7 @@ class Imported:
 
     sha256: hash of the file. counts: images per class, in the order of classes.
     grey: True if no image has colour. repeated: images that occur more than once.
-    own_split: True if training and test images were given separately.
+    own_test: whether test images were given separately.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class Imported:
     counts: list[int]
     grey: bool
     repeated: int
-    own_split: bool
+    own_test: bool
     bad: BadImages
 
 
@@ -56,7 +56,7 @@ def import_images(origin: Path, target: Path, dataset: Dataset, compute: Compute
         source = imagefolder.read_from(origin, dataset.name, work / "unpacked")
         positions = np.arange(len(source.labels))
         converted = convert(source, positions, dataset, work / "images.npy", compute)
-        bad = check_bad_images(source, [converted], dataset.on_bad_image)
+        bad = check_bad_images(source, [converted], dataset.on_bad_image, "--on-bad-image skip")
         good = np.flatnonzero(converted.good)
         parts = [part[converted.good[part]] for part in split(source, dataset)]
         check_classes(source.labels[parts[TRAIN]], source.labels[parts[TEST]], source.classes)
@@ -73,7 +73,7 @@ def import_images(origin: Path, target: Path, dataset: Dataset, compute: Compute
         counts=np.bincount(source.labels[good], minlength=len(source.classes)).tolist(),
         grey=grey,
         repeated=len(good) - len(np.unique(converted.hashes[good])),
-        own_split=source.split is not None,
+        own_test=source.split is not None and bool((source.split == TEST).any()),
         bad=bad,
     )
 

@@ -18,9 +18,9 @@ from labelmint.data.storage.tensors import ImageFile, keep_rows, save_array, sav
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
-from labelmint.runtime.words import shortened
+from labelmint.runtime.words import counted, shortened
 
-_MAX_BAD_FRACTION = 0.01
+_MAX_BAD_FRACTION, _MAX_BAD_OF_FEW = 0.01, 3
 
 
 @dataclass(frozen=True)
@@ -110,23 +110,26 @@ def split(source: Source, dataset: Dataset) -> list[np.ndarray]:
     return parts
 
 
-def check_bad_images(source: Source, converted: list[Converted], action: str) -> BadImages:
+def check_bad_images(
+    source: Source, converted: list[Converted], action: str, flag: str = "dataset.on_bad_image: skip"
+) -> BadImages:
     """Bad images of all splits.
 
-    Raises: InputError when there is one and `action` is fail, or when more than 1 % are bad.
+    flag: with which the user leaves them out.
+    Raises: InputError when there is one and `action` is fail, or when more than 1 % and more than three are
+    bad.
     """
     bad = source.unreadable + [each for part in converted for each in part.bad]
     total = len(source.unreadable) + sum(len(part.good) for part in converted)
     if not bad:
         return bad
+    most = max(int(_MAX_BAD_FRACTION * total), _MAX_BAD_OF_FEW)
     named = shortened([f"{name}: {reason}" for name, reason in bad])
-    problem = f"{len(bad):,} of {total:,} images cannot be used ({named})"
+    problem = f"{len(bad):,} of {counted(total, 'image')} cannot be used ({named}); repair or remove them"
+    if len(bad) > most:
+        raise InputError(f"{problem}: at most {most:,} can be left out")
     if action == "fail":
-        raise InputError(f"{problem}; repair or remove them, or set dataset.on_bad_image: skip")
-    if len(bad) > _MAX_BAD_FRACTION * total:
-        raise InputError(
-            f"{problem}; at most {100 * _MAX_BAD_FRACTION:.0f} % can be skipped: repair or remove them"
-        )
+        raise InputError(f"{problem}, or leave up to {most:,} out with {flag}")
     return bad
 
 

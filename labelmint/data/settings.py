@@ -24,6 +24,8 @@ IDX_SETS = (
     ),
 )
 PUBLISHED = ("digits", *IDX_SETS, "cifar10", "cifar100", "celeba", "faces", "lsun", "imagenet32")
+TORCHVISION = "torchvision/"
+"""Begins the names of data sets that torchvision reads."""
 FORMATS = ("imagefolder", "huggingface")
 WITH_ATTRIBUTES = ("celeba", "faces")
 
@@ -38,7 +40,8 @@ class Dataset(Settings):
     name: Annotated[
         str,
         Doc(
-            f"A published data set, or the name of an imported one. Published: {', '.join(PUBLISHED)}. "
+            f"A published data set, or the name of an imported one. Published: {', '.join(PUBLISHED)}, and "
+            "sets of torchvision, e.g. torchvision/SVHN. "
             "Import your own images with `labelmint import`."
         ),
     ] = "digits"
@@ -123,7 +126,8 @@ class Dataset(Settings):
         Doc("Largest difference of pixels of near duplicates, grey levels (root mean square)."),
     ] = 8.0
     on_bad_image: Annotated[
-        OnBadImage, Doc("What an unreadable image does. `skip` leaves out and lists up to 1 % of the images.")
+        OnBadImage,
+        Doc("What an unreadable image does. `skip` leaves out and lists up to 1 % of the images, or three."),
     ] = "fail"
     images_per_class: Annotated[
         Annotated[int, Ge(4)] | None,
@@ -146,6 +150,10 @@ class Dataset(Settings):
             raise ValueError("categories are for lsun, which needs at least one, e.g. [bedroom]")
 
     def _check_name(self) -> None:
+        if self.name.startswith(TORCHVISION) and self.name[len(TORCHVISION) :].isalnum():
+            if self.format is not None:
+                raise ValueError(f"name: '{self.name}' is a published data set and takes no format")
+            return
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
             raise ValueError(
                 f"name must be lower-case letters, digits and _, starting with a letter, got '{self.name}'"

@@ -26,7 +26,7 @@ _TYPE_NAMES = {int: "integer", float: "number", str: "text"}
 
 @dataclass(frozen=True)
 class Forms:
-    """Metadata of a text setting: the texts that it takes. N is an integer from 0 to 999.
+    """Metadata of a text setting: the texts that it takes. N is an integer from 0 to 999, NAME a name.
 
     Forms(("cpu", "cuda:N")) takes "cpu", "cuda:0", "cuda:1", ….
     """
@@ -34,7 +34,10 @@ class Forms:
     texts: tuple[str, ...]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        pattern = "|".join(re.escape(text).replace("N", "(0|[1-9][0-9]{0,2})") for text in self.texts)
+        parts = {"NAME": "[A-Za-z][A-Za-z0-9_]*", "N": "(0|[1-9][0-9]{0,2})"}
+        pattern = "|".join(
+            re.sub("NAME|N", lambda found: parts[found[0]], re.escape(text)) for text in self.texts
+        )
         return core_schema.str_schema(pattern=f"^({pattern})$", strict=True)
 
 

@@ -33,7 +33,7 @@ def import_(
     ] = "cover",
     on_bad_image: Annotated[
         Literal["fail", "skip"],
-        typer.Option(help="Whether a bad image ends the import, or up to 1 % of the images are left out."),
+        typer.Option(help="Whether a bad image ends the import, or is left out: up to 1 %, or three."),
     ] = "fail",
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier import of the same name.")
@@ -63,8 +63,8 @@ def import_(
         return
     for image, reason in imported.bad:
         typer.echo(f"left out: {printable(f'{image}: {reason}')}", err=True)
-    next_step = "nothing was written" if dry_run else f"next: make repro DATASET={name}"
-    typer.echo(f"{describe(name, imported)}\n{next_step}")
+    first_look = f"next: make repro DATASET={name} QUICK=1   (a first look; without QUICK=1 the full size)"
+    typer.echo(f"{describe(dataset, imported)}\n{'nothing was written' if dry_run else first_look}")
 
 
 @app.command(epilog="Example: labelmint sample dcgan-100-0 --class 7 --count 100 --out sevens")

@@ -12,6 +12,7 @@ from labelmint.runtime.atomic_files import save_bytes
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import printable
 from labelmint.runtime.settings import Compute
+from labelmint.runtime.words import counted
 
 _MAX_CLASSES = 8  # named in the description
 
@@ -35,21 +36,25 @@ def import_dataset(
     return imported
 
 
-def describe(name: str, imported: Imported) -> str:
+def describe(dataset: Dataset, imported: Imported) -> str:
     """What was imported, for the user to check."""
     counts = sorted(zip(imported.classes, imported.counts), key=lambda each: -each[1])
     named = ", ".join(f"{printable(label)} {count:,}" for label, count in counts[:_MAX_CLASSES])
     others = len(counts) - _MAX_CLASSES
-    rest = f" and {others:,} more classes" if others > 0 else ""
+    rest = f" and {others:,} more" if others > 0 else ""
+    images = counted(sum(imported.counts), "image")
     colour = "grey" if imported.grey else "colour"
     lines = [
-        f"{name}: {sum(imported.counts):,} images in {len(counts)} classes ({named}{rest}), {colour}",
+        f"{dataset.name}: {images} in {len(counts)} classes ({named}{rest}), {colour}",
         "training and test images as given"
-        if imported.own_split
-        else "no test set of its own: `prepare` holds one out",
+        if imported.own_test
+        else f"no test set: {dataset.test_percent} % of the images will be held out",
     ]
     if imported.repeated:
-        lines.append(f"{imported.repeated:,} images are repeated; none will be in both training and test set")
+        are = "are copies of others" if imported.repeated > 1 else "is a copy of another"
+        lines.append(
+            f"{counted(imported.repeated, 'image')} {are}; none will be in both training and test set"
+        )
     return "\n".join(lines)
 
 

@@ -47,8 +47,8 @@ def weights(root: Path) -> Iterator[Finding]:
     name = found.classifier.weights if found else "none"
     if name == "none":
         yield ok("weights", "none requested (classifier.weights: none)")
-    elif name == "imagenet":
-        yield _imagenet_weights(root)
+    elif found and name == "imagenet":
+        yield _imagenet_weights(root, found.classifier.network)
     elif not (root / name).exists():
         yield problem(
             "weights", f"classifier.weights: {name} does not exist", "name an existing file, or none"
@@ -57,10 +57,10 @@ def weights(root: Path) -> Iterator[Finding]:
         yield ok("weights", f"classifier.weights: {name}")
 
 
-def _imagenet_weights(root: Path) -> Finding:
-    from labelmint.classifiers import efficientnet
+def _imagenet_weights(root: Path, network: str) -> Finding:
+    from labelmint.classifiers import pretrained
 
-    file, mirror = efficientnet._IMAGENET, os.environ.get("LABELMINT_MIRROR", "")
+    file, mirror = pretrained.address(network).rpartition("/")[2], os.environ.get("LABELMINT_MIRROR", "")
     mirrored = [Path(mirror) / file] if mirror and "://" not in mirror else []
     if any(path.exists() for path in [root / "data" / "raw" / file, *mirrored]):
         return ok("weights", f"{file} is there")

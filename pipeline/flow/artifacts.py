@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +54,8 @@ class Progress:
 
 def publish_results(root: Path, tracked: TrackedRun, outcome: Mapping[str, State]) -> None:
     """Publish the report and the results, if this run has updated them, and links to its runs in MLflow."""
-    dataset = tracked.settings.dataset.name.replace("_", "-")  # keys: lower-case letters, digits and dashes
+    # Keys of artifacts: lower-case letters, digits and dashes.
+    dataset = re.sub("[^a-z0-9]+", "-", tracked.settings.dataset.name.lower())
     with suppress(Exception):
         if "report" in outcome and outcome["report"].is_completed():
             create_markdown_artifact(

@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.flow import new_database
 from pipeline.gpus.cards import ORDER, VISIBLE
 from pipeline.probes import answers
 
@@ -37,6 +38,7 @@ def prepare(root: Path, server: bool = True) -> None:
     if "PREFECT_HOME" not in os.environ:
         home = root / STATE / "prefect"
         home.mkdir(parents=True, exist_ok=True)
+        new_database.copy_to(home)
         os.environ["PREFECT_HOME"] = str(home)
     for name, value in (
         ("DO_NOT_TRACK", "true"),

@@ -45,7 +45,12 @@ def without_credentials(root: Path, error: BaseException) -> str:
 
 def experiment_name(dataset: str) -> str:
     """Name of the experiment: one per data set, since only results on the same data are comparable."""
-    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"labelmint-{dataset}"
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or model_name(dataset)
+
+
+def model_name(dataset: str) -> str:
+    """Name of the data set's classifiers in the registry, which allows no slash."""
+    return f"labelmint-{dataset.replace('/', '-')}"
 
 
 def experiment_id(root: Path, server: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelmint.runtime.atomic_files import load_json
+from pipeline.tracking.address import model_name
 from stages.paths import Arm, Paths
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def register(store: Store, run_id: str, folder: Path, facts: dict[str, Any]) -> 
     """
     from mlflow.exceptions import MlflowException
 
-    client, name = store.client, f"labelmint-{facts['dataset']}"
+    client, name = store.client, model_name(facts["dataset"])
     try:
         client.get_registered_model(name)
     except MlflowException:

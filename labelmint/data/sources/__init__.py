@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from labelmint.data.settings import IDX_SETS, Dataset
+from labelmint.data.settings import IDX_SETS, TORCHVISION, Dataset
 from labelmint.data.source import Source
 
 _MODULES = {**dict.fromkeys(IDX_SETS, "idx"), "cifar10": "cifar", "cifar100": "cifar"}
@@ -18,6 +18,6 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
     raw: folder of raw data. scratch: empty folder for unpacked files; the caller deletes it.
     Raises: InputError.
     """
-    name = dataset.layout or dataset.name
+    name = "torchvision" if dataset.name.startswith(TORCHVISION) else dataset.layout or dataset.name
     reader = import_module(f"{__name__}.{_MODULES.get(name, name)}")
     return cast(Source, reader.read(dataset, raw, scratch))

@@ -153,7 +153,7 @@ def _settings_folder(root: Path) -> None:
 
 _TRAIN = "stage train_generators dcgan-40-0"
 _IMPORT = "labelmint import photos --name mine"
-_SKIP = "repair or remove them, or set dataset.on_bad_image: skip"
+_SKIP = "repair or remove them, or leave up to 3 out with --on-bad-image skip"
 _SETTINGS = [
     Row(
         "an unknown setting",

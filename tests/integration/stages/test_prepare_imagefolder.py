@@ -128,7 +128,7 @@ class TestBadImages:
             f"14 of 26 images cannot be used (cat/animated.gif: {bad['cat/animated.gif']}, "
         )
         assert " and 11 more); " in message
-        assert "set dataset.on_bad_image: skip" in message
+        assert "repair or remove them: at most 3 can be left out" in message
 
     @pytest.mark.parametrize("packer", ["folder", "zip", "tar.gz"])
     def test_few_can_be_skipped_and_are_listed(self, project, run_stage, packer):
@@ -145,10 +145,11 @@ class TestBadImages:
             assert (image == resized(tree[name])).all()  # rows after a bad image moved up
 
     def test_many_cannot_be_skipped(self, refused, project):
-        root = in_folder(project / "t", good_tree(count=20) | {"cat/bad.png": b""})
+        bad = {f"cat/bad-{number}.png": b"" for number in range(4)}
+        root = in_folder(project / "t", good_tree(count=20) | bad)
         message = refused(**MINE, path=str(root), on_bad_image="skip")
-        assert "1 of 41 images cannot be used (cat/bad.png: empty file)" in message
-        assert "at most 1 %" in message
+        assert "4 of 44 images cannot be used (cat/bad-0.png: empty file, " in message
+        assert "at most 3 can be left out" in message
 
     def test_control_characters_of_a_name_are_escaped(self, refused, project):
         name = "\x1b]0;gone\x07\nerror: all is well\u202e.png"

@@ -24,6 +24,8 @@ _CLUSTER = "tests/system/training/test_cluster.py::test_a_killed_worker_does_not
 _TORCHRUN = (
     "tests/system/training/test_distributed.py::test_the_stage_runs_under_torchrun_and_one_process_writes"
 )
+_EXPAND = "tests/integration/api/test_expand.py::test_the_command_writes_all_and_its_classifier_labels_images"
+_PREDICT = "tests/integration/pipeline/cli/test_predict.py::test_classifiers_of_the_project"
 _TEAM = "tests/system/test_teams.py::test_second_clone_gets_every_result_without_training"
 _EXPERIMENTS = "tests/system/test_teams.py::test_experiments_of_dvc"
 _POSTGRESQL = "tests/system/flow/test_postgresql.py::test_two_pipelines_at_once"
@@ -49,6 +51,8 @@ COVERED = {
     ".venv/bin/dask scheduler --host 127.0.0.1 --port 8786": _CLUSTER,
     ".venv/bin/dask worker tcp://127.0.0.1:8786 --nthreads 1": _CLUSTER,
     ".venv/bin/torchrun --nproc-per-node 4 -m pipeline.stage train_generators dcgan-100-0": _TORCHRUN,
+    ".venv/bin/labelmint expand ~/photos.zip --per-class 500 --out expanded --minutes 10": _EXPAND,
+    ".venv/bin/labelmint predict ~/photos.zip --out labels.csv": _PREDICT,
     "dvc push": _TEAM,
     "git clone … && cd … && dvc pull": _TEAM,
     "dvc exp run -n fewer -S feature_network.steps=20 train_feature_network": _EXPERIMENTS,

@@ -24,7 +24,8 @@ def test_images_become_a_data_set_that_can_be_prepared(checkout, photos, monkeyp
     done = labelmint(checkout / "deeper", "import", photos, "--name", "mine", "--size", 8)
     assert done.code == 0, done.err
     assert "mine: 30 images in 3 classes (cat 10, dog 10, eel 10), colour" in done.out
-    assert "next: make repro DATASET=mine" in done.out
+    assert "\nno test set: 20 % of the images will be held out\n" in done.out
+    assert "next: make repro DATASET=mine QUICK=1 " in done.out
     assert labelmint(checkout, "use", "default", "mine").code == 0
     dataset = schema.load(checkout / "params.yaml").dataset
     assert (dataset.name, dataset.path, dataset.channels, dataset.image_size) == (
@@ -75,6 +76,22 @@ def test_grey_images_get_one_channel_and_keep_their_own_split(checkout):
     assert "channels: 1" in (checkout / "experiments" / "grey.yaml").read_text()
 
 
+def test_training_images_alone_are_told_so(checkout):
+    tree = {f"train/{name}": content for name, content in good_tree(count=10).items()}
+    in_folder(checkout / "photos", tree)
+    done = labelmint(checkout, "import", checkout / "photos", "--name", "mine")
+    assert "no test set: 20 % of the images will be held out" in done.out
+
+
+def test_the_flag_for_bad_images_is_named(checkout, photos):
+    (photos / "cat" / "bad.png").write_bytes(b"")
+    done = labelmint(checkout, "import", photos, "--name", "mine")
+    assert done.err.endswith("repair or remove them, or leave up to 3 out with --on-bad-image skip\n")
+    done = labelmint(checkout, "import", photos, "--name", "mine", "--on-bad-image", "skip")
+    assert done.code == 0
+    assert "left out: cat/bad.png: empty file" in done.err
+
+
 def test_a_dry_run_checks_every_image_and_leaves_nothing(checkout, photos):
     done = labelmint(checkout, "import", photos, "--name", "mine", "--dry-run", "--json")
     result = json.loads(done.out)
@@ -102,12 +119,17 @@ def test_a_dry_run_checks_every_image_and_leaves_nothing(checkout, photos):
         (["photos", "--name", "mnist"], "is a published data set"),
         (["photos", "--name", "default"], "exists; choose another --name"),
         (["photos", "--name", "mine", "--size", "2"], "image_size must be 4 to 1024, got 2"),
-        (["photos", "--name", "mine"], "1 of 31 images cannot be used (cat/bad.png: empty file)"),
-        (["photos", "--name", "mine", "--on-bad-image", "skip"], "at most 1 %"),
+        (
+            ["photos", "--name", "mine"],
+            "4 of 34 images cannot be used (cat/bad-0.png: empty file, cat/bad-1.png: empty file, "
+            "cat/bad-2.png: empty file and 1 more); repair or remove them: at most 3 can be left out",
+        ),
+        (["photos", "--name", "mine", "--on-bad-image", "skip"], "at most 3 can be left out"),
     ],
 )
 def test_user_errors_leave_nothing(checkout, photos, arguments, message):
-    (photos / "cat" / "bad.png").write_bytes(b"")
+    for number in range(4):
+        (photos / "cat" / f"bad-{number}.png").write_bytes(b"")
     before = sorted((checkout / "experiments").iterdir())
     done = labelmint(checkout, "import", *arguments)
     error = done.err.splitlines()[-1]

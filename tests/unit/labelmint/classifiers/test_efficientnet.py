@@ -8,7 +8,7 @@ import pytest
 import torch
 from efficientnet_pytorch import EfficientNet
 
-from labelmint.classifiers import efficientnet
+from labelmint.classifiers import pretrained
 from labelmint.classifiers.efficientnet import EfficientNetB0
 from labelmint.classifiers.settings import Classifier
 from labelmint.runtime.errors import InputError
@@ -60,7 +60,7 @@ class TestPretrainedWeights:
         torch.save(state, tmp_path / "made.pth")
         digest = hashlib.sha256((tmp_path / "made.pth").read_bytes()).hexdigest()
         name = f"efficientnet-b0-{digest[:8]}.pth"
-        monkeypatch.setattr(efficientnet, "_IMAGENET", name)
+        monkeypatch.setattr(pretrained, "_EFFICIENTNET", f"https://example.org/{name}")
         monkeypatch.setenv("LABELMINT_MIRROR", str(tmp_path))
         (tmp_path / "made.pth").rename(tmp_path / name)
         settings = Classifier(weights="imagenet")

@@ -84,6 +84,17 @@ class TestBadImages:
         assert check_bad_images(source, self.converted(100, 1), "skip") == [("x.png", "empty file")]
         assert check_bad_images(source, self.converted(100, 0), "fail") == []
 
-    def test_more_than_1_percent_are_refused(self):
-        with pytest.raises(InputError, match="2 of 100 .* at most 1 % can be skipped"):
-            check_bad_images(grey_source(np.zeros(100, np.int64)), self.converted(100, 2), "skip")
+    def test_up_to_three_of_few_can_be_left_out_and_1_percent_of_many(self):
+        few, many = grey_source(np.zeros(20, np.int64)), grey_source(np.zeros(500, np.int64))
+        assert len(check_bad_images(few, self.converted(20, 3), "skip")) == 3
+        with pytest.raises(InputError, match="4 of 20 .* at most 3 can be left out"):
+            check_bad_images(few, self.converted(20, 4), "skip")
+        assert len(check_bad_images(many, self.converted(500, 5), "skip")) == 5
+        with pytest.raises(InputError, match="6 of 500 .* at most 5 can be left out"):
+            check_bad_images(many, self.converted(500, 6), "skip")
+
+    def test_the_message_names_the_flag_of_the_command(self):
+        with pytest.raises(InputError, match="or leave up to 3 out with --on-bad-image skip$"):
+            check_bad_images(
+                grey_source(np.zeros(9, np.int64)), self.converted(9, 1), "fail", "--on-bad-image skip"
+            )

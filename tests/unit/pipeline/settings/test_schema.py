@@ -73,7 +73,7 @@ def put(content: dict[str, Any], name: str, value: object) -> None:
         (
             "classifier",
             {"network": "small_cnn", "weights": "imagenet"},
-            "classifier: weights: imagenet is for efficientnet-b0; small_cnn needs none",
+            "classifier: weights: imagenet is for larger networks; small_cnn needs none",
         ),
         ("classifier", 3, "classifier must be a group of settings, got 3"),
         ("compute.workers", "many", "compute.workers must be an integer from 1 to 1024 or auto, got 'many'"),
