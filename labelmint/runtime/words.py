@@ -6,11 +6,12 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'NAME'?"` with the most similar known name, ignoring case, or `""`."""
+def did_you_mean(name: str, known: Iterable[str], count: int = 1) -> str:
+    """`"; did you mean 'NAME'?"` with up to `count` of the most similar known names, ignoring case, or `""`."""
     by_case = {each.lower(): each for each in known}
-    found = difflib.get_close_matches(name.lower(), by_case, n=1)
-    return f"; did you mean '{by_case[found[0]]}'?" if found else ""
+    found = [f"'{by_case[each]}'" for each in difflib.get_close_matches(name.lower(), by_case, n=count)]
+    named = " or ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+    return f"; did you mean {named}?" if found else ""
 
 
 def shortened(names: Sequence[str], limit: int = 3) -> str:

@@ -22,7 +22,7 @@ from pipeline.settings import schema, yaml_text
 _MARK = "# Experiment: "  # starts the first line of a params.yaml that `use` wrote
 _QUICK = ", quick"
 _EDITED = " (edited)"
-_ABOUT_DEFAULT = {"source": "what `make repro` runs", "cost": "about six minutes on two CPU cores"}
+_ABOUT_DEFAULT = {"source": "what `make repro` runs", "cost": "about eleven minutes on two CPU cores"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ def load(root: Path, name: str) -> Experiment:
     """Read an experiment. Raises InputError if there is none of that name, or its file is malformed."""
     known = names(root)
     if name not in known:
-        raise InputError(f"no experiment '{name}'{did_you_mean(name, known)}; there are {', '.join(known)}")
+        hint = did_you_mean(name, known, count=3)
+        raise InputError(f"no experiment '{name}'{hint}; `labelmint experiments` lists all {len(known)}")
     path = root / "experiments" / f"{name}.yaml"
     changes = schema.read(path)
     try:

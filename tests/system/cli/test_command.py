@@ -32,7 +32,7 @@ def run(folder: Path, *command: str | Path, **environment: str) -> subprocess.Co
 def test_the_script_and_the_module_are_the_command(checkout, command):
     done = run(checkout, *command, "use", "mnist_quik")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: no experiment 'mnist_quik'; did you mean 'mnist_quick'?")
+    assert done.stderr.startswith("error: no experiment 'mnist_quik'; did you mean 'mnist_quick' or 'mnist'?")
     assert done.stderr.count("\n") == 1
 
 

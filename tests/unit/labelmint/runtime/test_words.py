@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labelmint.runtime.words import did_you_mean, shortened
+from labelmint.runtime.words import counted, did_you_mean, shortened
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,17 @@ from labelmint.runtime.words import did_you_mean, shortened
 )
 def test_did_you_mean(name, hint):
     assert did_you_mean(name, ["epochs", "batch_size", "Male"]) == hint
+
+
+def test_several_suggestions():
+    known = ["mnist", "mnist_quick", "mnist_report", "cgan_mnist", "faces"]
+    assert did_you_mean("mnist_quik", known, count=3) == "; did you mean 'mnist_quick' or 'mnist'?"
+    assert did_you_mean("abcd", ["abc", "abce", "abcf", "x"], 3).count("'") == 6
+    assert did_you_mean("fces", known, count=3) == "; did you mean 'faces'?"
+
+
+def test_counted_things_have_their_plural():
+    assert [counted(number, "image") for number in (0, 1, 1200)] == ["0 images", "1 image", "1,200 images"]
 
 
 def test_shortened_names_a_few_and_counts_the_rest():

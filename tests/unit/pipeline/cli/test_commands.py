@@ -63,7 +63,7 @@ class TestErrors:
             (["use", "--quik", "mnist"], "--quick"),
             (["sample", "x", "--count", "many", "--out", "y"], "Invalid value for '--count'"),
             (["sample", "x", "--count", "1", "--out", "y", "--format", "gif"], "'gif' is not one of"),
-            (["use", "mnist_quik"], "no experiment 'mnist_quik'; did you mean 'mnist_quick'?"),
+            (["use", "mnist_quik"], "no experiment 'mnist_quik'; did you mean 'mnist_quick' or 'mnist'?"),
             (["params", "classifier.moment"], "classifier.moment is now classifier.checkpoint"),
             (["results"], "results.md is missing; `make repro` creates it"),
         ],
