@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 def did_you_mean(name: str, known: Iterable[str], count: int = 1) -> str:
-    """`"; did you mean 'NAME'?"` with up to `count` of the most similar known names, ignoring case, or `""`."""
+    """`"; did you mean 'NAME'?"` with at most `count` similar known names, ignoring case, or `""`."""
     by_case = {each.lower(): each for each in known}
     found = [f"'{by_case[each]}'" for each in difflib.get_close_matches(name.lower(), by_case, n=count)]
     named = " or ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)

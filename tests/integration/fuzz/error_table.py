@@ -213,7 +213,8 @@ _SETTINGS = [
     Row(
         "an unknown experiment",
         "labelmint use mnist_quik",
-        "no experiment 'mnist_quik'; did you mean 'mnist_quick' or 'mnist'?; `labelmint experiments` lists all …",
+        "no experiment 'mnist_quik'; did you mean 'mnist_quick' or 'mnist'?; "
+        "`labelmint experiments` lists all …",
     ),
     Row(
         "an experiment with a bad setting",
