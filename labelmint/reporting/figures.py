@@ -156,8 +156,8 @@ def plane(rows: list[Row]) -> Chart:
                     data={"source": source} | ({} if real else {"generator": generator}),
                 )
                 series.append(line)
-    x = Axis("recall: fraction of the real variety that is covered", minimum=0, maximum=1)
-    y = Axis("precision: fraction of synthetic images that look real", minimum=0, maximum=1)
+    x = Axis("recall: fraction of the real variety that is covered", maximum=1)
+    y = Axis("precision: fraction of synthetic images that look real", maximum=1)
     return Chart(line_chart("Precision and recall", x, y, series, height=280), legend(series))
 
 

@@ -138,6 +138,15 @@ class TestReading:
         execute(page, _OPEN_ALL)
         assert execute(page, "return [innerWidth, document.documentElement.scrollWidth]") == [375, 375]
 
+    @pytest.mark.parametrize("width", [1280, 1920])
+    def test_the_main_table_shows_all_its_columns(self, page, report, width):
+        emulate(page, width, "light")
+        page.open(report.as_uri())
+        table = "document.querySelector('.scroll[aria-label=\"All results\"]')"
+        shown, needed = execute(page, f"return [{table}.clientWidth, {table}.scrollWidth]")
+        assert needed == shown
+        assert execute(page, "return document.documentElement.scrollWidth <= innerWidth")
+
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_text_has_enough_contrast(self, page, report, scheme):
         """4.5:1 (WCAG 2.2, 1.4.3)."""
