@@ -44,7 +44,14 @@ def results(as_json: AsJson = False) -> None:
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(text))
+        from labelmint.reporting.tables import read_results
+        from pipeline.cli import result_table
+
+        warnings = [line for line in text.splitlines() if line.startswith("**Warning:**")]
+        console = Console()
+        if warnings:
+            console.print(Markdown("\n\n".join(warnings)))
+        console.print(result_table.build(read_results(table.with_name("results.csv"))))
     else:
         typer.echo(text)
     typer.echo(f"report: {table.with_name('index.html')}")
