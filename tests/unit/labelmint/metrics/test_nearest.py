@@ -157,7 +157,7 @@ def test_products_are_full_precision(monkeypatch):
         used.append((compute.precision, device.type))
         yield
 
-    monkeypatch.setattr(distance_bounds, "precision", spy)
+    monkeypatch.setattr(distance_bounds, "arithmetic", spy)
     nearest(*CASES["features"])
     assert used == [("fp32", "cpu")]
 

@@ -69,7 +69,7 @@ def put(content: dict[str, Any], name: str, value: object) -> None:
         ("families.dcgan.label_smoothing", 0.9, "families.dcgan.label_smoothing must be 0 to 0.5, got 0.9"),
         ("families", {"DC": {}}, "families: 'DC' must be lower-case letters"),
         ("families", 3, "families must be groups of settings by name, got 3"),
-        ("classifier.evaluations", 500, "classifier: evaluations must be 1 to steps (150), got 500"),
+        ("classifier.evaluations", 500, "classifier: evaluations must be 1 to steps (300), got 500"),
         (
             "classifier",
             {"network": "small_cnn", "weights": "imagenet"},
