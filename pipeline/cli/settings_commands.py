@@ -61,11 +61,17 @@ def use(
     typer.echo(f"params.yaml now holds {label}{replaced}", err=True)
 
 
-@app.command("experiments", epilog="Example: labelmint experiments --json")
-def list_experiments(as_json: AsJson = False) -> None:
+@app.command("experiments", epilog="Example: labelmint experiments mnist")
+def list_experiments(
+    word: Annotated[
+        str,
+        typer.Argument(help="Only those whose name, title or source has this word.", show_default=False),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
     """List the experiments: what each is, where it comes from, what it costs, its last results."""
     root = experiments_root()
-    typer.echo(last_results.to_json(root) if as_json else last_results.to_text(root))
+    typer.echo((last_results.to_json if as_json else last_results.to_text)(root, word))
 
 
 @app.command(epilog="Example: labelmint check")

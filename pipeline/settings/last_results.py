@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 from labelmint.runtime.atomic_files import load_json, parsing, save_json
+from labelmint.runtime.errors import InputError
 from pipeline.dvc import lock_file
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import experiments, schema
-from pipeline.settings.experiments import Choice
+from pipeline.settings.experiments import Choice, Experiment
 from stages.paths import Paths
 
 _MAX_ARMS = 3  # in one line
+_OWN = "This project's"
+_REPORT = re.compile(r"(.+), (?:sections?|tables?) ")
+"""The source of an experiment of a report: its title, and where in it."""
 
 
 def record(root: Path) -> None:
@@ -57,27 +62,48 @@ def _path(root: Path, choice: Choice) -> Path:
     return root / ".results" / f"{choice.key}.json"
 
 
-def to_text(root: Path) -> str:
-    """All experiments, with source, cost and last results: two or more lines each."""
+def to_text(root: Path, word: str = "") -> str:
+    """The experiments, with source, cost and last results: two or more lines each.
+
+    Those of this project come first, the default before all, then those of each report. word: as `chosen`.
+    """
+    groups: dict[str, list[Experiment]] = {_OWN: []}
+    for experiment in chosen(root, word):
+        report = _REPORT.match(experiment.source)
+        groups.setdefault(report[1] if report else _OWN, []).append(experiment)
+    groups[_OWN].sort(key=lambda experiment: experiment.name != "default")
     lines = []
-    for name in experiments.names(root):
-        experiment = experiments.load(root, name)
-        lines.append(f"{name:28} {experiment.title}")
-        details = ["; ".join(part for part in (experiment.source, experiment.cost) if part)]
-        details += [f"last {size}: {found}" for size, found in _last_by_size(root, name).items() if found]
-        lines += [f"{'':28} {detail}" for detail in details if detail]
-    return "\n".join(lines)
+    for heading, members in groups.items():
+        lines += ["", heading] if members else []
+        for experiment in members:
+            lines.append(f"  {experiment.name:28} {experiment.title}")
+            details = ["; ".join(part for part in (experiment.source, experiment.cost) if part)]
+            found = _last_by_size(root, experiment.name)
+            details += [f"last {size}: {result}" for size, result in found.items() if result]
+            lines += [f"  {'':28} {detail}" for detail in details if detail]
+    return "\n".join(lines[1:])
 
 
-def to_json(root: Path) -> str:
-    """All experiments, for programs."""
+def to_json(root: Path, word: str = "") -> str:
+    """The experiments, for programs."""
     rows = []
-    for name in experiments.names(root):
-        experiment = experiments.load(root, name)
+    for experiment in chosen(root, word):
         about = {"title": experiment.title, "source": experiment.source, "cost": experiment.cost}
-        found = {size: text or None for size, text in _last_by_size(root, name).items()}
-        rows.append({"name": name, **about, "last_result": found})
+        found = {size: text or None for size, text in _last_by_size(root, experiment.name).items()}
+        rows.append({"name": experiment.name, **about, "last_result": found})
     return json.dumps(rows, ensure_ascii=False, indent=1)
+
+
+def chosen(root: Path, word: str) -> list[Experiment]:
+    """The experiments whose name, title or source contains `word`, whatever its case.
+
+    Raises: InputError if there is none.
+    """
+    every = [experiments.load(root, name) for name in experiments.names(root)]
+    found = [each for each in every if word.lower() in f"{each.name} {each.title} {each.source}".lower()]
+    if not found:
+        raise InputError(f"no experiment contains '{word}'; `labelmint experiments` lists all {len(every)}")
+    return found
 
 
 def _last_by_size(root: Path, name: str) -> dict[str, str]:

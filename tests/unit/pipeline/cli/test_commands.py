@@ -166,11 +166,28 @@ class TestSettings:
         assert done.code == 2
         assert "unknown setting 'clasifier'; did you mean 'classifier'?" in done.err
 
-    def test_experiments_are_listed_with_source_and_cost(self, checkout):
+    def test_experiments_are_listed_by_report_the_default_first(self, checkout):
         lines = labelmint(checkout, "experiments").out.splitlines()
-        assert [line.split()[0] for line in lines if line[0] != " "] == experiments.names(ROOT)
-        position = [line.split()[0] for line in lines].index("cgan_mnist")
+        listed = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
+        assert sorted(listed) == experiments.names(ROOT)
+        assert listed[0] == "default"
+        headings = [line for line in lines if line and line[0] != " "]
+        assert {"This project's", "GAN comparison", "fairness internship"} < set(headings)
+        position = next(index for index, line in enumerate(lines) if line.startswith("  cgan_mnist "))
         assert "fairness internship, table 3; 12,000 steps" in lines[position + 1]
+        assert lines.index("fairness internship") < position
+
+    def test_experiments_with_a_word(self, checkout):
+        kept = ("default", "cgan_mnist", "dcgan_bedrooms", "dcgan_bedrooms_32")
+        for path in (checkout / "experiments").glob("*.yaml"):
+            if path.stem not in kept:  # the list reads every file
+                path.unlink()
+        rows = json.loads(labelmint(checkout, "experiments", "Bedrooms", "--json").out)
+        assert [row["name"] for row in rows] == ["dcgan_bedrooms", "dcgan_bedrooms_32"]
+        assert "dcgan_bedrooms_32" in labelmint(checkout, "experiments", "bedrooms").out
+        done = labelmint(checkout, "experiments", "zzz")
+        assert done.code == 2
+        assert "no experiment contains 'zzz'" in done.err
 
     def test_experiments_as_json(self, checkout):
         rows = json.loads(labelmint(checkout, "experiments", "--json").out)
