@@ -12,6 +12,8 @@ from typing_extensions import Doc
 from labelmint.runtime.validation import Settings
 from labelmint.runtime.words import did_you_mean
 
+TORCHVISION = "torchvision/"
+"""Begins the names of data sets that torchvision reads."""
 IDX_SETS = (
     *("mnist", "fashion_mnist", "kmnist"),
     *(
@@ -24,8 +26,6 @@ IDX_SETS = (
     ),
 )
 PUBLISHED = ("digits", *IDX_SETS, "cifar10", "cifar100", "celeba", "faces", "lsun", "imagenet32")
-TORCHVISION = "torchvision/"
-"""Begins the names of data sets that torchvision reads."""
 FORMATS = ("imagefolder", "huggingface")
 WITH_ATTRIBUTES = ("celeba", "faces")
 
