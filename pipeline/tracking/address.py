@@ -94,6 +94,6 @@ def page(server: str, experiment_id: str = "", run_id: str = "") -> str:
         run_id: One run; empty: the table of all runs of the experiment.
     """
     path = f"/{experiment_id}/runs" + (f"/{run_id}" if run_id else "") if experiment_id else ""
-    # Without this, a browser that is new to MLflow 3 shows its pages for language models, where this project
+    # Without this, a browser that is new to MLflow 3 shows its GenAI pages, where this project
     # has nothing. MLflow 3.17 and 3.18 ignore the tag mlflow.experimentKind of the experiment there.
     return f"{server}/#/experiments{path}?workflowType=machine_learning"

@@ -134,7 +134,7 @@ class TestBrowser:
         address = servers.lines[1].split()[1]
         assert address.startswith(f"{servers.mlflow}/#/experiments/")
         page.open(address, "pipeline", "Run Name", "matching runs")
-        assert "Observability" not in page.text()  # a heading of the pages for language models
+        assert "Observability" not in page.text()  # a heading of the GenAI pages
         page.save("mlflow-runs-plain")
 
     def test_parent_charts_all_sources_by_percent(self, tracked, servers, page):
