@@ -11,7 +11,7 @@ import torch
 
 from labelmint.api.dataset import LabelledDataset
 from labelmint.api.synthesizer import check_images
-from labelmint.classifiers import saved
+from labelmint.classifiers import saved, targets
 from labelmint.classifiers import settings as classifier_settings
 from labelmint.classifiers.fit import fit
 from labelmint.classifiers.job import Job, build, predict
@@ -21,7 +21,7 @@ from labelmint.data.settings import Dataset
 from labelmint.data.storage.splits import derive_seed
 from labelmint.data.unlabelled import read_unlabelled
 from labelmint.metrics import accuracy
-from labelmint.runtime.devices import find_device, pick_device, threads
+from labelmint.runtime.devices import named_device, pick_device, threads
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import did_you_mean
@@ -72,9 +72,9 @@ class Classifier:
         return probabilities
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Most probable class, int64 (N,), of images, uint8 (N, C, S, S)."""
-        predicted: np.ndarray = self.predict_proba(images).argmax(1)
-        return predicted
+        """Most probable class, int64 (N,), of images, uint8 (N, C, S, S); attributes, (N, A) of 0 and 1."""
+        logits = predict(self.network, np.asarray(images), self.device)
+        return targets.decide(logits, self.description.multi_hot)
 
     def predict_files(self, path: str | Path) -> tuple[list[Prediction], list[tuple[str, str]]]:
         """Label an image, a folder of images at any depth, or a zip or tar archive.
@@ -107,7 +107,7 @@ class Classifier:
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """Accuracy with its 95 % Wilson interval, recall by class and confusion matrix on labelled images."""
         images, labels = check_images(images, labels)
-        return accuracy.class_summary(labels, self.predict(images), len(self.classes))
+        return accuracy.summary(labels, self.predict(images), self.classes)
 
     def save(self, folder: str | Path) -> Path:
         """Write `classifier.safetensors` and `classifier.json`, which `load_classifier` opens."""
@@ -126,7 +126,7 @@ def load_classifier(folder: str | Path, *, device: str = "auto") -> Classifier:
         InputError: The folder holds no classifier that this version can read, or torch cannot use the device.
     """
     network, description = saved.load(Path(folder))
-    target = find_device(device)
+    target = named_device(device)
     return Classifier(network.to(target), description, target)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,8 +18,8 @@ from labelmint.classifiers.settings import Classifier as Recipe
 from labelmint.metrics.intervals import paired_difference
 from labelmint.reporting import sanity
 from labelmint.reporting.sanity import Doubt
-from labelmint.runtime.atomic_files import save_json
-from labelmint.runtime.devices import find_device
+from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.devices import named_device
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import say
 from labelmint.runtime.words import counted
@@ -62,8 +61,8 @@ class Expansion:
     @property
     def verdict(self) -> str:
         """Whether the images help, in one or two sentences. It is about this run, of one seed."""
-        if reasons := [doubt.fatal for doubt in self.doubts if doubt.fatal]:
-            return reasons[0]
+        if reason := sanity.without_conclusion(self.doubts):
+            return reason
         real, synthetic, mixed = (100 * self.accuracy[name][0] for name in ("real", "synthetic", "mixed"))
         value, low, high = (100 * each for each in self.difference["mixed"])
         tests = counted(len(self.dataset.test_labels), "real test image")
@@ -106,17 +105,12 @@ class Expansion:
 
     def _export(self, folder: Path) -> None:
         from labelmint.export import datasheet, export, orders
+        from labelmint.gans import published
 
-        description = (folder / "generator" / "architecture.json").read_bytes()
-        per_class = len(self.labels) // len(self.dataset.classes)
-        job = export.Export(
-            self.synthesizer.archive,
-            hashlib.sha256(description).hexdigest(),
-            orders.Order(per_class, (), self.synthesizer.seed),
-            "folders",
-            folder / "images",
-        )
-        weights = hashlib.sha256((folder / "generator" / "generator.safetensors").read_bytes()).hexdigest()
+        generator, per_class = folder / "generator", len(self.labels) // len(self.dataset.classes)
+        order = orders.Order(per_class, (), self.synthesizer.seed)
+        job = export.Export.of_folder(generator, order, "folders", folder / "images")
+        weights = load_json(generator / published.DESCRIPTION)["weights_sha256"]
         text = datasheet.render(job, self.synthesizer.family, weights, None)
         export.run(job, f"{text}\n## What they are worth\n\n{self.verdict}\n")
 
@@ -176,7 +170,7 @@ def expand(
         "synthetic": [synthetic],
         "mixed": [real.weighted(0.5), synthetic.weighted(0.5)],
     }
-    target = find_device(device)
+    target = named_device(device)
     left = min(_OF_CLASSIFIERS * seconds, max(0.0, 0.95 * seconds - (time.monotonic() - started)))
 
     def fitted(pools: list[Pool], recipe: Recipe) -> Classifier:

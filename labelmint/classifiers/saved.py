@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from labelmint.classifiers.archive import params_of
 from labelmint.classifiers.job import build
-from labelmint.classifiers.settings import Augmentation, Classifier
+from labelmint.classifiers.settings import Classifier
 from labelmint.data.settings import Dataset
 from labelmint.data.storage.weights import load_weights, save_weights
 from labelmint.runtime.atomic_files import load_json, parsing, save_json
@@ -53,12 +54,10 @@ def load(folder: Path) -> tuple[torch.nn.Module, Description]:
         raise InputError(f"{folder} holds no {DESCRIPTION}; name the folder of a saved classifier")
     content: dict[str, Any] = load_json(folder / DESCRIPTION)
     with parsing(folder / DESCRIPTION):
-        recipe = dict(content["recipe"])
-        recipe["augmentation"] = Augmentation(**recipe["augmentation"])
         channels, height, width = map(int, content["shape"])
         preparation = content["preparation"]
         description = Description(
-            recipe=Classifier(**recipe),
+            recipe=params_of({"params": content["recipe"]}),
             shape=(channels, height, width),
             classes=[str(name) for name in content["classes"]],
             multi_hot=bool(content["multi_hot"]),

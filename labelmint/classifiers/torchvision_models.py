@@ -15,7 +15,7 @@ from labelmint.random_streams import Stream
 from labelmint.runtime.errors import InputError
 
 _AUXILIARY = ("googlenet", "inception_v3")
-"""Models that return several outputs unless told otherwise."""
+"""Models that return several outputs by default."""
 _FIRST_POOLINGS = ("maxpool", "maxpool1", "features.pool0")
 
 

@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from labelmint.data.archives import images_of, is_archive, list_members
+from labelmint.data.archives import is_archive
 from labelmint.data.convert import convert
 from labelmint.data.settings import Dataset
 from labelmint.data.source import BadImages, Images, Source
-from labelmint.data.sources.imagefolder import is_image, list_folder
+from labelmint.data.sources.imagefolder import is_image, open_tree
 from labelmint.data.stored_images import FolderImages
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
@@ -52,21 +52,12 @@ def read_unlabelled(path: Path, dataset: Dataset, compute: Compute) -> Unlabelle
 
 def _find(path: Path, scratch: Path) -> tuple[list[str], Images]:
     """Names of the images at `path`, sorted, and their contents."""
-    if path.is_dir():
-        names = sorted(name for name in list_folder(path)[0] if is_image(name))
-        images: Images = FolderImages(path, names)
-    elif is_archive(path):
-        listing = list_members(path, scratch)
-        members = sorted(
-            (each for each in listing.members if is_image(each.name)), key=lambda member: member.name
-        )
-        names = [member.name for member in members]
-        images = images_of(listing.path, members, names)
-    elif path.exists():
-        names = [path.name]
-        images = FolderImages(path.parent, names)
-    else:
+    if not path.exists():
         raise InputError(f"{path} does not exist; give an image, or a folder or archive of images")
-    if not names:
+    if path.is_file() and not is_archive(path):
+        return [path.name], FolderImages(path.parent, [path.name])
+    tree = open_tree(path, scratch)
+    rows = sorted((row for row, name in enumerate(tree.names) if is_image(name)), key=tree.names.__getitem__)
+    if not rows:
         raise InputError(f"{path}: no images in it (PNG, JPEG, BMP, WebP or TIFF)")
-    return names, images
+    return [tree.names[row] for row in rows], tree.images(rows)

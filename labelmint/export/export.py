@@ -5,6 +5,7 @@ Memory use is bounded by one shard per process. An interrupted export resumes af
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Generator
 from contextlib import closing
@@ -17,6 +18,7 @@ import torch
 
 from labelmint.export.formats import Format, Shard, encode_png, open_format
 from labelmint.export.orders import Order, Plan, sample_rows
+from labelmint.gans import published
 from labelmint.gans.archive import GeneratorArchive
 from labelmint.runtime import process_pool
 from labelmint.runtime.atomic_files import load_json, save_bytes, save_json
@@ -54,6 +56,15 @@ class Export:
         object.__setattr__(self, "plan", Plan(self.archive, self.order))
         if self.workers is not None and not 1 <= self.workers <= 1024:
             raise InputError(f"--workers must be 1 to 1024, got {self.workers}")
+
+    @classmethod
+    def of_folder(
+        cls, generator: Path, order: Order, format: str, target: Path, workers: int | None = None
+    ) -> Export:
+        """An export of the generator in a folder. Raises: InputError."""
+        archive = published.open_generator(generator)
+        description = (generator / published.DESCRIPTION).read_bytes()  # it holds the hash of the weights
+        return cls(archive, hashlib.sha256(description).hexdigest(), order, format, target, workers)
 
     @property
     def rows_per_shard(self) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from labelmint.reporting.replicates import Row
 from labelmint.runtime.words import shortened
 
 QUICK = "QUICK: no number here is a result."
@@ -14,8 +14,6 @@ _ENOUGH_TRAINED = 500
 """Training images with which a feature network has features of the classes rather than of single images."""
 _ENOUGH_JUDGED = 200
 """Points behind precision and recall: with 72 test images, coloured fog had a precision of 0.944."""
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,11 @@ def doubts(
         *_generators(unhealthy),
         *_features(rows, n_train),
     ]
+
+
+def without_conclusion(doubts: Iterable[Doubt]) -> str:
+    """The headline where a doubt allows no conclusion, or an empty string."""
+    return next((doubt.fatal for doubt in doubts if doubt.fatal), "")
 
 
 def _first_look() -> Doubt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from labelmint.reporting.replicates import Estimate, Row, by_source, estimate
-from labelmint.reporting.sanity import Doubt
+from labelmint.reporting.sanity import Doubt, without_conclusion
 
 
 def headline(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
@@ -13,8 +13,8 @@ def headline(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
 
     Over several comparisons, it gives the range and counts those with evidence; it never picks the best one.
     """
-    if reasons := [doubt.fatal for doubt in doubts if doubt.fatal]:
-        return reasons[0]
+    if reason := without_conclusion(doubts):
+        return reason
     if not rows:
         return "Nothing to compare: params.yaml names no generator."
     groups = by_source(rows)

@@ -97,6 +97,15 @@ def pick_device(compute: Compute, where: str = "this machine") -> torch.device:
     return device
 
 
+def named_device(name: str) -> torch.device:
+    """As `pick_device`, for a name that a user gives. Raises: InputError also if it is no device's name."""
+    try:
+        compute = Compute(device=name)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return pick_device(compute)
+
+
 def find_device(name: str, where: str = "this machine") -> torch.device:
     """As `pick_device`, for a value of `compute.device`, but no device becomes the current one."""
     import torch

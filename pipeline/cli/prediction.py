@@ -14,7 +14,7 @@ from labelmint.classifiers import archive
 from labelmint.classifiers.saved import Description
 from labelmint.reporting.tables import Row, read_results
 from labelmint.runtime.atomic_files import load_json, parsing
-from labelmint.runtime.devices import find_device
+from labelmint.runtime.devices import named_device
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import did_you_mean, shortened
 from pipeline.project import PARAMS_FILE
@@ -94,7 +94,7 @@ def _open(root: Path, folder: Path, source: str, device: str) -> Classifier:
         steps=facts["steps"],
         best_step=facts["best_step"],
     )
-    target = find_device(device)
+    target = named_device(device)
     return Classifier(archive.network(folder, source).to(target), description, target)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,14 +54,13 @@ def sample(root: Path | None, request: Request) -> Sample:
     from labelmint.export import datasheet, export, orders
     from labelmint.gans import published
 
-    archive = published.open_generator(folder)
-    description = folder / published.DESCRIPTION
-    identity = hashlib.sha256(description.read_bytes()).hexdigest()  # it holds the hash of the weights
     order = orders.Order(request.count, request.classes, request.seed)
-    job = export.Export(archive, identity, order, request.format, request.out, request.workers)
+    job = export.Export.of_folder(folder, order, request.format, request.out, request.workers)
     name, size, generated = folder.resolve().name, export.expected_bytes(job), 0
     if not request.dry_run:
-        text = datasheet.render(job, name, load_json(description)["weights_sha256"], _metrics(root, folder))
+        text = datasheet.render(
+            job, name, load_json(folder / published.DESCRIPTION)["weights_sha256"], _metrics(root, folder)
+        )
         _check_space(request.out, size)
         generated = export.run(job, text)
     return Sample(name, request.format, str(request.out), job.plan.total, generated, size, job.plan.titles)

@@ -151,16 +151,10 @@ def check(root: Path, parameters: dict[str, Any]) -> None:
     """Validate the experiment names and params.yaml before the slow import of Prefect. Raises: InputError."""
     from pipeline.settings import assignments, experiments, schema
 
+    schema.load(root / PARAMS_FILE)
     names = str(parameters.get("experiment") or "").split()
-    for name in names:
-        experiments.load(root, name)
-    content = schema.read(root / PARAMS_FILE)
-    schema.check(content, str(root / PARAMS_FILE))
-    if changes := assignments.of_run(parameters["percents"], parameters["settings"]):
-        if names:
-            content = schema.parse(experiments.rendered(root, experiments.Choice.named(names)))
-        schema.overlay(content, changes)
-        schema.check(content, "-S" if parameters["settings"] else "--percents")
+    changes = assignments.of_run(parameters["percents"], parameters["settings"])
+    experiments.checked(root, experiments.Choice.named(names) if names else None, changes)
 
 
 def parse_percents(text: str) -> Sequence[int]:

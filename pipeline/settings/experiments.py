@@ -139,7 +139,7 @@ def use(root: Path, choice: Choice | None, settings: dict[str, Any] | None = Non
     choice replaces them. Raises InputError, and writes nothing, if an experiment does not exist or the result
     would not pass the schema.
     """
-    text, target, kept = _checked(root, choice, settings), root / PARAMS_FILE, None
+    text, target, kept = checked(root, choice, settings), root / PARAMS_FILE, None
     if choice and target.exists() and has_own_settings(root, target.read_text()):
         kept = target.with_suffix(".yaml.kept")
         save_bytes(kept, target.read_bytes())
@@ -149,7 +149,7 @@ def use(root: Path, choice: Choice | None, settings: dict[str, Any] | None = Non
 
 def changes(root: Path, choice: Choice | None, settings: dict[str, Any] | None = None) -> list[str]:
     """What `use` would change in params.yaml, a line per setting. Raises InputError as `use` does."""
-    text = _checked(root, choice, settings)
+    text = checked(root, choice, settings)
     before, after = flat(schema.read(root / PARAMS_FILE)), flat(schema.parse(text))
     return [
         f"{name}: {json.dumps(before.get(name))} -> {json.dumps(after.get(name))}"
@@ -158,22 +158,19 @@ def changes(root: Path, choice: Choice | None, settings: dict[str, Any] | None =
     ]
 
 
-def _checked(root: Path, choice: Choice | None, settings: dict[str, Any] | None) -> str:
-    """Text of params.yaml after `use`."""
+def checked(root: Path, choice: Choice | None, settings: dict[str, Any] | None) -> str:
+    """Text of params.yaml after `use`. Raises: InputError as `use` does."""
+    path = root / PARAMS_FILE
     if choice is None:
-        schema.read(root / PARAMS_FILE)  # names the file if it cannot be read
-        text, where = (root / PARAMS_FILE).read_text(), str(root / PARAMS_FILE)
+        content, where = schema.read(path), str(path)
+        text = path.read_text()
     else:
-        text = rendered(root, choice)
-        names = choice.names or ("default",)
+        text, names = rendered(root, choice), choice.names or ("default",)
+        content = schema.parse(text)
         where = " + ".join(str(root / "experiments" / f"{name}.yaml") for name in names)
-    if not settings:
-        schema.check(schema.parse(text), where)
-        return text
-    content = schema.parse(text)
-    schema.overlay(content, settings)
-    schema.check(content, f"{where} + -S")
-    return yaml_text.changed(text, settings)
+    schema.overlay(content, settings or {})
+    schema.check(content, f"{where} with the given settings" if settings else where)
+    return yaml_text.changed(text, settings) if settings else text
 
 
 def rendered(root: Path, choice: Choice) -> str:

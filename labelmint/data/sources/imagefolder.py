@@ -9,6 +9,7 @@ import hashlib
 import os
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from stat import S_ISDIR, S_ISLNK, S_ISREG
@@ -55,22 +56,9 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
 
 def read_from(path: Path, name: str, scratch: Path) -> Source:
     """Read a folder, or a zip or tar archive, as the data set `name`. Raises: InputError."""
-    images: Images
-    if path.is_dir():
-        names, folders = list_folder(path)
-        entries, others = arrange(names, folders, path)
-        images = FolderImages(path, [names[entry.index] for entry in entries])
-    elif is_archive(path):
-        listing = list_members(path, scratch)
-        entries, others = arrange([member.name for member in listing.members], listing.folders, path)
-        members = [listing.members[entry.index] for entry in entries]
-        images = images_of(listing.path, members, [member.name for member in members])
-    elif path.exists():
-        raise InputError(
-            f"{path}: neither a folder nor a zip or tar archive; give the one that has the images"
-        )
-    else:
-        raise InputError(f"{path} does not exist; give the folder or archive that has the images")
+    tree = open_tree(path, scratch)
+    entries, others = arrange(tree.names, tree.folders, path)
+    images = tree.images([entry.index for entry in entries])
     classes = class_names(entries, path)
     number = {label: index for index, label in enumerate(classes)}
     return Source(
@@ -82,6 +70,36 @@ def read_from(path: Path, name: str, scratch: Path) -> Source:
         split=None if entries[0].split is None else np.array([entry.split for entry in entries], np.uint8),
         notes=[f"ignored {others:,} files that are not images"] if others else [],
     )
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Files of a folder or an archive. images: those with these indices among `names`."""
+
+    names: list[str]
+    folders: list[str]
+    images: Callable[[list[int]], Images]
+
+
+def open_tree(path: Path, scratch: Path) -> Tree:
+    """List a folder, or a zip or tar archive. Raises: InputError if it is neither."""
+    if path.is_dir():
+        names, folders = list_folder(path)
+        return Tree(names, folders, lambda rows: FolderImages(path, [names[row] for row in rows]))
+    if is_archive(path):
+        listing = list_members(path, scratch)
+        names = [member.name for member in listing.members]
+
+        def images(rows: list[int]) -> Images:
+            members = [listing.members[row] for row in rows]
+            return images_of(listing.path, members, [member.name for member in members])
+
+        return Tree(names, listing.folders, images)
+    if path.exists():
+        raise InputError(
+            f"{path}: neither a folder nor a zip or tar archive; give the one that has the images"
+        )
+    raise InputError(f"{path} does not exist; give the folder or archive that has the images")
 
 
 def name_in_class(name: str, label: str) -> str:

@@ -78,14 +78,12 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
     labels = [_labels(part) for part in parts]
     sizes = tuple(map(len, labels))
     splits = np.repeat([split for split, _ in _PARTS[name]], sizes).astype(np.uint8)
-    everything = np.concatenate(labels)
-    kept = np.unique(everything)  # STL10 and some others have labels of no class
-    kept = kept[kept >= 0]
+    kept, numbers = np.unique(np.concatenate(labels), return_inverse=True)
     return Source(
         title=f"{name} (torchvision)",
         licence="see the data set's page",
         classes=_classes(parts[0], kept),
-        labels=np.searchsorted(kept, everything).astype(np.int64),
+        labels=numbers.astype(np.int64),
         images=TorchvisionImages(name, root, sizes),
         split=splits if len(parts) > 1 else None,
     )

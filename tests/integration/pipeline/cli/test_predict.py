@@ -161,3 +161,9 @@ def test_a_classifier_of_other_images_is_refused(project, photos):
     done = command(project, "predict", photos, "--classifier", "real-100-0/real")
     assert done.code == 2
     assert "is of other images than params.yaml now describes" in done.err
+
+
+def test_a_device_that_does_not_exist_is_one_line(saved, photos, tmp_path):
+    done = command(tmp_path, "predict", photos, "--classifier", saved, "--device", "gpu")
+    assert done.code == 2
+    assert "device must be" in done.err and done.err.count("\n") == 1
