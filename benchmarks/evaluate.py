@@ -111,7 +111,7 @@ def synthetic_images(training: LabelledImages, count: int) -> LabelledImages:
 
 def frozen_network(training: LabelledImages, steps: int) -> FrozenNetwork:
     trained = feature_learner.train(FeatureNetwork(steps=steps), *training, [False] * _CLASSES)
-    return FrozenNetwork(trained.network, "0" * 64, trained.scale)
+    return FrozenNetwork(trained.network, "0" * 64, trained.scale, trained.features)
 
 
 def measure(
@@ -139,6 +139,7 @@ def measure(
             synthetic,
             classes=_CLASSES,
             params=Metrics(),
+            real_indices=np.arange(len(training[0])),
             device=device,
             precision=precision_in_force(compute, device),
         )

@@ -131,6 +131,7 @@ def quality_report(
             sets["synthetic"],
             classes=classes,
             params=measured,
+            real_indices=np.arange(len(sets["real"][0])),
             device=target,
             precision=precision_in_force(compute, target),
         )
@@ -177,7 +178,7 @@ def _frozen(real: LabelledImages, classes: int, params: FeatureNetwork) -> Froze
     trained = feature_learner.train(params, *real, [False] * classes)
     weights = {name: value.contiguous().numpy() for name, value in trained.network.state_dict().items()}
     digest = hashlib.sha256(safetensors.numpy.save(weights)).hexdigest()
-    return FrozenNetwork(trained.network, digest, trained.scale)
+    return FrozenNetwork(trained.network, digest, trained.scale, trained.features)
 
 
 __all__ = ["QualityReport", "quality_report"]

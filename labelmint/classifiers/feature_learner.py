@@ -45,12 +45,20 @@ def train(
         for _ in range(params.steps):
             learner.prepare()
             learner.step()
-        network = learner.network.eval().cpu()
-        # Features are divided by their scale: distances would otherwise depend on this network's arbitrary
-        # units.
-        scale = float(np.sqrt((in_batches(network.features, images) ** 2).mean()))
-        predicted = targets.decide(in_batches(network, images), labels.ndim > 1)
-    return Trained(network, scale, targets.fraction_correct(predicted, labels))
+        network = learner.network.eval()
+        features = in_batches(network.features, images, device)
+        predicted = targets.decide(_logits(network, features), labels.ndim > 1)
+    # Features are divided by their scale: distances would otherwise depend on this network's arbitrary units.
+    scale = float(np.sqrt((features**2).mean()))
+    accuracy = targets.fraction_correct(predicted, labels)
+    return Trained(network.cpu(), scale, features / np.float32(scale), accuracy)
+
+
+@torch.no_grad()
+def _logits(network: SmallCNN, features: np.ndarray) -> np.ndarray:
+    head = network.head.cpu()
+    logits: np.ndarray = head(torch.from_numpy(features)).numpy()
+    return logits
 
 
 class FeatureNetworkLearner:

@@ -15,6 +15,7 @@ import torch
 from labelmint.classifiers.settings import FeatureNetwork
 from labelmint.classifiers.small_networks import SmallCNN
 from labelmint.data.storage.pixels import normalize
+from labelmint.data.storage.tensors import load_array, save_array, save_checksums
 from labelmint.data.storage.weights import load_weights, save_weights
 from labelmint.runtime.atomic_files import load_json, save_json
 
@@ -26,17 +27,22 @@ the bits of the whole batch in half of its time; with fewer images they may roun
 
 @dataclass(frozen=True)
 class Trained:
-    """The trained network. scale: root mean square of its features. accuracy: on its own training images."""
+    """The trained network.
+
+    scale: root mean square of its features. features: of its own training images in units of `scale`, float32
+    (N, features). accuracy: on these images.
+    """
 
     network: SmallCNN
     scale: float
+    features: np.ndarray
     accuracy: float
 
 
 def save(
     folder: Path, trained: Trained, params: FeatureNetwork, shape: tuple[int, int, int], classes: int
 ) -> None:
-    """Write network.safetensors and network.json. shape: (C, S, S) of the images."""
+    """Write network.safetensors, network.json and features.npy. shape: (C, S, S) of the images."""
     weights = {name: value.contiguous().numpy() for name, value in trained.network.state_dict().items()}
     facts = {
         "params": asdict(params),
@@ -45,6 +51,8 @@ def save(
         "scale": trained.scale,
         "sha256": save_weights(folder / "network.safetensors", weights),
     }
+    save_array(folder / "features.npy", trained.features)
+    save_checksums(folder)
     save_json(folder / "network.json", facts)
 
 
@@ -55,16 +63,22 @@ def load(folder: Path) -> FrozenNetwork:
     channels, height, width = facts["shape"]
     network = SmallCNN((channels, height, width), facts["classes"], facts["params"]["features"])
     network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    return FrozenNetwork(network.eval(), facts["sha256"], facts["scale"])
+    features = load_array(folder / "features.npy", mapped=True)
+    return FrozenNetwork(network.eval(), facts["sha256"], facts["scale"], features)
 
 
 @dataclass(frozen=True)
 class FrozenNetwork:
-    """sha256: hash of the weights. scale: root mean square of the features over the real training images."""
+    """A trained network that does not change.
+
+    sha256: hash of the weights. scale: root mean square of the features over the real training images.
+    training: features of these images, in units of `scale`, float32 (N, features); None if not at hand.
+    """
 
     network: SmallCNN
     sha256: str
     scale: float
+    training: np.ndarray | None = None
 
     def features(self, images: np.ndarray, device: torch.device | str = "cpu") -> np.ndarray:
         """Features in units of `scale`, float32 (N, features).

@@ -59,18 +59,10 @@ class ImageSet:
     labels: np.ndarray
 
     @classmethod
-    def of(
-        cls,
-        split: str,
-        images: np.ndarray,
-        labels: np.ndarray,
-        network: FrozenNetwork,
-        device: torch.device | str = "cpu",
-    ) -> ImageSet:
-        """images, labels: as LabelledImages. device: where the network runs."""
+    def of(cls, split: str, images: np.ndarray, labels: np.ndarray, features: np.ndarray) -> ImageSet:
+        """images, labels: as LabelledImages. features: float32 (N, d), in the same order."""
         indices = content_order(images, labels)
-        features = network.features(images, device)[indices]
-        return cls(split, images, indices, features, np.asarray(labels)[indices])
+        return cls(split, images, indices, features[indices], np.asarray(labels)[indices])
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -125,15 +117,23 @@ class Comparison:
         classes: int,
         params: Metrics,
         device: torch.device | str = "cpu",
+        real_indices: np.ndarray | None = None,
         **more: Any,
     ) -> Comparison:
         """more: the other fields."""
+
+        def features(images: np.ndarray) -> np.ndarray:
+            return network.features(images, device)
+
+        of_real = None if real_indices is None or network.training is None else network.training[real_indices]
         sources = {
-            "real": ImageSet.of("train", *real, network, device),
-            "synthetic": ImageSet.of("synthetic", *synthetic, network, device),
+            "real": ImageSet.of("train", *real, features(real[0]) if of_real is None else of_real),
+            "synthetic": ImageSet.of("synthetic", *synthetic, features(synthetic[0])),
         }
-        reference = ImageSet.of(params.split, *test, network, device)
-        return cls(network, reference, sources, classes, params, device=device, **more)
+        reference = ImageSet.of(params.split, *test, features(test[0]))
+        return cls(
+            network, reference, sources, classes, params, device=device, real_indices=real_indices, **more
+        )
 
     @property
     def size(self) -> int:

@@ -149,7 +149,7 @@ def load_set(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     Returns: images, uint8 (N, C, H, W), memory-mapped read-only; labels, int64 (N,), or float32 (N, A).
     Raises: InputError that names the file that is missing, damaged, or does not match the other.
     """
-    images, labels = _load(folder / "images.npy", mapped=True), _load(folder / "labels.npy")
+    images, labels = load_array(folder / "images.npy", mapped=True), load_array(folder / "labels.npy")
     if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(labels):
         raise InputError(
             f"{folder}: expected uint8 images N x C x H x W with N labels, "
@@ -158,7 +158,11 @@ def load_set(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def _load(path: Path, mapped: bool = False) -> np.ndarray:
+def load_array(path: Path, mapped: bool = False) -> np.ndarray:
+    """Load an array whose checksum is recorded, memory-mapped read-only if `mapped`.
+
+    Raises: InputError when it is missing or damaged.
+    """
     verify(path)
     try:
         array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)

@@ -44,6 +44,10 @@ def test_features_have_a_mean_square_of_1(loaded, digits):
     assert (features**2).mean() == pytest.approx(1, rel=1e-5)
 
 
+def test_features_of_the_training_images_are_kept(loaded, digits):
+    assert np.allclose(loaded.training, loaded.features(digits[0]), atol=1e-5)
+
+
 def test_features_do_not_depend_on_the_batch(loaded, digits):
     assert np.allclose(loaded.features(digits[0])[:7], loaded.features(digits[0][:7]), atol=1e-5)
 

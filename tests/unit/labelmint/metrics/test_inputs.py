@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -136,6 +137,20 @@ class TestInvariance:
             ("frechet_infinity", bound.extrapolated(first.sources["synthetic"], first.test, first.size)),
         ):
             assert abs(values[name] - other[name]) > 3 * limit, name
+
+
+def test_known_features_of_training_images_are_not_computed_again(network):
+    known, rows = np.random.default_rng(3).random((50, 8), np.float32), np.arange(10, 40)
+    trained = replace(network, training=known)
+    test, real, synthetic = images(20, 0), images(30, 1), images(25, 2)
+    found = Comparison.of(
+        trained, test, real, synthetic, classes=CLASSES, params=Metrics(), real_indices=rows
+    ).sources
+    own = found["real"]
+    assert np.array_equal(own.features, known[rows[own.indices]])
+    assert np.array_equal(
+        found["synthetic"].features, network.features(synthetic[0])[found["synthetic"].indices]
+    )
 
 
 class TestSizes:
