@@ -109,7 +109,9 @@ class Expansion:
 
         generator, per_class = folder / "generator", len(self.labels) // len(self.dataset.classes)
         order = orders.Order(per_class, (), self.synthesizer.seed)
-        job = export.Export.of_folder(generator, order, "folders", folder / "images")
+        job = export.Export.of_folder(
+            generator, order, "folders", folder / "images", self.synthesizer.compute
+        )
         weights = load_json(generator / published.DESCRIPTION)["weights_sha256"]
         text = datasheet.render(job, self.synthesizer.family, weights, None)
         export.run(job, f"{text}\n## What they are worth\n\n{self.verdict}\n")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -22,7 +21,7 @@ from labelmint.gans import published
 from labelmint.gans.archive import GeneratorArchive
 from labelmint.runtime import process_pool
 from labelmint.runtime.atomic_files import load_json, save_bytes, save_json
-from labelmint.runtime.devices import threads
+from labelmint.runtime.devices import arithmetic, find_device, pick_device, threads
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import Progress
 from labelmint.runtime.settings import Compute
@@ -41,7 +40,7 @@ class Export:
 
     generator: hash that identifies the weights.
     format: a key of formats.FORMATS.
-    workers: number of processes, one thread each; None: one per core.
+    compute: its device and workers; images of different devices differ in rounding.
     """
 
     archive: GeneratorArchive
@@ -49,22 +48,23 @@ class Export:
     order: Order
     format: str
     folder: Path
-    workers: int | None = None
+    compute: Compute = field(default_factory=Compute)
     plan: Plan = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plan", Plan(self.archive, self.order))
-        if self.workers is not None and not 1 <= self.workers <= 1024:
-            raise InputError(f"--workers must be 1 to 1024, got {self.workers}")
 
     @classmethod
-    def of_folder(
-        cls, generator: Path, order: Order, format: str, target: Path, workers: int | None = None
-    ) -> Export:
+    def of_folder(cls, generator: Path, order: Order, format: str, target: Path, compute: Compute) -> Export:
         """An export of the generator in a folder. Raises: InputError."""
         archive = published.open_generator(generator)
         description = (generator / published.DESCRIPTION).read_bytes()  # it holds the hash of the weights
-        return cls(archive, hashlib.sha256(description).hexdigest(), order, format, target, workers)
+        return cls(archive, hashlib.sha256(description).hexdigest(), order, format, target, compute)
+
+    @property
+    def device(self) -> str:
+        """Kind of the device that computes the images: cpu, cuda or mps."""
+        return find_device(self.compute.device).type
 
     @property
     def rows_per_shard(self) -> int:
@@ -87,6 +87,7 @@ class Export:
             "generator": self.generator,
             **order,
             "format": self.format,
+            "device": self.device,
             "rows_per_shard": self.rows_per_shard,
         }
 
@@ -121,10 +122,12 @@ def run(export: Export, datasheet: str) -> int:
     save_bytes(folder / _JOURNAL, "".join(f"{shard}\n" for shard in sorted(finished)).encode())
     missing = [shard for shard in range(export.shards) if shard not in finished]
     sizes = [last - first for first, last in map(export.row_range, missing)]
+    write = partial(_write_shard, export, writer)
     with (
+        arithmetic(export.compute, pick_device(export.compute)),
         (folder / _JOURNAL).open("a") as journal,
         Progress(folder.name, sum(sizes), "images") as progress,
-        closing(_write_shards(export, writer, missing)) as written,
+        closing(process_pool.run_jobs(write, missing, export.compute)) as written,
     ):
         for index, _ in written:
             journal.write(f"{missing[index]}\n")
@@ -152,6 +155,7 @@ def _finished_shards(export: Export) -> set[int] | None:
     state = load_json(folder / STATE)
     if not isinstance(state, dict):
         raise InputError(f"{folder / STATE}: not a file of `labelmint sample`; name a new folder")
+    state.setdefault("device", "cpu")  # of versions that knew no other
     complete = state.pop("complete", False)
     for name, value in export.identity().items():
         if state.get(name) != value:
@@ -167,22 +171,8 @@ def _finished_shards(export: Export) -> set[int] | None:
     return {int(line) for line in lines if line.isdecimal()}
 
 
-def _write_shards(
-    export: Export, writer: Format, shards: list[int]
-) -> Generator[tuple[int, None], None, None]:
-    """Yield (index in `shards`, None) as each shard is written."""
-    work = partial(_write_shard, export, writer)
-    workers = process_pool.worker_count(Compute(workers=export.workers or "auto"), len(shards))
-    if workers > 1:
-        yield from process_pool.in_processes(work, shards, workers, torch.set_num_threads, (1,))
-        return
-    with threads(1):  # as in a worker process: another number of threads could round differently
-        for index, shard in enumerate(shards):
-            yield index, work(shard)
-
-
-def _write_shard(export: Export, writer: Format, shard: int) -> None:
+def _write_shard(export: Export, writer: Format, shard: int, device: torch.device) -> None:
     first, last = export.row_range(shard)
     rows = export.plan.rows(first, last)
-    images, labels = sample_rows(export.archive, export.plan, rows)
+    images, labels = sample_rows(export.archive, export.plan, rows, device)
     writer.write(Shard(shard, first, images, labels, rows.numbers, rows.seeds))

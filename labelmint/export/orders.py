@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from labelmint.data.storage.splits import derive_seed
 from labelmint.gans.archive import GeneratorArchive
 from labelmint.gans.conditioning import LabelSpec
-from labelmint.gans.sampling import latent_seeds, sample_images
+from labelmint.gans.sampling import CPU, latent_seeds, sample_images
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import did_you_mean, shortened
 
@@ -114,8 +115,10 @@ class Plan:
         return int(latent_seeds(1, self.order.seed, max(0, int(self.labels[index])))[0])
 
 
-def sample_rows(generator: GeneratorArchive, plan: Plan, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Images, uint8 (n, C, S, S), and labels of rows.
+def sample_rows(
+    generator: GeneratorArchive, plan: Plan, rows: Rows, device: torch.device = CPU
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images, uint8 (n, C, S, S), and labels of rows. device: where the images are computed.
 
     The labels are int64 (n,), -1 for none; or float32 (n, A) multi-hot attributes, as the generator returns
     them.
@@ -125,9 +128,11 @@ def sample_rows(generator: GeneratorArchive, plan: Plan, rows: Rows) -> tuple[np
         for index in np.unique(rows.title_indices):
             own = np.flatnonzero(rows.title_indices == index)
             no_labels = np.zeros((len(own), 0), np.float32)
-            images[own] = sample_images(generator, int(plan.labels[index]), rows.seeds[own], no_labels)[0]
+            label = int(plan.labels[index])
+            images[own] = sample_images(generator, label, rows.seeds[own], no_labels, device)[0]
         return images, plan.labels[rows.title_indices]
-    images, attributes = sample_images(generator, 0, rows.seeds, plan.vectors[rows.title_indices])
+    requested = plan.vectors[rows.title_indices]
+    images, attributes = sample_images(generator, 0, rows.seeds, requested, device)
     return images, attributes if plan.label_type == "multi_hot" else plan.labels[rows.title_indices]
 
 

@@ -16,7 +16,7 @@ from labelmint.random_streams import Stream
 
 _BATCH_SIZE = 500
 _GPU_BATCH_SIZE = 4096
-_CPU = torch.device("cpu")
+CPU = torch.device("cpu")
 _MAX_PREVIEW_ROWS = 12
 
 
@@ -37,7 +37,7 @@ class SampledDataset:
 
 
 def sample_dataset(
-    archive: GeneratorArchive, images_per_class: int, seed: int, device: torch.device = _CPU
+    archive: GeneratorArchive, images_per_class: int, seed: int, device: torch.device = CPU
 ) -> SampledDataset:
     """Sample a labelled data set on a device.
 
@@ -81,7 +81,7 @@ def latent_seeds(count: int, seed: int, label: int) -> np.ndarray:
     return first + np.arange(count)
 
 
-def latents_from_seeds(seeds: np.ndarray, family: Family, device: torch.device = _CPU) -> torch.Tensor:
+def latents_from_seeds(seeds: np.ndarray, family: Family, device: torch.device = CPU) -> torch.Tensor:
     """Latents on the device, float (N, latent_size). Row i depends on seeds[i] only. seeds: int64 (N,)."""
     keys = torch.from_numpy(seeds).to(device)
     return torch.vmap(lambda key: draw_latents(1, family, Stream(key))[0])(keys)
@@ -92,7 +92,7 @@ def sample_images(
     position: int,
     seeds: np.ndarray,
     requested: np.ndarray,
-    device: torch.device = _CPU,
+    device: torch.device = CPU,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images of generator number `position`, uint8 (N, C, S, S), and their labels, float32 (N, K).
 

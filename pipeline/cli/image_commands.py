@@ -12,6 +12,7 @@ import typer
 from labelmint.data.settings import Dataset
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import printable
+from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import counted
 from pipeline.cli.options import AsJson, complete_classifier, complete_generator
 from pipeline.project import project_root, project_root_or_none
@@ -98,6 +99,7 @@ def sample(
     workers: Annotated[
         int | None, typer.Option(help="Worker processes. Default: one per core.", show_default=False)
     ] = None,
+    device: Annotated[str, typer.Option(help="As compute.device: auto, cpu, cuda, cuda:N or mps.")] = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be generated, and write nothing.")
     ] = False,
@@ -109,8 +111,12 @@ def sample(
     """
     from pipeline.cli import sampling
 
+    try:
+        compute = Compute(device=device, workers="auto" if workers is None else workers)
+    except ValueError as error:
+        raise InputError(str(error)) from error
     root = project_root_or_none()
-    request = sampling.Request(generator, tuple(requested or ()), count, out, format, seed, workers, dry_run)
+    request = sampling.Request(generator, tuple(requested or ()), count, out, format, seed, compute, dry_run)
     done = sampling.sample(root, request)
     typer.echo(json.dumps(asdict(done), ensure_ascii=False) if as_json else sampling.describe(done, dry_run))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import printable
+from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import did_you_mean
 from stages.paths import Arm, Paths
 
@@ -27,7 +28,7 @@ class Request:
     out: Path
     format: str
     seed: int = 0
-    workers: int | None = None
+    compute: Compute = field(default_factory=Compute)
     dry_run: bool = False
 
 
@@ -55,7 +56,7 @@ def sample(root: Path | None, request: Request) -> Sample:
     from labelmint.gans import published
 
     order = orders.Order(request.count, request.classes, request.seed)
-    job = export.Export.of_folder(folder, order, request.format, request.out, request.workers)
+    job = export.Export.of_folder(folder, order, request.format, request.out, request.compute)
     name, size, generated = folder.resolve().name, export.expected_bytes(job), 0
     if not request.dry_run:
         text = datasheet.render(

@@ -13,11 +13,12 @@ from labelmint.export import export
 from labelmint.export.export import Export
 from labelmint.export.formats import folder_names
 from labelmint.export.orders import Order
+from labelmint.runtime.settings import Compute
 from tests.untrained_generators import ATTRIBUTES, CLASSES, FAMILY_OF, file_tree, untrained
 
 
 def exported(label_type: str, format: str, folder: Path, workers: int = 1) -> Export:
-    made = Export(untrained(label_type), "weights", Order(6), format, folder, workers)
+    made = Export(untrained(label_type), "weights", Order(6), format, folder, Compute("cpu", workers=workers))
     assert export.run(made, "sheet") == made.plan.total
     return made
 

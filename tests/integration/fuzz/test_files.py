@@ -27,6 +27,7 @@ from labelmint.export.orders import Order
 from labelmint.gans import published
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.settings import Compute
 from labelmint.training.checkpoints import Checkpoints, IdentityChangedError
 from stages.paths import Arm, Paths
 from tests.image_trees import TarMode, encoded, in_tar, in_zip
@@ -212,7 +213,9 @@ def test_generators(folder, generator, data, weights):
 def test_metrics_in_a_data_sheet(reported, generator, data):
     """Corrupt metrics of an arm are shown as they are, or refused."""
     metrics = load_json(Paths(reported).metrics(Arm("dcgan", 100, 0)))
-    export = Export(published.open_generator(generator), "ab", Order(1), "folders", Path("out"), 1)
+    export = Export(
+        published.open_generator(generator), "ab", Order(1), "folders", Path("out"), Compute("cpu")
+    )
     try:
         text = datasheet.render(export, "cgan-40-0", "ab", data.draw(corrupt_tree(metrics)))
     except InputError as error:

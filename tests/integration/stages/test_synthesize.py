@@ -10,6 +10,7 @@ from labelmint.export.export import Export
 from labelmint.export.orders import Order
 from labelmint.gans import archive, published
 from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import NullTracker
 from pipeline.stage import entry, select
 from stages.paths import Arm, Paths
@@ -30,7 +31,9 @@ def synthesize(params, root) -> Paths:
 def test_an_export_with_the_arms_seed_starts_with_its_synthetic_data_set(params, tmp_path):
     paths = synthesize(params, tmp_path)
     generator = published.open_generator(paths.generator(ARM))
-    export.run(Export(generator, "weights", Order(15), "tensors", tmp_path / "out", 1), "")
+    export.run(
+        Export(generator, "weights", Order(15), "tensors", tmp_path / "out", Compute("cpu", workers=1)), ""
+    )
     images, labels = load_set(tmp_path / "out")
     synthetic, synthetic_labels = load_set(paths.synthetic(ARM))
     order = np.argsort(labels, kind="stable")

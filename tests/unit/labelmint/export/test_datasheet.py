@@ -10,6 +10,7 @@ from labelmint.export import datasheet
 from labelmint.export.export import Export
 from labelmint.export.orders import Order
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.settings import Compute
 from tests.untrained_generators import FAMILY_OF, untrained
 
 ROW = {"accuracy": 0.955, "accuracy_low": 0.94, "accuracy_high": 0.97, "kid": 0.125}
@@ -23,7 +24,7 @@ METRICS = {
 
 
 def export_of(label_type: str, order: Order, format: str = "tensors") -> Export:
-    return Export(untrained(label_type), "weights", order, format, Path("out"), workers=1)
+    return Export(untrained(label_type), "weights", order, format, Path("out"), Compute("cpu"))
 
 
 @pytest.mark.parametrize("label_type", FAMILY_OF)

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from labelmint.data.storage.tensors import load_set
 from labelmint.export import export
 from labelmint.export.export import Export
 from labelmint.export.orders import Order
 from labelmint.gans.archive import GeneratorArchive
-from labelmint.runtime.atomic_files import save_bytes
+from labelmint.runtime.atomic_files import load_json, save_bytes, save_json
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.settings import Compute
 from tests.tiny_families import FAMILIES
 from tests.untrained_generators import ATTRIBUTES, file_tree, untrained
 
@@ -35,7 +37,7 @@ def generator() -> GeneratorArchive:
 
 
 def exported(generator: GeneratorArchive, format: str, folder: Path, count: int = 9) -> Export:
-    return Export(generator, "weights", Order(count), format, folder, workers=1)
+    return Export(generator, "weights", Order(count), format, folder, Compute("cpu", workers=1))
 
 
 @pytest.mark.parametrize("stops", range(4))
@@ -93,6 +95,35 @@ def test_another_order_is_refused(generator, tmp_path):
     assert file_tree(tmp_path / "out") == before
 
 
+def test_another_device_is_refused_and_older_exports_are_of_a_cpu(generator, tmp_path):
+    """Devices differ in rounding: one export must not mix them."""
+    made = exported(generator, "tensors", tmp_path / "out")
+    export.run(made, "sheet")
+    state = load_json(made.folder / export.STATE)
+    save_json(made.folder / export.STATE, state | {"device": "cuda"})
+    with pytest.raises(InputError, match=r"another order \(device: cuda, now cpu\)"):
+        export.run(made, "sheet")
+    save_json(made.folder / export.STATE, {name: state[name] for name in state if name != "device"})
+    assert export.run(made, "sheet") == 0
+
+
+def test_images_are_computed_on_the_device(generator, tmp_path, monkeypatch):
+    asked = []
+    sample_rows = export.sample_rows
+
+    def recorded(archive, plan, rows, device):
+        asked.append(device.type)
+        return sample_rows(archive, plan, rows)
+
+    monkeypatch.setattr("labelmint.runtime.devices.find_device", lambda *_: torch.device("meta"))
+    monkeypatch.setattr(export, "find_device", lambda *_: torch.device("meta"))
+    monkeypatch.setattr(export, "sample_rows", recorded)
+    made = exported(generator, "tensors", tmp_path / "out")
+    export.run(made, "sheet")
+    assert set(asked) == {"meta"}
+    assert load_json(made.folder / export.STATE)["device"] == "meta"
+
+
 def test_a_folder_with_other_files_is_refused(generator, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty"):
@@ -105,7 +136,9 @@ def test_labels_are_the_outcomes_that_a_fairness_gan_generates(tmp_path):
     generator = untrained("multi_hot", family=FAMILIES["fairness_gan"], name="fairness_gan")
     for format in ("folders", "tensors"):
         order = Order(40, ("Male",))
-        export.run(Export(generator, "weights", order, format, tmp_path / format, workers=1), "")
+        export.run(
+            Export(generator, "weights", order, format, tmp_path / format, Compute("cpu", workers=1)), ""
+        )
     labels = np.array(load_set(tmp_path / "tensors")[1])
     assert (labels[:, 0] == 1).all()
     assert set(labels[:, 1].tolist()) == {0.0, 1.0}
