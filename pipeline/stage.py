@@ -18,6 +18,7 @@ from typing import Any
 
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.parent_death import end_with_parent, end_with_parent_of_shell
+from labelmint.runtime.portable import set_limits
 from labelmint.runtime.progress import printable, say
 from labelmint.runtime.settings import flat
 from pipeline.dvc.workspace_lock import single_instance
@@ -49,6 +50,8 @@ def main(arguments: list[str]) -> int:
         try:
             root = Path.cwd()
             params = schema.load(root / PARAMS_FILE)
+            if params.compute.portable:
+                set_limits()  # before a stage imports torch
             arm = Arm.parse(arm_name) if arm_name else None
             parent = ReproRun(root, params)
             tracker = open_tracker(root, stage, arm, params.dataset.name, parent.key)

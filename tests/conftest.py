@@ -55,7 +55,7 @@ def params() -> settings.Params:
         synthesis=replace(real.synthesis, images_per_class=15),
         classifier=replace(real.classifier, network="small_cnn", steps=30, evaluations=3, batch_size=16),
         feature_network=replace(real.feature_network, steps=60, features=8),
-        compute=replace(real.compute, device="cpu", workers=1),
+        compute=replace(real.compute, device="cpu", workers=1, portable=False),
     )
 
 
@@ -98,8 +98,12 @@ def mnist() -> Path:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Iterator[Path]:
-    """A workspace with settings but no data, in which tracking is off."""
-    shutil.copy(ROOT / "experiments" / "default.yaml", tmp_path / "params.yaml")
+    """A workspace with settings but no data, in which tracking is off.
+
+    A stage runs in this process, which has imported torch: too late for compute.portable.
+    """
+    text = (ROOT / "experiments" / "default.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.replace("portable: true", "portable: false"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LABELMINT_TRACKING", "off")
     before = signal.getsignal(signal.SIGTERM)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.portable import check_limits
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import shortened
 
@@ -87,11 +88,13 @@ def pick_device(compute: Compute, where: str = "this machine") -> torch.device:
     A numbered CUDA device becomes the current one of this thread, for code that creates streams and graphs
     without naming a device. where: what computes, for the message, e.g. "this machine".
 
-    Raises: InputError if torch cannot use the device.
+    Raises: InputError if torch cannot use the device, or if `compute.portable` is not in force here.
     """
     import torch
 
     device = find_device(compute.device, where)
+    if compute.portable:
+        check_limits()
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)
     return device

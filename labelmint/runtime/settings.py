@@ -25,7 +25,7 @@ def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Compute(Settings):
-    """How to run. On a CPU, no result depends on it."""
+    """How to run. On one type of CPU, no result depends on it but for the rounding of `portable`."""
 
     device: Annotated[
         str,
@@ -51,6 +51,13 @@ class Compute(Settings):
     ] = "auto"
     deterministic: Annotated[
         bool, Doc("Use only algorithms of a GPU that give the same bits in every run; they may be slower.")
+    ] = False
+    portable: Annotated[
+        bool,
+        Doc(
+            "Limit x86-64 CPUs to instructions with which all that have AVX2 give the same bits. Training "
+            "takes longer."
+        ),
     ] = False
     resident_bytes: Annotated[
         Annotated[int, Ge(0)] | Literal["auto"],

@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from labelmint.reporting.tables import read_results
 from labelmint.runtime.settings import flat
 from pipeline.dvc import lock_file
 from pipeline.settings import experiments
@@ -53,6 +52,8 @@ def record_stages(root: Path, tracker: SpoolTracker, ran: Collection[str], reuse
 
 def record_results(root: Path, tracker: SpoolTracker) -> None:
     """Record the accuracies of the report by percent: as metrics, and as one chart of all sources."""
+    from labelmint.reporting.tables import read_results  # imports numpy, which compute.portable comes before
+
     table = read_results(Paths(root).reports / "results.csv")
     rows = [row for row in table if row["accuracy"] is not None]
     for row in rows:
