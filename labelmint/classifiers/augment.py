@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from labelmint.classifiers.settings import Augmentation
 from labelmint.random_streams import Stream
 
-_BLUR_RADIUS = 2
+_BLUR_DEVIATIONS = 4
+"""Radius of the blur's kernel in standard deviations, as in scipy.ndimage."""
 
 
 def augment(images: torch.Tensor, params: Augmentation, stream: Stream) -> torch.Tensor:
@@ -24,7 +25,7 @@ def augment(images: torch.Tensor, params: Augmentation, stream: Stream) -> torch
         right, down = uniform(params.shift), uniform(params.shift)
         images = _affine(images, degrees=degrees, scale=scale, shear=shear, right=right, down=down)
     if params.blur:
-        images = _blur(images, uniform(params.blur).abs())
+        images = _blur(images, uniform(params.blur).abs(), math.ceil(_BLUR_DEVIATIONS * params.blur))
     if params.contrast:
         images = (images + 1) * (1 + uniform(params.contrast)).view(-1, 1, 1, 1) - 1
     if params.noise:
@@ -50,10 +51,10 @@ def _affine(
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _blur(images: torch.Tensor, deviations: torch.Tensor) -> torch.Tensor:
-    """Gaussian blur of each image with its own standard deviation, in pixels."""
+def _blur(images: torch.Tensor, deviations: torch.Tensor, radius: int) -> torch.Tensor:
+    """Gaussian blur of each image with its own standard deviation. radius: of the kernel; both in pixels."""
     count, channels, height, width = images.shape
-    offsets = torch.arange(-_BLUR_RADIUS, _BLUR_RADIUS + 1, device=images.device)
+    offsets = torch.arange(-radius, radius + 1, device=images.device)
     weights = torch.exp(-0.5 * (offsets / deviations.clamp(min=1e-3).view(-1, 1)) ** 2)
     weights = weights / weights.sum(1, keepdim=True)
 

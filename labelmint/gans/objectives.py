@@ -14,7 +14,7 @@ class DiscriminatorOutput(NamedTuple):
 
     outputs: (N, heads). labels: (N, K), those of the images. requested: the same, those that G was
     given.
-    images: (N, C, S, S), as D saw them.
+    images: (N, C, S, S), before augmentation.
     """
 
     outputs: torch.Tensor

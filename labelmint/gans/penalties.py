@@ -7,12 +7,15 @@ from torch.nn import functional as F
 
 from labelmint.gans.objectives import DiscriminatorOutput
 
-ANCHOR_DECAY = 0.99
-"""Decay per step of LeCam's moving averages."""
+_ANCHOR_DECAY = 0.99
+"""Decay per step of LeCam's moving averages, that of its code for StyleGAN2."""
 
 
 def input_gradient(output: DiscriminatorOutput) -> torch.Tensor:
-    """Squared norm of D's gradient at each image, (N,). output.images must require a gradient."""
+    """Squared norm of the gradient of D, with its augmentation, at each image, (N,).
+
+    output.images must require a gradient.
+    """
     (gradient,) = torch.autograd.grad(output.logits.sum(), output.images, create_graph=True)
     return gradient.square().sum((-3, -2, -1))
 
@@ -28,14 +31,32 @@ def one_centred(output: DiscriminatorOutput, weight: float) -> torch.Tensor:
     return weight * ((input_gradient(output) + 1e-12).sqrt() - 1).square().mean(-1)
 
 
-def lecam_real(real: DiscriminatorOutput, anchors: torch.Tensor, weight: float) -> torch.Tensor:
+def lecam_real(real: DiscriminatorOutput, anchors: torch.Tensor, weight: float, start: int) -> torch.Tensor:
     """LeCam regularisation on real images (Tseng et al. 2021, equation 3).
 
-    anchors: (2,), the moving averages of D's logits for real and for generated images.
+    anchors: float (3,), the moving averages of D's logits for real and for generated images, and the number
+    of steps of D that they hold. start: steps of D before the regularisation counts.
     """
-    return weight * F.relu(real.logits - anchors[..., 1:]).square().mean(-1)
+    return _lecam(real.logits - anchors[1], anchors, weight, start)
 
 
-def lecam_fake(fake: DiscriminatorOutput, anchors: torch.Tensor, weight: float) -> torch.Tensor:
+def lecam_fake(fake: DiscriminatorOutput, anchors: torch.Tensor, weight: float, start: int) -> torch.Tensor:
     """LeCam regularisation on generated images."""
-    return weight * F.relu(anchors[..., :1] - fake.logits).square().mean(-1)
+    return _lecam(anchors[0] - fake.logits, anchors, weight, start)
+
+
+def _lecam(excess: torch.Tensor, anchors: torch.Tensor, weight: float, start: int) -> torch.Tensor:
+    return weight * (anchors[2] > start) * F.relu(excess).square().mean(-1)
+
+
+@torch.no_grad()
+def update_anchors(
+    anchors: torch.Tensor, real: DiscriminatorOutput, fake: DiscriminatorOutput, start: int
+) -> None:
+    """Add a step of D to LeCam's moving averages, in place.
+
+    They are corrected for their start at 0, as Adam's are, and have no memory until `start`.
+    """
+    means, steps = torch.stack([real.logits.mean(-1), fake.logits.mean(-1)]), anchors[2] + 1
+    of_new = torch.where(steps > start, (1 - _ANCHOR_DECAY) / (1 - _ANCHOR_DECAY**steps), 1.0)
+    anchors.copy_(torch.stack([*anchors[:2].lerp(means, of_new), steps]))

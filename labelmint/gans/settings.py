@@ -294,6 +294,9 @@ class Family(Settings):
         ),
     ] = 0.0
     lecam: Annotated[_Weight, Doc("Weight of LeCam regularization (Tseng et al. 2021).")] = 0.0
+    lecam_start: Annotated[
+        int, Interval(ge=0, le=10_000_000), Doc("Steps of D before LeCam regularization starts.")
+    ] = 0
     auxiliary_weight: Annotated[
         _Weight, Doc("Weight of the label prediction loss in the objective of D.")
     ] = 1.0

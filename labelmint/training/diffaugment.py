@@ -26,7 +26,7 @@ def differentiable(images: torch.Tensor, params: Training, stream: Stream) -> to
         mean = images.mean((1, 2, 3), keepdim=True)
         images = mean + (images - mean) * (1 + params.contrast * uniform_per_image(images, stream))
     if params.translation:
-        images = translate(images, params.translation, stream)
+        images = translate(images, params.translation, stream, params.translation_fill)
     return cutout(images, params.cutout, stream) if params.cutout else images
 
 

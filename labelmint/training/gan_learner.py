@@ -107,7 +107,7 @@ class GanLearner(Gan):
             self.directions[player] = [layer.direction for layer in layers]
         self.average = [weight.detach().clone() for weight in self.weights[G]]
         self.objective, self.update = self.module.objective(family), UPDATES[family.update]
-        self.anchors = torch.zeros(2, device=device)
+        self.anchors = torch.zeros(3, device=device)
         self.sums = torch.zeros(len(TRACKED), device=device)
         self.draws = StepDraws(device)
         # Rates of G and D, and the weight of the average. A CPU's kernels read rates in float64, others in

@@ -18,14 +18,14 @@ def uniform_per_image(images: torch.Tensor, stream: Stream) -> torch.Tensor:
 def cutout(images: torch.Tensor, fraction: float, stream: Stream) -> torch.Tensor:
     """Blank a square whose side is `fraction` of the image's and whose centre is anywhere in the image.
 
-    It is filled with 0, the middle grey, as published.
+    Its side is rounded, and it is filled with 0, the middle grey, as published (Zhao et al. 2020).
     """
     inside = torch.ones(1, 1, 1, 1, dtype=images.dtype, device=images.device)
     for size, shape in zip(images.shape[-2:], ((-1, 1), (1, -1))):
-        half = fraction * size / 2
-        centre = size * stream.uniform(len(images), 1, 1, 1)
-        coordinates = torch.arange(size, device=images.device).view(1, 1, *shape) + 0.5
-        inside = inside * ((coordinates - centre).abs() < half).to(images.dtype)
+        side = _rounded(fraction * size)
+        first = stream.integers(0, size - side % 2, len(images), 1, 1, 1) - side // 2
+        indices = torch.arange(size, device=images.device).view(1, 1, *shape)
+        inside = inside * ((first <= indices) & (indices < first + side)).to(images.dtype)
     return images * (1 - inside)
 
 
@@ -41,16 +41,22 @@ def rotate(images: torch.Tensor, degrees: float, stream: Stream) -> torch.Tensor
     return F.grid_sample(images + 1, grid, mode="bilinear", padding_mode="zeros", align_corners=False) - 1
 
 
-def translate(images: torch.Tensor, fraction: float, stream: Stream) -> torch.Tensor:
-    """Shift each image by whole pixels, up to `fraction` of its size either way. Fills with -1 (black).
+def translate(images: torch.Tensor, fraction: float, stream: Stream, fill: float = -1.0) -> torch.Tensor:
+    """Shift each image by whole pixels, up to `fraction` of its size, rounded, either way.
 
+    fill: value of the uncovered pixels. The published code rounds alike (Zhao et al. 2020) and fills with 0.
     The shift is a product with 0/1 matrices: exact, differentiable, and cheaper on a CPU than gathering,
     whose gradient scatters.
     """
     height, width = images.shape[-2:]
-    rows = _shift(len(images), height, int(fraction * height), stream, images)
-    columns = _shift(len(images), width, int(fraction * width), stream, images)
-    return rows.unsqueeze(1) @ (images + 1) @ columns.unsqueeze(1).mT - 1
+    rows = _shift(len(images), height, _rounded(fraction * height), stream, images)
+    columns = _shift(len(images), width, _rounded(fraction * width), stream, images)
+    return rows.unsqueeze(1) @ (images - fill) @ columns.unsqueeze(1).mT + fill
+
+
+def _rounded(pixels: float) -> int:
+    """The nearest integer; halves are rounded up."""
+    return int(pixels + 0.5)
 
 
 def _shift(count: int, size: int, largest: int, stream: Stream, like: torch.Tensor) -> torch.Tensor:

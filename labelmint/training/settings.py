@@ -55,6 +55,11 @@ class Training(Settings):
             "synthetic images alike (Zhao et al. 2020)."
         ),
     ] = 0.125
+    translation_fill: Annotated[
+        float,
+        Interval(ge=-1, le=1),
+        Doc("DiffAugment: value of the pixels that a shift uncovers; black is -1. Published: 0."),
+    ] = -1.0
     cutout: Annotated[
         float,
         Interval(ge=0, le=0.9),

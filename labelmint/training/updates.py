@@ -41,7 +41,7 @@ class Real(NamedTuple):
 class Gan(Protocol):
     """Both networks, their objective, and the random numbers of one step.
 
-    anchors: (2,), moving averages of D's logits of real and of generated images, for the LeCam penalty.
+    anchors: (3,), the state of the LeCam penalty, which penalties.update_anchors describes.
     """
 
     family: Family
@@ -141,25 +141,19 @@ def _generator_step(gan: Gan, part: Real) -> tuple[torch.Tensor, list[torch.Tens
 def _discriminate(
     gan: Gan, images: torch.Tensor, labels: torch.Tensor, requested: torch.Tensor
 ) -> DiscriminatorOutput:
-    augmented = gan.augment(images)
-    return DiscriminatorOutput(gan.discriminator(augmented, labels), labels, requested, augmented)
+    return DiscriminatorOutput(gan.discriminator(gan.augment(images), labels), labels, requested, images)
 
 
 def _discriminate_real(gan: Gan, part: Real) -> DiscriminatorOutput:
-    augmented = gan.augment(part.images)
-    if gan.family.r1:
-        augmented = augmented.detach().requires_grad_()
-    return DiscriminatorOutput(gan.discriminator(augmented, part.labels), part.labels, part.labels, augmented)
+    images = part.images.detach().requires_grad_() if gan.family.r1 else part.images
+    return _discriminate(gan, images, part.labels, part.labels)
 
 
 def _discriminate_fake(gan: Gan, requested: torch.Tensor) -> DiscriminatorOutput:
     """D's output on fresh generated images, without a graph of the generator."""
     with torch.no_grad():
         images, labels = gan.generate(requested)
-        augmented = gan.augment(images)
-    if gan.family.r2:
-        augmented.requires_grad_()
-    return DiscriminatorOutput(gan.discriminator(augmented, labels), labels, requested, augmented)
+    return _discriminate(gan, images.requires_grad_(gan.family.r2 > 0), labels, requested)
 
 
 def _penalty(gan: Gan, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> torch.Tensor | None:
@@ -167,18 +161,18 @@ def _penalty(gan: Gan, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> 
 
 
 def _real_penalty(gan: Gan, real: DiscriminatorOutput) -> torch.Tensor | None:
-    r1, lecam = gan.family.r1, gan.family.lecam
+    r1, lecam, start = gan.family.r1, gan.family.lecam, gan.family.lecam_start
     return _sum(
         penalties.zero_centred(real, r1) if r1 else None,
-        penalties.lecam_real(real, gan.anchors, lecam) if lecam else None,
+        penalties.lecam_real(real, gan.anchors, lecam, start) if lecam else None,
     )
 
 
 def _fake_penalty(gan: Gan, fake: DiscriminatorOutput) -> torch.Tensor | None:
-    r2, lecam = gan.family.r2, gan.family.lecam
+    r2, lecam, start = gan.family.r2, gan.family.lecam, gan.family.lecam_start
     return _sum(
         penalties.zero_centred(fake, r2) if r2 else None,
-        penalties.lecam_fake(fake, gan.anchors, lecam) if lecam else None,
+        penalties.lecam_fake(fake, gan.anchors, lecam, start) if lecam else None,
     )
 
 
@@ -189,8 +183,7 @@ def _gradient_penalty(gan: Gan, real: DiscriminatorOutput, fake: DiscriminatorOu
         return None
     fraction = gan.uniform(len(real.images))[:, None, None, None]
     images = torch.lerp(real.images.detach(), fake.images.detach(), fraction).requires_grad_()
-    outputs = gan.discriminator(images, real.labels)
-    return penalties.one_centred(DiscriminatorOutput(outputs, real.labels, real.labels, images), weight)
+    return penalties.one_centred(_discriminate(gan, images, real.labels, real.labels), weight)
 
 
 def _sum(*terms: torch.Tensor | None) -> torch.Tensor | None:
@@ -204,11 +197,9 @@ def _add(loss: torch.Tensor, penalty: torch.Tensor | None) -> torch.Tensor:
     return loss if penalty is None else loss + penalty
 
 
-@torch.no_grad()
 def _update_anchors(gan: Gan, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
     if gan.family.lecam:
-        means = torch.stack([real.logits.mean(-1), fake.logits.mean(-1)], -1)
-        gan.anchors.lerp_(means, 1 - penalties.ANCHOR_DECAY)
+        penalties.update_anchors(gan.anchors, real, fake, gan.family.lecam_start)
 
 
 def _tracked(

@@ -31,6 +31,19 @@ def test_blur_does_not_change_a_flat_image():
     assert torch.allclose(augment(flat, replace(NO_AUGMENTATION, blur=2.0), Stream(0)), flat, atol=1e-6)
 
 
+@pytest.mark.parametrize("blur", [2.0, 5.0])
+def test_blur_has_the_standard_deviations_that_it_draws(blur):
+    """The variance of a blurred dot along a row. Sampled kernels are narrower below 0.8."""
+    dot = torch.full((40, 1, 1, 61), -1.0)
+    dot[..., 30] = 1
+    mass = (augment(dot, replace(NO_AUGMENTATION, blur=blur), Stream(6)) + 1)[:, 0, 0] / 2
+    variances = (mass * (torch.arange(61) - 30) ** 2).sum(1) / mass.sum(1)
+    drawn = ((Stream(6).uniform(40) * 2 - 1) * blur).abs()
+    wide = drawn > 0.8
+    assert wide.sum() > 15
+    assert variances[wide].sqrt().tolist() == pytest.approx(drawn[wide].tolist(), rel=0.01)
+
+
 def test_rotation_is_about_the_centre():
     bar = torch.full((1, 1, 17, 17), -1.0)
     bar[0, 0, 8] = 1

@@ -62,10 +62,28 @@ class TestLeCam:
     """Logits 2, 0 and 4."""
 
     def test_distances_from_the_other_anchor_in_the_wrong_direction_count(self):
-        anchors = torch.tensor([3.0, 1.0])  # real, generated
+        anchors = torch.tensor([3.0, 1.0, 8.0])  # real, generated, steps
         assert self.output.logits.tolist() == pytest.approx([2, 0, 4])
-        assert penalties.lecam_real(self.output, anchors, 0.5).item() == pytest.approx(0.5 * (1 + 0 + 9) / 3)
-        assert penalties.lecam_fake(self.output, anchors, 0.5).item() == pytest.approx(0.5 * (1 + 9 + 0) / 3)
+        for start, factor in ((0, 1), (7, 1), (8, 0)):
+            real = penalties.lecam_real(self.output, anchors, 0.5, start).item()
+            fake = penalties.lecam_fake(self.output, anchors, 0.5, start).item()
+            assert real == pytest.approx(factor * 0.5 * (1 + 0 + 9) / 3)
+            assert fake == pytest.approx(factor * 0.5 * (1 + 9 + 0) / 3)
+
+    def test_anchors_of_constant_logits_are_these_from_the_first_step(self):
+        anchors = torch.zeros(3)
+        for steps in range(1, 6):
+            penalties.update_anchors(anchors, linear(torch.zeros(4), noise(3, *SHAPE), 2.0), self.output, 0)
+            assert anchors.tolist() == pytest.approx([2, 2, steps], rel=1e-5)
+
+    @pytest.mark.parametrize(("start", "expected"), [(0, 3.99 / 1.99), (1, 3.99 / 1.99), (2, 3)])
+    def test_anchors_forget_the_steps_before_the_start(self, start, expected):
+        """Logits 1 and 3: their average (0.99 x 1 + 3) / 1.99, or the last."""
+        anchors = torch.zeros(3)
+        for logit in (1.0, 3.0):
+            output = linear(torch.zeros(4), noise(3, *SHAPE), logit)
+            penalties.update_anchors(anchors, output, output, start)
+        assert anchors.tolist() == pytest.approx([expected, expected, 2], rel=1e-5)
 
 
 def test_one_centred_agrees_with_finite_differences():

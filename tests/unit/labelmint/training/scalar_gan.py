@@ -24,7 +24,7 @@ class ScalarGan(Gan):
     def __init__(self, g: float, d: float, latents: list[float], objective: Objective, **family: Any):
         self.weights = {G: torch.tensor(g, requires_grad=True), D: torch.tensor(d, requires_grad=True)}
         self.objective, self.family = objective, Family(**family)
-        self.anchors, self.latents = torch.zeros(2), iter(latents)
+        self.anchors, self.latents = torch.zeros(3), iter(latents)
 
     def generate(self, labels):
         return (self.weights[G] * torch.full((len(labels),), next(self.latents))).view(-1, 1, 1, 1), labels

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from labelmint.random_streams import Stream
-from labelmint.training.image_ops import mirror, translate
+from labelmint.training.image_ops import cutout, mirror, translate
 
 
 def test_mirror_flips_half_of_the_allowed_images_and_nothing_else():
@@ -40,8 +41,31 @@ class TestTranslate:
         positions = translate(dot, 0.25, Stream(3)).flatten(1).argmax(1).unique()
         assert len(positions) == 25
 
+    @pytest.mark.parametrize(("size", "largest"), [(16, 2), (20, 3), (28, 4), (32, 4)])
+    def test_an_eighth_of_the_size_is_rounded_as_published(self, size, largest):
+        """An eighth of 28 pixels is 3.5, and of 20 is 2.5; both are rounded up."""
+        dot = torch.full((500, 1, size, size), -1.0)
+        dot[:, :, size // 2, size // 2] = 1
+        rows = translate(dot, 0.125, Stream(4)).amax((1, 3)).argmax(1) - size // 2
+        assert rows.unique().tolist() == list(range(-largest, largest + 1))
+
+    def test_uncovered_pixels_have_the_value_of_fill(self):
+        moved = translate(torch.ones(50, 1, 8, 8), 0.25, Stream(2), fill=0.0)
+        assert moved.unique().tolist() == [0, 1]
+
     def test_gradients_are_those_of_a_shift(self):
         images = self.images.clone().requires_grad_()
         translate(images, 0.25, Stream(2)).sum().backward()
         assert images.grad is not None
         assert set(images.grad.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize(("fraction", "side"), [(0.5, 4), (0.35, 3), (0.3, 2)])
+def test_cutout_blanks_a_square_of_rounded_side_about_any_pixel(fraction, side):
+    """A square that leaves the image is clipped, so sides of half the square and more occur."""
+    holes = cutout(torch.ones(2000, 1, 8, 8), fraction, Stream(5)) == 0
+    heights, widths = holes.any(3).sum((1, 2)), holes.any(2).sum((1, 2))
+    assert torch.equal(holes.sum((1, 2, 3)), heights * widths)
+    least = side // 2 if side % 2 == 0 else side - side // 2
+    assert heights.unique().tolist() == widths.unique().tolist() == list(range(least, side + 1))
+    assert holes.any(0).all()

@@ -21,10 +21,14 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 class Critic(Gan):
-    """D(x) = w.x and a constant G, with plain gradient descent. shown: the batches that D received."""
+    """D(x) = w.x and a constant G, with plain gradient descent. shown: the batches that D received.
 
-    def __init__(self, **family):
-        self.family, self.objective, self.anchors = Family(**family), Wasserstein(), torch.tensor([0.0, 0.0])
+    factor: what the augmentation multiplies images with.
+    """
+
+    def __init__(self, factor=1, **family):
+        self.factor = factor
+        self.family, self.objective, self.anchors = Family(**family), Wasserstein(), torch.zeros(3)
         self.weights = {D: torch.tensor(W, requires_grad=True), G: torch.full(SHAPE, 0.5, requires_grad=True)}
         self.shown = []
 
@@ -32,7 +36,7 @@ class Critic(Gan):
         return self.weights[G].expand(len(labels), *SHAPE), labels
 
     def augment(self, images):
-        return images
+        return self.factor * images
 
     def uniform(self, count):
         return torch.arange(count) / count
@@ -81,6 +85,14 @@ class TestThroughTheUpdates:
         assert tracked["penalty"] == pytest.approx((r1 + r2) / 2 * 169, rel=1e-5)
         assert moved.tolist() == pytest.approx([-RATE * (r1 + r2) * w for w in W], rel=1e-4, abs=1e-5)
 
+    @pytest.mark.parametrize("weight", ["r1", "r2", "gradient_penalty"])
+    def test_gradients_are_taken_at_the_image_before_its_augmentation(self, weight):
+        """An augmentation that doubles images doubles the gradient, whose norm becomes 26."""
+        family = {weight: 0.4, "update": "alternating", "discriminator": _without_norm()}
+        tracked, _ = play(Critic(factor=2, **family))
+        expected = 0.4 * 25**2 if weight == "gradient_penalty" else 0.4 / 2 * 26**2
+        assert tracked["penalty"] == pytest.approx(expected, rel=1e-5)
+
     def test_sequential_steps_apply_r1_on_real_and_then_r2_on_generated_images(self):
         """R2 is that of the weights after the real step."""
         real, w = noise(4, *SHAPE), torch.tensor(W)
@@ -99,21 +111,26 @@ class TestLeCam:
     @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
     def test_anchors_are_moving_averages_of_the_steps_before(self, update):
         critic = Critic(update=update, lecam=0.5)
-        anchors = [0.0, 0.0]
-        for _ in range(3):
+        real_scores, fake_scores = [], []
+        for steps in range(3):
+            anchors = critic.anchors.tolist()
             tracked, _ = play(critic)
-            real, fake = tracked["d_score_real"], tracked["d_score_fake"]
+            real_scores.append(tracked["d_score_real"])
+            fake_scores.append(tracked["d_score_fake"])
             # G is constant, so the penalty on generated images follows from the anchors before the step.
-            fake_penalty = 0.5 * max(anchors[0] - fake, 0) ** 2
+            fake_penalty = 0.5 * max(anchors[0] - fake_scores[-1], 0) ** 2 if steps else 0
             real_penalty = tracked["penalty"] - fake_penalty
-            assert real_penalty >= 0.5 * max(real - anchors[1], 0) ** 2 - 1e-4  # by Jensen's inequality
-            anchors = [0.99 * anchors[0] + 0.01 * real, 0.99 * anchors[1] + 0.01 * fake]
-            assert critic.anchors.tolist() == pytest.approx(anchors, rel=1e-5)
-        assert abs(anchors[1]) > 0.1
+            least = 0.5 * max(real_scores[-1] - anchors[1], 0) ** 2 if steps else 0
+            assert real_penalty >= least - 1e-4  # by Jensen's inequality
+            weights = [0.99 ** (steps - each) for each in range(steps + 1)]
+            expected = [_average(scores, weights) for scores in (real_scores, fake_scores)]
+            assert critic.anchors.tolist() == pytest.approx([*expected, steps + 1], rel=1e-5)
+        assert len(set(fake_scores)) == 3
 
     def test_its_gradient_is_that_of_the_current_logits(self):
         """With anchors at 0 and w.x > 0 on real images only, w falls by weight 2 mean(relu(w.x) x)."""
         real, critic = noise(4, *SHAPE), Critic(update="alternating", lecam=0.5)
+        critic.anchors[2] = 1
         output = (real.flatten(1) @ torch.tensor(W)).clamp(min=0)
         fake = max(-0.5 * sum(W), 0.0)
         assert fake == 0
@@ -125,4 +142,8 @@ class TestLeCam:
 
     def test_without_it_anchors_stay_0(self):
         play(critic := Critic(update="alternating"))
-        assert critic.anchors.tolist() == [0, 0]
+        assert critic.anchors.tolist() == [0, 0, 0]
+
+
+def _average(values: list[float], weights: list[float]) -> float:
+    return sum(value * weight for value, weight in zip(values, weights)) / sum(weights)
