@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from labelmint.gans.networks import Shape
+from labelmint.gans.parts import Shape
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
 from labelmint.training.images import ArrayImages
 from labelmint.training.replica import Replica

@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from labelmint.gans import registry
-from labelmint.gans.networks import Shape
+from labelmint.gans.parts import Shape
 from labelmint.gans.settings import Family
 from pipeline.settings import experiments, schema
 

@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cases import CPU, Row, cases, seconds
-from labelmint.gans.networks import Shape
+from labelmint.gans.parts import Shape
 from labelmint.gans.settings import Family
 from labelmint.runtime.devices import available_cores
 from labelmint.training.gan_learner import Batch, GanLearner

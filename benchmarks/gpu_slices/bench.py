@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.cases import replicas
-from labelmint.gans.networks import Shape
+from labelmint.gans.parts import Shape
 from labelmint.gans.settings import Family
 from labelmint.runtime.devices import arithmetic
 from labelmint.runtime.settings import Compute

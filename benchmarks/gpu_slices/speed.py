@@ -23,7 +23,7 @@ from benchmarks.gpu_slices.bench import (
     one_by_one,
     together,
 )
-from labelmint.gans.networks import Shape
+from labelmint.gans.parts import Shape
 from labelmint.gans.settings import Family
 from labelmint.training.settings import Training
 

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from labelmint.gans.layers import BatchNorm, Convolution, Dropout, GaussianNoise, Linear
-from labelmint.gans.networks import Shape, activation, apply_spectral_norm
 from labelmint.gans.objectives import DiscriminatorOutput, NonSaturating, Objective, binary_cross_entropy
+from labelmint.gans.parts import Shape, activation, apply_spectral_norm
 from labelmint.gans.registry import FamilyEntry
 from labelmint.gans.residual import ResidualGenerator, ResidualTrunk
 from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
@@ -85,8 +85,7 @@ class FairDiscriminator(nn.Module):
             self.spread = Linear(1, features)
             self.together = nn.Sequential(Convolution(2 * maps, max(1, maps // 2), 3), activation(params))
             self.joint = head(features // 2)
-        if params.spectral_norm:
-            apply_spectral_norm(self)
+        apply_spectral_norm(self, params, self.trunk.first)
 
     def forward(
         self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None

@@ -15,52 +15,27 @@ from torch import nn
 
 from labelmint.gans.layers import (
     BatchNorm,
-    ConditionalBatchNorm,
     Convolution,
     Dropout,
-    Embedding,
     GaussianNoise,
     Linear,
     TransposedConvolution,
     batch_deviation,
 )
+from labelmint.gans.parts import (
+    Head,
+    LabelMaps,
+    LatentInput,
+    Shape,
+    activated,
+    activation,
+    apply_spectral_norm,
+    embedding,
+    normalization,
+    run,
+)
 from labelmint.gans.settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.random_streams import Stream
-
-Shape = tuple[int, int, int]
-"""(C, S, S) of the images."""
-
-
-def activation(params: GeneratorNetwork | DiscriminatorNetwork, inplace: bool = False) -> nn.Module:
-    """inplace: only after batch normalisation, whose gradient does not need its output, which is no view."""
-    if params.activation == "leaky_relu":
-        return nn.LeakyReLU(params.negative_slope, inplace)
-    return nn.ReLU(inplace) if params.activation == "relu" else nn.SELU(inplace)
-
-
-def normalization(params: GeneratorNetwork, width: int, labels: int) -> list[nn.Module]:
-    if not params.batch_norm:
-        return []
-    return [ConditionalBatchNorm(width, labels) if params.condition == "batch_norm" else BatchNorm(width)]
-
-
-def embedding(labels: int, size: int) -> tuple[nn.Module, int]:
-    """(labels -> vector, length of the vector). Size 0 gives the labels themselves."""
-    return (Embedding(labels, size), size) if size else (nn.Identity(), labels)
-
-
-def run(layers: nn.Sequential, values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The output of `layers`, of which conditional batch normalisation receives the labels."""
-    for layer in layers:
-        values = layer(values, labels) if isinstance(layer, ConditionalBatchNorm) else layer(values)
-    return values
-
-
-def apply_spectral_norm(network: nn.Module) -> None:
-    """Turn spectral normalisation on in every layer that supports it."""
-    for module in network.modules():
-        if isinstance(module, (Convolution, Linear)):
-            module.apply_spectral_norm()
 
 
 def _hidden_layers(params: GeneratorNetwork, inputs: int) -> tuple[nn.Sequential, int]:
@@ -70,61 +45,41 @@ def _hidden_layers(params: GeneratorNetwork, inputs: int) -> tuple[nn.Sequential
     return nn.Sequential(*(layer for pair in pairs for layer in pair)), sizes[-1]
 
 
-class LatentInput(nn.Module):
-    """The input of a generator: latents, combined with the labels if `condition` is concat or product."""
-
-    def __init__(self, params: GeneratorNetwork, latent_size: int, labels: int):
-        super().__init__()
-        self.condition, self.size = params.condition, latent_size
-        self.embed: nn.Module
-        if self.condition == "product":
-            self.embed = Embedding(labels, latent_size)
-        elif self.condition == "concat":
-            self.embed, added = embedding(labels, params.embedding)
-            self.size += added
-
-    def forward(self, latents: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        if self.condition == "product":
-            product: torch.Tensor = latents * self.embed(labels)
-            return product
-        return torch.cat([latents, self.embed(labels)], 1) if self.condition == "concat" else latents
-
-
 class Generator(nn.Module):
     """Dense layer -> transposed convolutions -> tanh."""
 
     def __init__(self, params: GeneratorNetwork, latent_size: int, shape: Shape, labels: int = 0):
         super().__init__()
-        start, width, bias = params.start_size(shape[1]), params.dense_filters, not params.batch_norm
+        start, width = params.start_size(shape[1]), params.dense_filters
+        # Batch normalisation would remove the bias of the layer before it.
+        bias = params.norm_after_activation or not params.batch_norm
         self.start = (start, start, width)
         self.entry = LatentInput(params, latent_size, labels)
         self.before, size = _hidden_layers(params, self.entry.size)
         self.dense = nn.Linear(size, prod(self.start), bias=params.dense_norm == "none" or bias)
         self.condition = params.condition
-        first: list[nn.Module] = []
+        norm: list[nn.Module] = []
         if params.batch_norm and params.dense_norm == "maps":
-            first += normalization(params, width, labels)
+            norm += normalization(params, width, labels)
         elif params.batch_norm and params.dense_norm == "units":
             # Each unit is normalised as a map of its own.
-            first += [nn.Unflatten(1, (-1, 1, 1)), BatchNorm(prod(self.start)), nn.Flatten()]
+            norm += [nn.Unflatten(1, (-1, 1, 1)), BatchNorm(prod(self.start)), nn.Flatten()]
         self.by_unit = params.dense_norm == "units" and params.batch_norm
-        first += [activation(params, bool(first))] if params.dense_activation else []
-        self.first = nn.Sequential(*first)
+        self.first = nn.Sequential(*(activated(params, norm) if params.dense_activation else norm))
         if self.condition == "channel":
             self.embed, size = embedding(labels, params.embedding)
             self.label_dense = nn.Linear(size, start * start)
             width += 1
         elif self.condition == "branch":
             self.label_dense = nn.Linear(labels, start * start * params.embedding, bias=bias)
-            norm: list[nn.Module] = [BatchNorm(params.embedding)] if params.batch_norm else []
-            self.label_first = nn.Sequential(*norm, activation(params, bool(norm)))
+            norm = [BatchNorm(params.embedding)] if params.batch_norm else []
+            self.label_first = nn.Sequential(*activated(params, norm))
             width += params.embedding
         layers: list[nn.Module] = []
         sizes = zip([width, *params.filters], params.filters, params.kernels, params.strides)
         for inputs, outputs, kernel, stride in sizes:
             norm = normalization(params, outputs, labels)
-            layers += [TransposedConvolution(inputs, outputs, kernel, stride, bias), *norm]
-            layers += [activation(params, bool(norm))]
+            layers += [TransposedConvolution(inputs, outputs, kernel, stride, bias), *activated(params, norm)]
         last, kernel, stride = [width, *params.filters][-1], params.kernels[-1], params.strides[-1]
         layers += [TransposedConvolution(last, shape[0], kernel, stride, params.final_bias), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
@@ -161,75 +116,6 @@ class MLPGenerator(nn.Module):
         return self.layers(self.entry(latents, labels)), labels
 
 
-class Head(nn.Module):
-    """Features (N, F) -> outputs (N, heads), with the labels if `condition` is merge or projection."""
-
-    def __init__(self, params: DiscriminatorNetwork, features: int, labels: int):
-        super().__init__()
-        self.condition = params.condition
-        self.dropout, self.noise = Dropout(params.head_dropout), GaussianNoise(params.head_noise)
-        if self.condition == "merge":
-            self.embed, size = embedding(labels, params.embedding)
-            self.before = Linear(features, params.units[0])
-            widths = [params.units[0] + size, *params.units[1:]]
-            layers: list[nn.Module] = []
-            for inputs, outputs in zip(widths, params.units[1:]):
-                layers += [Linear(inputs, outputs), activation(params)]
-            self.after = nn.Sequential(*layers)
-            features = widths[-1]
-        elif self.condition == "projection":
-            self.projection = Linear(labels, features, bias=False)
-        self.output = Linear(features, 1 + (labels if self.condition == "auxiliary" else 0))
-
-    def forward(self, features: torch.Tensor, labels: torch.Tensor, stream: Stream | None) -> torch.Tensor:
-        features = self.noise(self.dropout(features, stream), stream)
-        if self.condition == "merge":
-            features = self.after(torch.cat([self.before(features), self.embed(labels)], 1))
-        outputs: torch.Tensor = self.output(features)
-        if self.condition == "projection":
-            outputs = outputs + (self.projection(labels) * features).sum(1, keepdim=True)
-        return outputs
-
-
-class LabelMaps(nn.Module):
-    """Images with their labels as further maps: (N, C, S, S) -> (N, `channels`, S', S')."""
-
-    def __init__(self, params: DiscriminatorNetwork, shape: Shape, labels: int):
-        super().__init__()
-        self.condition, self.size, self.channels, self.out_size = (
-            params.condition,
-            shape[1],
-            shape[0],
-            shape[1],
-        )
-        if self.condition == "channel":
-            self.embed: nn.Module = nn.Identity()
-            if params.embedding:
-                self.embed = nn.Sequential(
-                    Embedding(labels, params.embedding), Linear(params.embedding, self.size**2)
-                )
-            self.channels += 1 if params.embedding else labels
-        elif self.condition == "branch":
-
-            def branch(inputs: int) -> nn.Sequential:
-                norm = [BatchNorm(params.embedding)] if params.batch_norm else []
-                convolution = Convolution(inputs, params.embedding, 2, 2)
-                return nn.Sequential(convolution, *norm, activation(params, bool(norm)))
-
-            self.of_images, self.of_labels = branch(shape[0]), branch(labels)
-            self.channels, self.out_size = 2 * params.embedding, -(-self.size // 2)
-
-    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        if self.condition == "channel" and not isinstance(self.embed, nn.Identity):
-            return torch.cat([images, self.embed(labels).unflatten(1, (1, self.size, self.size))], 1)
-        if self.condition not in ("channel", "branch"):
-            return images
-        planes = labels[:, :, None, None].expand(-1, -1, self.size, self.size)
-        if self.condition == "channel":
-            return torch.cat([images, planes], 1)
-        return torch.cat([self.of_images(images), self.of_labels(planes)], 1)
-
-
 class Discriminator(nn.Module):
     """Convolutions -> flatten -> head."""
 
@@ -241,10 +127,11 @@ class Discriminator(nn.Module):
         for position, (filters, kernel, stride) in enumerate(
             zip(params.filters, params.kernels, params.strides)
         ):
-            norm = params.batch_norm and (position > 0 or params.first_batch_norm)
-            layers: list[nn.Module] = [Convolution(channels, filters, kernel, stride, bias=not norm)]
-            layers += [BatchNorm(filters)] if norm else []
-            self.blocks.append(nn.Sequential(*layers, activation(params, norm)))
+            has_norm = params.batch_norm and (position > 0 or params.first_batch_norm)
+            norm: list[nn.Module] = [BatchNorm(filters)] if has_norm else []
+            bias = params.norm_after_activation or not has_norm
+            convolution = Convolution(channels, filters, kernel, stride, bias=bias)
+            self.blocks.append(nn.Sequential(convolution, *activated(params, norm)))
             channels, size = filters, -(-size // stride)
         self.input_noise, self.block_noise = (
             GaussianNoise(params.input_noise),
@@ -253,8 +140,7 @@ class Discriminator(nn.Module):
         self.block_dropout = Dropout(params.block_dropout)
         self.minibatch_std = params.minibatch_std
         self.head = Head(params, (channels + params.minibatch_std) * size * size, labels)
-        if params.spectral_norm:
-            apply_spectral_norm(self)
+        apply_spectral_norm(self, params, self.blocks[0])
 
     def forward(
         self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None
@@ -288,8 +174,7 @@ class MLPDiscriminator(nn.Module):
         )
         self.block_dropout, self.minibatch_std = Dropout(params.block_dropout), params.minibatch_std
         self.head = Head(params, params.units[-1] + params.minibatch_std, labels)
-        if params.spectral_norm:
-            apply_spectral_norm(self)
+        apply_spectral_norm(self, params, self.blocks[0])
 
     def forward(
         self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None

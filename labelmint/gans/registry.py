@@ -9,8 +9,9 @@ from pathlib import Path
 
 from torch import nn
 
-from labelmint.gans.networks import Discriminator, Generator, MLPDiscriminator, MLPGenerator, Shape
+from labelmint.gans.networks import Discriminator, Generator, MLPDiscriminator, MLPGenerator
 from labelmint.gans.objectives import Objective
+from labelmint.gans.parts import Shape
 from labelmint.gans.residual import ResidualDiscriminator, ResidualGenerator
 from labelmint.gans.settings import Family
 from labelmint.runtime.errors import InputError

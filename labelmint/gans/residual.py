@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from labelmint.gans.layers import Convolution, Dropout, GaussianNoise, batch_deviation
-from labelmint.gans.networks import (
+from labelmint.gans.parts import (
     Head,
     LabelMaps,
     LatentInput,
@@ -122,8 +122,7 @@ class ResidualDiscriminator(nn.Module):
         super().__init__()
         self.trunk = ResidualTrunk(params, shape, labels)
         self.head = Head(params, self.trunk.channels * self.trunk.size**2, labels)
-        if params.spectral_norm:
-            apply_spectral_norm(self)
+        apply_spectral_norm(self, params, self.trunk.first)
 
     def forward(
         self, images: torch.Tensor, labels: torch.Tensor, stream: Stream | None = None

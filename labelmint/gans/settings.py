@@ -32,6 +32,11 @@ def _same_length(**lists: list[int]) -> None:
             raise ValueError(f"{name} must not be empty")
 
 
+def _check_norm_after_activation(network: GeneratorNetwork | DiscriminatorNetwork) -> None:
+    if network.norm_after_activation and not (network.kind == "conv" and network.batch_norm):
+        raise ValueError("norm_after_activation needs kind: conv and batch_norm: true")
+
+
 @dataclass(frozen=True)
 class GeneratorNetwork(Settings):
     """Latent -> dense layer -> transposed convolutions -> tanh; or an MLP; or upsampling residual blocks."""
@@ -73,6 +78,7 @@ class GeneratorNetwork(Settings):
     activation: Annotated[_Activation, Doc("Activation of hidden layers.")] = "relu"
     negative_slope: Annotated[float, Interval(ge=0, le=1), Doc("Negative slope of leaky_relu.")] = 0.2
     batch_norm: Annotated[bool, Doc("Batch normalisation after every hidden layer.")] = True
+    norm_after_activation: Annotated[bool, Doc("Batch normalisation after, not before, activations.")] = False
     condition: Annotated[
         Literal["none", "concat", "product", "channel", "branch", "batch_norm"],
         Doc(
@@ -90,6 +96,7 @@ class GeneratorNetwork(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_norm_after_activation(self)
         if self.condition == "branch" and not self.embedding:
             raise ValueError("condition: branch needs embedding, its number of maps")
         if self.kind == "mlp":
@@ -162,9 +169,11 @@ class DiscriminatorNetwork(Settings):
     negative_slope: Annotated[float, Interval(ge=0, le=1), Doc("Negative slope of leaky_relu.")] = 0.2
     batch_norm: Annotated[bool, Doc("Batch normalisation from the second layer on.")] = True
     first_batch_norm: Annotated[bool, Doc("Batch normalisation in the first layer too.")] = False
+    norm_after_activation: Annotated[bool, Doc("Batch normalisation after, not before, activations.")] = False
     spectral_norm: Annotated[
         bool, Doc("Scale every layer to a largest singular value of 1 (Miyato et al. 2018).")
     ] = False
+    first_spectral_norm: Annotated[bool, Doc("Spectral normalisation in the first layer too.")] = True
     input_noise: Annotated[_Noise, Doc("Standard deviation of the noise added to images.")] = 0.0
     block_noise: Annotated[_Noise, Doc("Standard deviation of the noise added after each layer.")] = 0.0
     block_dropout: Annotated[_Dropout, Doc("Dropout after each layer.")] = 0.0
@@ -181,10 +190,11 @@ class DiscriminatorNetwork(Settings):
         Literal["none", "concat", "channel", "branch", "merge", "projection", "auxiliary"],
         Doc(
             "How labels enter. `concat`: their embedding beside the pixels of an mlp. `channel`: as maps "
-            "beside the image (embedding 0: one constant map per label). `branch`: the same, but image and "
-            "maps first pass a layer of their own (`embedding` maps each). `merge`: beside the features, "
-            "before `units` more. `projection`: inner product with the features (Miyato and Koyama 2018). "
-            "`auxiliary`: not at all, D predicts them (Odena et al. 2017)."
+            "beside the image (embedding 0: one constant map per label; one value per pixel: the map "
+            "itself). `branch`: the same, but image and maps first pass a layer of their own (`embedding` "
+            "maps each). `merge`: beside the features, before `units` more. `projection`: inner product "
+            "with the features (Miyato and Koyama 2018). `auxiliary`: not at all, D predicts them (Odena et "
+            "al. 2017)."
         ),
     ] = "none"
     embedding: Annotated[
@@ -193,6 +203,7 @@ class DiscriminatorNetwork(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_norm_after_activation(self)
         if self.condition == "branch" and not self.embedding:
             raise ValueError("condition: branch needs embedding, its number of maps")
         if (self.kind == "mlp" or self.condition == "merge") and not self.units:
