@@ -219,8 +219,9 @@ class TestDiscriminators:
         assert torch.allclose(network(self.images[:1], BOTH).flatten(), several, atol=1e-4)
 
     @pytest.mark.parametrize("params", [CONV_D, RESNET_D], ids=case_id)
-    @pytest.mark.parametrize("embedding", [0, 2])
+    @pytest.mark.parametrize("embedding", [0, 2, 256])
     def test_channel_is_more_maps_of_the_image(self, params, embedding):
+        """An embedding of 256 values is the map of 16 x 16 itself."""
         network = discriminator(params, "channel", embedding)
         resnet = params.kind == "resnet"
         entry, first = (
@@ -229,10 +230,10 @@ class TestDiscriminators:
         entered = seen(first, network, self.images, A)
         assert torch.equal(entered[:, :2], self.images)
         if embedding:
-            rows, dense = entry.embed[0].weight.T[[0, 0, 1, 2]], entry.embed[1]
-            assert torch.allclose(
-                entered[:, 2:], F.linear(rows, dense.weight, dense.bias).view(4, 1, 16, 16), atol=1e-6
-            )
+            rows, dense = entry.embed[0].weight.T[[0, 0, 1, 2]], entry.embed[1:]
+            assert len(dense) == (embedding != 256)
+            expected = F.linear(rows, dense[0].weight, dense[0].bias) if len(dense) else rows
+            assert torch.allclose(entered[:, 2:], expected.view(4, 1, 16, 16), atol=1e-6)
         else:
             assert torch.equal(entered[:, 2:], A.view(4, 3, 1, 1).expand(4, 3, 16, 16))
 

@@ -27,6 +27,7 @@ def test_refuses_a_latent_of_no_size():
         ({"condition": "batch_norm", "batch_norm": False}, "condition: batch_norm needs batch_norm: true"),
         ({"condition": "branch"}, "condition: branch needs embedding"),
         ({"kind": "resnet", "filters": []}, "a resnet needs filters"),
+        ({"norm_after_activation": True, "batch_norm": False}, "norm_after_activation needs kind: conv and"),
     ],
 )
 def test_refuses_generators_that_cannot_be_built(settings, message):
@@ -44,6 +45,7 @@ def test_refuses_generators_that_cannot_be_built(settings, message):
         ({"condition": "concat"}, "condition: concat is for an mlp"),
         ({"condition": "merge"}, "condition: merge needs units"),
         ({"kind": "mlp", "units": [8], "condition": "merge"}, "an mlp has no maps for condition: merge"),
+        ({"norm_after_activation": True, "kind": "resnet"}, "norm_after_activation needs kind: conv and"),
     ],
 )
 def test_refuses_discriminators_that_cannot_be_built(settings, message):

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from labelmint.random_streams import Stream
+from labelmint.training.diffaugment import differentiable
 from labelmint.training.image_ops import cutout, mirror, translate
+from labelmint.training.settings import Training
 
 
 def test_mirror_flips_half_of_the_allowed_images_and_nothing_else():
@@ -49,9 +51,11 @@ class TestTranslate:
         rows = translate(dot, 0.125, Stream(4)).amax((1, 3)).argmax(1) - size // 2
         assert rows.unique().tolist() == list(range(-largest, largest + 1))
 
-    def test_uncovered_pixels_have_the_value_of_fill(self):
-        moved = translate(torch.ones(50, 1, 8, 8), 0.25, Stream(2), fill=0.0)
-        assert moved.unique().tolist() == [0, 1]
+    @pytest.mark.parametrize("fill", [-1.0, 0.0])
+    def test_uncovered_pixels_have_the_value_of_the_setting(self, fill):
+        training = Training(translation=0.25, translation_fill=fill)
+        moved = differentiable(torch.ones(50, 1, 8, 8), training, Stream(2))
+        assert moved.unique().tolist() == [fill, 1]
 
     def test_gradients_are_those_of_a_shift(self):
         images = self.images.clone().requires_grad_()
