@@ -170,8 +170,8 @@ def slopes(output: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
     return gradient.flatten(1).norm(dim=1)
 
 
-STRONGER = {"r3gan": {"r1": 5.0, "r2": 3.0}}
-"""Weights of penalties that would otherwise show too little in three steps."""
+STRONGER = {"r3gan": {"r1": 5.0, "r2": 3.0, "initialization": "glorot_uniform"}}
+"""Settings with which penalties show in three steps."""
 CASES = [*((name, family.update) for name, family in FAMILIES.items()), ("cgan", "simultaneous")]
 
 
