@@ -55,7 +55,7 @@ def parameters(rows: Rows) -> int:
 def _recorded(network: nn.Module) -> Rows:
     """The rows, which running the network writes."""
     rows: Rows = []
-    spectral = set(spectral_layers(network))
+    spectral: set[nn.Module] = set(spectral_layers(network))
     within = {
         part
         for norm in network.modules()

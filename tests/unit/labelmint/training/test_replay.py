@@ -167,7 +167,8 @@ class Reference:
 def slopes(output: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
     """Norm of D's gradient at each image, (N,)."""
     (gradient,) = torch.autograd.grad(output[:, 0].sum(), images, create_graph=True)
-    return gradient.flatten(1).norm(dim=1)
+    norms: torch.Tensor = gradient.flatten(1).norm(dim=1)
+    return norms
 
 
 STRONGER = {"r3gan": {"r1": 5.0, "r2": 3.0, "initialization": "glorot_uniform"}}
