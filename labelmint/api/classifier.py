@@ -23,6 +23,7 @@ from labelmint.data.unlabelled import read_unlabelled
 from labelmint.metrics import accuracy
 from labelmint.runtime.devices import named_device, pick_device, threads
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.progress import Progress
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import did_you_mean
 
@@ -195,8 +196,12 @@ def fit_pools(
 ) -> Classifier:
     """Train a classifier on one or more pools of images, each with its fraction of the batches."""
     job = Job("real", pools, len(classes), recipe, derive_seed(seed, "classifier"), raw)
-    with threads(1 if device.type == "cpu" else torch.get_num_threads()):
-        fitted = fit(job, device)
+    one_thread = device.type == "cpu"
+    with (
+        threads(1 if one_thread else torch.get_num_threads()),
+        Progress("classifier", job.steps, "steps") as progress,
+    ):
+        fitted = fit(job, device, progress.add)
     network = build(recipe, job.shape, len(classes), None)
     network.load_state_dict({name: torch.from_numpy(value) for name, value in fitted.weights.items()})
     description = Description(

@@ -12,6 +12,7 @@ from labelmint.classifiers.small_networks import SmallCNN
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import derive_seed
 from labelmint.runtime.devices import threads
+from labelmint.runtime.progress import Progress
 from labelmint.training.engine.optimizers import Adam, OneCycle
 from labelmint.training.engine.step_inputs import StepDraws, StepInput
 from labelmint.training.image_ops import mirror, translate
@@ -42,9 +43,11 @@ def train(
     with threads(1 if device.type == "cpu" else torch.get_num_threads()):
         learner = FeatureNetworkLearner(params, images, labels, may_mirror, device=device, resident=resident)
         # Without a graph: beta1 changes in every step, and the optimizer's kernel takes it as a number.
-        for _ in range(params.steps):
-            learner.prepare()
-            learner.step()
+        with Progress("feature network", params.steps, "steps") as progress:
+            for _ in range(params.steps):
+                learner.prepare()
+                learner.step()
+                progress.add(1)
         network = learner.network.eval()
         features = in_batches(network.features, images, device)
         predicted = targets.decide(_logits(network, features), labels.ndim > 1)

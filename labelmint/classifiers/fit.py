@@ -14,6 +14,7 @@ from labelmint.classifiers.augment import augment
 from labelmint.classifiers.job import Fitted, Job, build, predict
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import derive_seed
+from labelmint.runtime.progress import Count, uncounted
 from labelmint.training.engine.group import LearnerGroup
 from labelmint.training.engine.optimizers import SGD, Adam, OneCycle
 from labelmint.training.engine.precision import autocast
@@ -25,15 +26,19 @@ _BETAS = (0.9, 0.999)
 _RISING = 0.2  # fraction of the steps in which the learning rate rises
 
 
-def fit(job: Job, device: torch.device) -> Fitted:
-    """Train one classifier. Raises: InputError if pretrained weights are not available."""
-    ((_, fitted),) = fit_together([job], device)
+def fit(job: Job, device: torch.device, count: Count = uncounted) -> Fitted:
+    """Train one classifier. count: see fit_together.
+
+    Raises: InputError if pretrained weights are not available.
+    """
+    ((_, fitted),) = fit_together([job], device, count)
     return fitted
 
 
 def fit_together(
     jobs: Sequence[Job],
     device: torch.device,
+    count: Count = uncounted,
     *,
     bf16: bool = False,
     resident_bytes: int = 0,
@@ -41,8 +46,8 @@ def fit_together(
 ) -> Iterator[tuple[int, Fitted]]:
     """Train classifiers that step together; yield (position, result) as each finishes.
 
-    bf16: networks compute in bfloat16. resident_bytes: images up to this size are kept on the device.
-    graph_class: see Together.
+    count: of the steps. bf16: networks compute in bfloat16. resident_bytes: images up to this size are kept
+    on the device. graph_class: see Together.
     """
     waiting = deque(ClassifierLearner(position, job, device, bf16) for position, job in enumerate(jobs))
     group: LearnerGroup[ClassifierLearner] = LearnerGroup(
@@ -50,6 +55,7 @@ def fit_together(
     )
     while waiting or group.members:
         remaining, members = [], group.step(waiting)
+        count(len(members))
         for learner in members:
             learner.end_step()
             if learner.steps_done == learner.job.steps:

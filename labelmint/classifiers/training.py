@@ -16,7 +16,7 @@ from labelmint.classifiers.sources import Inputs, Source
 from labelmint.data.storage.splits import derive_seed
 from labelmint.runtime.devices import arithmetic, pick_device, precision_in_force, resident_bytes
 from labelmint.runtime.process_pool import run_jobs
-from labelmint.runtime.progress import say
+from labelmint.runtime.progress import Progress, say
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
 
@@ -64,7 +64,8 @@ def train(
     fitted: dict[int, Fitted] = {}
     seconds: dict[str, float] = {}
     started = time.perf_counter()
-    with closing(_fit_all(jobs, compute)) as results:
+    steps = sum(job.steps for job in jobs)
+    with Progress(label, steps, "steps") as progress, closing(_fit_all(jobs, compute, progress)) as results:
         for position, result in results:
             job = jobs[position]
             fitted[position], seconds[job.name] = result, round(time.perf_counter() - started, 2)
@@ -75,15 +76,18 @@ def train(
     return seconds
 
 
-def _fit_all(jobs: Sequence[Job], compute: Compute) -> Generator[tuple[int, Fitted], None, None]:
+def _fit_all(
+    jobs: Sequence[Job], compute: Compute, progress: Progress
+) -> Generator[tuple[int, Fitted], None, None]:
     """Yield (position, result) of each job: together on a GPU, in processes on a CPU."""
     device = pick_device(compute)
     if device.type == "cpu":
-        yield from run_jobs(fit, jobs, compute)
+        yield from run_jobs(fit, jobs, compute, progress)
         return
     bf16 = precision_in_force(compute, device) == "bf16"
     with arithmetic(compute, device):
-        yield from fit_together(jobs, device, bf16=bf16, resident_bytes=resident_bytes(compute, device))
+        resident = resident_bytes(compute, device)
+        yield from fit_together(jobs, device, progress.add, bf16=bf16, resident_bytes=resident)
 
 
 def _report(job: Job, result: Fitted, label: str, tracker: Tracker) -> None:

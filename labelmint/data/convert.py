@@ -71,7 +71,7 @@ def convert(source: Source, rows: np.ndarray, dataset: Dataset, target: Path, co
     good = np.ones(len(rows), bool)
     reasons: dict[int, str] = {}
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress(f"prepare: {source.title}", len(rows), "images"))
+        progress = stack.enter_context(Progress(source.title, len(rows), "images"))
         # Closed here: on an error the traceback would keep the generator, and with it the processes.
         finished = stack.enter_context(
             closing(_converted(_Task(source, rows, dataset, target, offset), chunks, compute))

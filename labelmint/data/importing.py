@@ -19,6 +19,7 @@ from labelmint.data.sources import imagefolder
 from labelmint.data.storage.tensors import ImageFile
 from labelmint.runtime.atomic_files import atomic_write
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.progress import Progress
 from labelmint.runtime.settings import Compute
 
 _CHUNK = 1024
@@ -90,6 +91,7 @@ def _pack(source: Source, rows: np.ndarray, target: Path) -> None:
         atomic_write(target) as partial,
         tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive,
         source.images.open() as read,
+        Progress("packing", len(rows), "images") as progress,
     ):
         for row in rows.tolist():
             name, label, content = source.images.name(row), source.classes[source.labels[row]], read(row)
@@ -99,3 +101,4 @@ def _pack(source: Source, rows: np.ndarray, target: Path) -> None:
             entry = tarfile.TarInfo(f"{split_folder}{label}/{imagefolder.name_in_class(name, label)}")
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
+            progress.add(1)

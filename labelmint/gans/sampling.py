@@ -13,6 +13,7 @@ from labelmint.gans.archive import GeneratorArchive
 from labelmint.gans.initialization import draw_latents
 from labelmint.gans.settings import Family
 from labelmint.random_streams import Stream
+from labelmint.runtime.progress import Count, Progress, uncounted
 
 _BATCH_SIZE = 500
 _GPU_BATCH_SIZE = 4096
@@ -50,17 +51,20 @@ def sample_dataset(
     if labels_type == "per_class":
         class_seeds = [latent_seeds(images_per_class, seed, label) for label in range(len(label_spec.names))]
         no_labels = np.zeros((images_per_class, 0), np.float32)
-        images = [
-            sample_images(archive, label, seeds, no_labels, device)[0]
-            for label, seeds in enumerate(class_seeds)
-        ]
+        with Progress("sampling", total, "images") as progress:
+            images = [
+                sample_images(archive, label, seeds, no_labels, device, count=progress.add)[0]
+                for label, seeds in enumerate(class_seeds)
+            ]
         labels = np.repeat(np.arange(len(label_spec.names)), images_per_class)
         rows = _rows_by_class(label_spec.names, labels)
         return SampledDataset(np.concatenate(images), labels, np.concatenate(class_seeds), rows)
     counts = label_spec.counts(total)
     all_seeds = np.concatenate([latent_seeds(int(count), seed, index) for index, count in enumerate(counts)])
     requested = np.repeat(np.arange(len(counts)), counts)
-    sampled, predicted = sample_images(archive, 0, all_seeds, label_spec.vectors[requested], device)
+    with Progress("sampling", total, "images") as progress:
+        vectors = label_spec.vectors[requested]
+        sampled, predicted = sample_images(archive, 0, all_seeds, vectors, device, count=progress.add)
     if labels_type == "conditional":
         return SampledDataset(sampled, requested, all_seeds, _rows_by_class(label_spec.names, requested))
     rows = [
@@ -93,12 +97,14 @@ def sample_images(
     seeds: np.ndarray,
     requested: np.ndarray,
     device: torch.device = CPU,
+    *,
+    count: Count = uncounted,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images of generator number `position`, uint8 (N, C, S, S), and their labels, float32 (N, K).
 
     seeds: int64 (N,), latent seeds. requested: float32 (N, K), the labels to generate. device: where images
-    are computed; devices differ in rounding. The returned labels equal `requested`, except that a fairness
-    GAN generates the outcome attribute itself.
+    are computed; devices differ in rounding. count: of the images. The returned labels equal `requested`,
+    except that a fairness GAN generates the outcome attribute itself.
     """
     network = archive.network(position).to(device)
     size = _BATCH_SIZE if device.type == "cpu" else _GPU_BATCH_SIZE
@@ -112,4 +118,5 @@ def sample_images(
             images[batch] = to_uint8(generated).cpu().numpy()
             # Outcomes of a fairness GAN are 0 or 1 up to rounding.
             labels[batch] = given.round().cpu().numpy()
+            count(len(latents))
     return images, labels

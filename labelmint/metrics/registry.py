@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from labelmint.metrics.inputs import ClassifierResult, Comparison, Setup
+from labelmint.runtime.progress import Progress
 
 Direction = Literal["higher", "lower", "none"]
 Values = dict[str, Any]
@@ -173,15 +174,19 @@ def measure_images(comparison: Comparison) -> tuple[dict[str, Values], dict[str,
     _import_modules()
     values: dict[str, Values] = {source: {"measured": {}} for source in comparison.sources}
     absent: dict[str, str] = {}
-    for function in _image_functions:
-        try:
-            for source, found in function(comparison).items():
-                values[source] = merged(values[source], found)
-        except NotMeasuredError as error:
-            own = (
-                name for name, metric in _metrics.items() if metric.function is function and metric.protocol
-            )
-            absent[", ".join(own)] = str(error)
+    with Progress("images", len(_image_functions), "metrics") as progress:
+        for function in _image_functions:
+            try:
+                for source, found in function(comparison).items():
+                    values[source] = merged(values[source], found)
+            except NotMeasuredError as error:
+                own = (
+                    name
+                    for name, metric in _metrics.items()
+                    if metric.function is function and metric.protocol
+                )
+                absent[", ".join(own)] = str(error)
+            progress.add(1)
     return values, absent
 
 

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labelmint.runtime.devices import available_cores, pick_device, threads
 from labelmint.runtime.parent_death import STOP_SIGNALS, end_with_parent, orphaned
+from labelmint.runtime.progress import Count, Progress, hide_progress
 from labelmint.runtime.settings import Compute
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 """Start method. A forked child has its imports already; a spawned one repeats them, which takes seconds."""
 
 _SAVING_SECONDS = 10.0
+_REPORT_SECONDS = 0.1
 
 
 def worker_count(compute: Compute, jobs: int) -> int:
@@ -36,9 +38,12 @@ def worker_count(compute: Compute, jobs: int) -> int:
 
 
 def run_jobs(
-    work: Callable[[Job, torch.device], Result], jobs: Sequence[Job], compute: Compute
+    work: Callable[[Job, torch.device, Count], Result],
+    jobs: Sequence[Job],
+    compute: Compute,
+    progress: Progress,
 ) -> Generator[tuple[int, Result], None, None]:
-    """Yield (position, work(job, device)) as each job finishes.
+    """Yield (position, work(job, device, count)) as each job finishes. `count` counts units of `progress`.
 
     Jobs run in processes of one thread each on a CPU, and one after the other on a GPU.
     Results are the same for any number of workers: a job draws only from its own seed and runs in one thread.
@@ -51,13 +56,34 @@ def run_jobs(
     if device.type != "cpu" or workers < 2:
         with threads(1 if device.type == "cpu" else torch.get_num_threads()):
             for position, job in enumerate(jobs):
-                yield position, work(job, device)
+                yield position, work(job, device, progress.add)
         return
-    yield from in_processes(partial(_on_device, work, device), jobs, workers, torch.set_num_threads, (1,))
+    own = partial(_on_device, work, device)
+    yield from in_processes(own, jobs, workers, torch.set_num_threads, (1,), receive=progress.add)
 
 
-def _on_device(work: Callable[[Job, torch.device], Result], device: torch.device, job: Job) -> Result:
-    return work(job, device)
+def _on_device(work: Callable[[Job, torch.device, Count], Result], device: torch.device, job: Job) -> Result:
+    finished = _Finished()
+    try:
+        return work(job, device, finished.add)
+    finally:
+        finished.send()
+
+
+class _Finished:
+    """Units of work of a job in a worker process that are reported together."""
+
+    def __init__(self) -> None:
+        self.count, self.sent = 0, time.monotonic()
+
+    def add(self, count: int) -> None:
+        self.count += count
+        if time.monotonic() - self.sent >= _REPORT_SECONDS:
+            self.send()
+
+    def send(self) -> None:
+        send(self.count)
+        self.count, self.sent = 0, time.monotonic()
 
 
 def in_processes(
@@ -66,19 +92,28 @@ def in_processes(
     workers: int,
     start: Callable[..., None] | None = None,
     arguments: tuple[Any, ...] = (),
+    *,
+    receive: Callable[[Any], object] | None = None,
 ) -> Generator[tuple[int, Result], None, None]:
     """Yield (position, work(job)) as each job finishes. `start(*arguments)` runs once in each process.
 
+    `receive(event)` is called in this process, in a thread, for each `send(event)` of a job.
     Closing the iterator early, as `contextlib.closing` does on an error or a signal, ends all processes.
     Raises: RuntimeError when a process dies.
     """
     context = multiprocessing.get_context(START)
-    with ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
+    events = context.SimpleQueue() if receive else None
+    with (
+        ProcessPoolExecutor(workers, context, _start, (start, arguments, events)) as pool,
+        ExitStack() as stack,
+    ):
         try:
             with (
                 _signals_deferred()
             ):  # the first submit forks, and an exception of a handler is lost in a fork
                 positions = {pool.submit(_guarded, work, job): position for position, job in enumerate(jobs)}
+            if events and receive:  # after the fork, since a thread may hold a lock that a child needs
+                stack.enter_context(_received(events, receive))
             for future in as_completed(positions):
                 yield positions.pop(future), future.result()
         except BrokenProcessPool as error:
@@ -92,6 +127,30 @@ def in_processes(
                     process.terminate()
                 pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _received(events: Any, receive: Callable[[Any], object]) -> Iterator[None]:
+    """Call `receive` for each event of the workers within the block, and for those left at its end."""
+
+    def listen() -> None:
+        for event in iter(events.get, None):
+            with suppress(OSError):  # e.g. the terminal is closed; unread events would block the workers
+                receive(event)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        # In a thread: a worker that was killed may have held the queue's lock.
+        threading.Thread(target=events.put, args=(None,), daemon=True).start()
+        listener.join(timeout=5)
+
+
+def send(event: Any) -> None:
+    """In a job: send `event`, which is not None, to the process that requested the job."""
+    _events.put(event)
 
 
 def _end_in_time(processes: Sequence[multiprocessing.process.BaseProcess]) -> None:
@@ -132,11 +191,13 @@ class _Ended(BaseException):
 
 
 _working, _ending, _parent = False, False, 0
+_events: Any = None
 
 
-def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    global _parent  # noqa: PLW0603
-    _parent = os.getppid()
+def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...], events: Any) -> None:
+    global _parent, _events
+    _parent, _events = os.getppid(), events
+    hide_progress()
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the parent too, and the parent ends its workers

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
+from labelmint.runtime.words import duration
+
 logger = logging.getLogger("labelmint")
+
+Count = Callable[[int], object]
+"""Receiver of a number of units of work that have just been finished, e.g. `Progress.add`."""
 
 # C0 and C1 controls, line and paragraph separators, marks of writing direction, and lone surrogates.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -25,16 +32,49 @@ def say(message: str) -> None:
     logger.info("%s", printable(message))
 
 
+def uncounted(_: int) -> None:
+    """The `Count` of work whose progress nobody follows."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a loop is. total: number of units in all. per_second: units of this process a second."""
+
+    label: str
+    done: int
+    total: int
+    unit: str
+    per_second: float
+    note: str = ""
+
+    @property
+    def counts(self) -> str:
+        return f"{self.done:,} of {self.total:,} {self.unit}"
+
+    @property
+    def speed(self) -> str:
+        """Empty for units that take longer than a second, e.g. metrics: they differ too much."""
+        return f"{self.per_second:,.0f}/s" if self.per_second >= 1 else ""
+
+    @property
+    def left(self) -> str:
+        return f"{duration((self.total - self.done) / self.per_second)} left"
+
+    def __str__(self) -> str:
+        facts = ", ".join(fact for fact in (self.counts, self.speed, self.left) if fact)
+        return f"{self.label}: {facts}" + (f" ({self.note})" if self.note else "")
+
+
 class Display(Protocol):
-    """Receiver of progress lines. interval: least number of seconds between two lines."""
+    """Receiver of progress. interval: least number of seconds between two updates."""
 
     interval: float
 
-    def update(self, line: str) -> None:
-        """Show the newest line of a loop."""
+    def update(self, status: Status) -> None:
+        """Show the newest status of a loop."""
 
     def end(self) -> None:
-        """Finish after the last line of a loop. Called only where there was a line."""
+        """Finish after the last status of a loop. Called only where there was one."""
 
 
 class LogDisplay:
@@ -42,19 +82,26 @@ class LogDisplay:
 
     interval = 10.0
 
-    def update(self, line: str) -> None:
-        say(line)
+    def update(self, status: Status) -> None:
+        say(str(status))
 
     def end(self) -> None:
         return
 
 
+class NoDisplay(LogDisplay):
+    """Display that shows nothing: of a worker process, and of a loop within another one."""
+
+    interval = math.inf
+
+
 _display: Display = LogDisplay()
+_outermost: Progress | None = None
 
 
 @contextmanager
 def shown_by(display: Display) -> Iterator[None]:
-    """Show progress on `display` within the block, also in worker processes that are forked there."""
+    """Show progress on `display` within the block."""
     global _display  # noqa: PLW0603
     before, _display = _display, display
     try:
@@ -63,30 +110,47 @@ def shown_by(display: Display) -> Iterator[None]:
         _display = before
 
 
+def hide_progress() -> None:
+    """Show no progress of this process from now on: it reports to another one."""
+    global _display  # noqa: PLW0603
+    _display = NoDisplay()
+
+
 class Progress:
-    """Progress of a long loop: a context manager whose `add` counts finished units."""
+    """Progress of a long loop: a context manager whose `add` counts finished units.
+
+    A loop within another one is not shown.
+    """
 
     def __init__(self, label: str, total: int, unit: str):
         self.label, self.total, self.unit = printable(label), total, unit
-        self.done, self.shown, self.note = 0, False, ""
-        self.display = _display
+        self.done, self.own, self.shown, self.note = 0, 0, False, ""
 
     def __enter__(self) -> Progress:
+        global _outermost  # noqa: PLW0603
+        self.display = _display if _outermost is None else NoDisplay()
+        _outermost = _outermost or self
         self.started = self.updated = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
+        global _outermost  # noqa: PLW0603
+        if _outermost is self:
+            _outermost = None
         if self.shown:
             self.display.end()
 
+    def resume(self, count: int) -> None:
+        """Count units that an earlier process has finished. They say nothing about the speed."""
+        self.done += count
+
     def add(self, count: int) -> None:
         self.done += count
+        self.own += count
         self.total = max(self.total, self.done)  # a restarted generator takes more steps than planned
         now = time.monotonic()
-        if now - self.updated < self.display.interval:
+        if now - self.updated < self.display.interval or not self.own:
             return
         self.updated, self.shown = now, True
-        speed = self.done / (now - self.started)
-        left = (self.total - self.done) / speed
-        line = f"{self.label}: {self.done:,} of {self.total:,} {self.unit}, {speed:,.0f}/s, {left:.0f} s left"
-        self.display.update(line + (f" ({printable(self.note)})" if self.note else ""))
+        speed = self.own / (now - self.started)
+        self.display.update(Status(self.label, self.done, self.total, self.unit, speed, printable(self.note)))

@@ -23,3 +23,14 @@ def shortened(names: Sequence[str], limit: int = 3) -> str:
 def counted(number: int, noun: str) -> str:
     """`"1 image"`, `"1,200 images"`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def duration(seconds: float) -> str:
+    """`"42 s"`, `"3 min 20 s"`, `"1 h 05 min"`: rounded to seconds, from an hour on to minutes."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min"

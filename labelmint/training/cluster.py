@@ -23,7 +23,7 @@ from labelmint.training import trainer
 from labelmint.training.images import ArrayImages, Images
 from labelmint.training.replica import Replica, Trained
 from labelmint.training.run import Setup
-from labelmint.training.trainer import Callback, Results, throttled
+from labelmint.training.trainer import Callback, Results, Seen, throttled
 
 _SCHEDULER_TIMEOUT = 10
 _WORKERS_TIMEOUT = 60
@@ -63,7 +63,7 @@ def train(replicas: Sequence[Replica], images: Images, compute: Compute, callbac
         rows = np.unique(np.concatenate([replica.rows for replica in replicas]))
         scattered = client.scatter(images.take(rows), broadcast=True, hash=False)
         topic = f"labelmint-{uuid.uuid4()}"
-        client.subscribe_topic(topic, lambda event: callback(*event[1]))
+        client.subscribe_topic(topic, lambda event: callback(Seen(*event[1])))
         tasks = {}
         for position, replica in enumerate(replicas):
             own = replace(replica, rows=np.searchsorted(rows, replica.rows))
@@ -105,11 +105,11 @@ def _work(position: int, replica: Replica, images: np.ndarray, compute: Compute,
 
     worker, key = get_worker(), thread_state.key
 
-    def report(_: int, seen: int, row: dict[str, Any] | None) -> None:
+    def report(seen: Seen) -> None:
         task = worker.state.tasks.get(key)
         if task is None or task.state == "cancelled":
             raise _Cancelled
-        worker.log_event(topic, (position, seen, row))
+        worker.log_event(topic, tuple(seen._replace(position=position)))
 
     torch.set_num_threads(1)
     workers = get_client().scheduler_info()["workers"]

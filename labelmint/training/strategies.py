@@ -5,9 +5,7 @@ On a CPU, processes, one by one and a cluster give the same weights bit for bit.
 
 from __future__ import annotations
 
-import multiprocessing
-import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, cast
@@ -23,7 +21,7 @@ from labelmint.training import cluster, distributed
 from labelmint.training.images import Images
 from labelmint.training.replica import Replica, Trained
 from labelmint.training.run import Setup
-from labelmint.training.trainer import Callback, Results, throttled, train
+from labelmint.training.trainer import Callback, Results, Seen, throttled, train
 from labelmint.training.updates import LOSSES
 
 _SHORT_NAMES = dict(zip(LOSSES, ("D real", "D fake", "G", "right on real", "on fake")))
@@ -108,42 +106,28 @@ def _strategy(compute: Compute, device: torch.device) -> str:
     return own if device.type in ("cuda", "cpu") else "one_by_one"
 
 
-def _ignore(*_: Any) -> None:
+def _ignore(_: Seen) -> None:
     pass
 
 
-def _show(progress: Progress, position: int, images: int, row: dict[str, Any] | None) -> None:
-    if row is not None:
+def _show(progress: Progress, seen: Seen) -> None:
+    if seen.resumed:
+        progress.resume(seen.images)
+        return
+    if row := seen.row:
         progress.note = ", ".join(f"{short} {row[name]:.2f}" for name, short in _SHORT_NAMES.items())
-    progress.add(images)
+    progress.add(seen.images)
 
 
 def _in_processes(
     replicas: Sequence[Replica], images: Images, compute: Compute, workers: int, callback: Callback
 ) -> Results:
-    queue = multiprocessing.get_context(process_pool.START).SimpleQueue()
-    listener = threading.Thread(target=_listen, args=(queue, callback), daemon=True)
-    listener.start()
-    arguments = (replicas, images, compute, queue.put)
-    results = cast(
-        Generator[tuple[int, Trained], None, None],
-        process_pool.in_processes(_work, range(len(replicas)), workers, _start, arguments),
-    )
-    try:
-        with closing(results):
-            yield from results
-    finally:
-        queue.put(None)
-        listener.join(timeout=5)
+    job, positions = (replicas, images, compute), range(len(replicas))
+    yield from process_pool.in_processes(_work, positions, workers, _start, job, receive=callback)
 
 
-def _listen(queue: Any, callback: Callback) -> None:
-    while (event := queue.get()) is not None:
-        callback(*event)
-
-
-_job: tuple[Sequence[Replica], Images, Compute, Callable[[tuple[int, int, dict[str, Any] | None]], None]]
-"""What a worker process trains and where it reports progress."""
+_job: tuple[Sequence[Replica], Images, Compute]
+"""What a worker process trains."""
 
 
 def _start(*job: Any) -> None:
@@ -153,9 +137,9 @@ def _start(*job: Any) -> None:
 
 
 def _work(position: int) -> Trained:
-    replicas, images, compute, put = _job
+    replicas, images, compute = _job
     device = torch.device("cpu")
-    callback = throttled(lambda _, seen, row: put((position, seen, row)))
+    callback = throttled(lambda seen: process_pool.send(seen._replace(position=position)))
     ((_, result),) = train(
         [replicas[position]], images, Setup(device, resident_bytes(compute, device)), callback
     )

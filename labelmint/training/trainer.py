@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from labelmint.training.checkpoints import SaveInterval
 from labelmint.training.engine.group import LearnerGroup
@@ -16,9 +16,22 @@ from labelmint.training.stopping import defer_signals
 
 _CALLBACK_IMAGES = 2048
 
-Callback = Callable[[int, int, dict[str, Any] | None], object]
-"""Progress callback. Arguments: position of the replica, number of images seen since the last call, and the
-row of the epoch that has just ended, or None."""
+
+class Seen(NamedTuple):
+    """Progress of a replica, numbered `position`, since its last report.
+
+    images: number of images seen. row: of the epoch that has just ended. resumed: whether an earlier process
+    saw them.
+    """
+
+    position: int
+    images: int
+    row: dict[str, Any] | None = None
+    resumed: bool = False
+
+
+Callback = Callable[[Seen], object]
+"""Receiver of progress."""
 
 Results = Generator[tuple[int, Trained], None, None]
 """Position and result of each replica as it finishes."""
@@ -31,7 +44,7 @@ def train(
     replicas: Sequence[Replica],
     images: Images,
     setup: Setup = _SETUP,
-    callback: Callback = lambda *_: None,
+    callback: Callback = lambda _: None,
 ) -> Results:
     """Train `replicas`; yield each result as it is ready.
 
@@ -40,6 +53,9 @@ def train(
     """
     with defer_signals() as request:
         waiting = deque(Run(position, replica, images, setup) for position, replica in enumerate(replicas))
+        for run in waiting:
+            if run.steps_done:
+                callback(Seen(run.position, run.steps_done * run.replica.images_per_step, resumed=True))
         limit = setup.at_once or len(replicas)
         group: LearnerGroup[Run] = LearnerGroup(
             setup.device, limit, setup.resident_bytes, "generators", setup.graph_class
@@ -56,7 +72,7 @@ def train(
             for run in runs:
                 ended = run.steps_done % run.replica.steps_per_epoch == 0
                 row = run.end_of_epoch() if ended else None
-                callback(run.position, run.replica.images_per_step, row)
+                callback(Seen(run.position, run.replica.images_per_step, row))
                 if ended and run.must_restart():
                     run.leave()
                     run.start(run.attempt + 1)
@@ -83,11 +99,14 @@ def throttled(callback: Callback) -> Callback:
     """The same callback for one replica, called once per epoch and every few thousand images only."""
     pending = 0
 
-    def collect(position: int, images: int, row: dict[str, Any] | None) -> None:
+    def collect(seen: Seen) -> None:
         nonlocal pending
-        pending += images
-        if row is not None or pending >= _CALLBACK_IMAGES:
-            callback(position, pending, row)
+        if seen.resumed:
+            callback(seen)
+            return
+        pending += seen.images
+        if seen.row is not None or pending >= _CALLBACK_IMAGES:
+            callback(seen._replace(images=pending))
             pending = 0
 
     return collect

@@ -41,17 +41,17 @@ def results(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(read_results(table.with_name("results.csv")), ensure_ascii=False, indent=1))
         return
     if sys.stdout.isatty():
-        from rich.console import Console
         from rich.markdown import Markdown
 
         from labelmint.reporting.tables import read_results
         from pipeline.cli import result_table
+        from pipeline.terminal import console
 
         warnings = [line for line in text.splitlines() if line.startswith("**Warning:**")]
-        console = Console()
+        screen = console()
         if warnings:
-            console.print(Markdown("\n\n".join(warnings)))
-        console.print(result_table.build(read_results(table.with_name("results.csv"))))
+            screen.print(Markdown("\n\n".join(warnings)))
+        screen.print(result_table.build(read_results(table.with_name("results.csv"))))
     else:
         typer.echo(text)
     typer.echo(f"report: {table.with_name('index.html')}")

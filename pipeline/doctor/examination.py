@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.doctor import gpu, machine, project, services
 from pipeline.doctor.finding import Finding, problem
+from pipeline.terminal import console
 
 Check = Callable[[Path], Iterator[Finding]]
 
@@ -53,18 +54,17 @@ def examine(root: Path) -> list[Finding]:
 def show(found: list[Finding]) -> None:
     """Print a line per finding, and what to do below it.
 
-    Colours only on a terminal, and not with NO_COLOR.
+    Colours only on a terminal, and no escape code with NO_COLOR.
     """
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(soft_wrap=True, highlight=False)
+    screen = console()
     width = max(len(finding.subject) for finding in found)
     for finding in found:
         line = Text(f"{finding.state:8}", _COLOURS[finding.state])
-        console.print(line.append(f"{finding.subject:{width}}  {finding.says}", "default"))
+        screen.print(line.append(f"{finding.subject:{width}}  {finding.says}", "default"), soft_wrap=True)
         if finding.fix:
-            console.print(Text(f"{'':8}{'':{width}}  -> {finding.fix}"))
+            screen.print(Text(f"{'':8}{'':{width}}  -> {finding.fix}"), soft_wrap=True)
 
 
 def as_json(found: list[Finding]) -> str:

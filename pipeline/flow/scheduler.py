@@ -75,7 +75,8 @@ class Scheduler:
             self.states[name] = self._futures[name].state
             order.done(name)
             progress.set(len(self.states))
-            get_run_logger().info("%s: %s", name, status_message(self.states[name]))
+            finished = f"{len(self.states)} of {len(self.stages)} stages"
+            get_run_logger().info("%s: %s; %s", name, status_message(self.states[name]), finished)
         return self.states
 
     def _may_start(self, name: str) -> bool:

@@ -18,6 +18,7 @@ from labelmint.metrics.controls import NEAREST_NEIGHBOUR_MAX_IMAGES
 from labelmint.metrics.inputs import ClassifierResult, LabelledImages, classifier_protocol
 from labelmint.metrics.nearest import classify
 from labelmint.metrics.sampling_order import content_order
+from labelmint.runtime.progress import Progress
 
 GAN_TEST_PER_CLASS = 200
 GAN_TEST_MAX_IMAGES = 2000
@@ -42,15 +43,20 @@ def classifier_rows(
     """
     rows, predictions = [], {}
     images, labels = test
-    for folder in folders:
-        recorded = archive.load(folder)
-        for source, facts in recorded.items():
-            if facts["simple_classifier"]:
-                continue
+    recorded = [(folder, archive.load(folder)) for folder in folders]
+    measured = [
+        (folder, source, known)
+        for folder, known in recorded
+        for source in known
+        if not known[source]["simple_classifier"]
+    ]
+    with Progress("classifiers", len(measured), "classifiers") as progress:
+        for folder, source, known in measured:
+            facts = known[source]
             predictions[source] = predict_with(folder, source, images, device)
             simple = {}
-            if f"{source}-linear" in recorded:
-                network = f"sha256 {recorded[f'{source}-linear']['weights_sha256']}"
+            if f"{source}-linear" in known:
+                network = f"sha256 {known[f'{source}-linear']['weights_sha256']}"
                 simple["linear"] = predict_with(folder, f"{source}-linear", images, device), network
             if "nearest_neighbour" in archive.params_of(facts).simple_classifiers:
                 training = archive.training_images(folder, source, *stored)
@@ -69,6 +75,7 @@ def classifier_rows(
             )
             kept = {name: facts[name] for name in _KEPT}
             rows.append({"source": source, **kept, **registry.measure_classifier(result)})
+            progress.add(1)
     return rows, predictions
 
 

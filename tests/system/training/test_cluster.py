@@ -93,8 +93,8 @@ def test_a_killed_worker_does_not_change_the_weights(  # noqa: PLR0917
     monkeypatch.setattr(Client, "scatter", counted)
     victim, seen = workers[0], []
 
-    def callback(position, images, row):
-        seen.append(images)
+    def callback(report):
+        seen.append(report.images)
         if sum(seen) > 3000 and victim.poll() is None:
             os.killpg(victim.pid, signal.SIGKILL)
 

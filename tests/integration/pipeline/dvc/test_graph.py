@@ -9,6 +9,8 @@ import pytest
 
 from labelmint.runtime.errors import InputError
 from pipeline.dvc import graph
+from pipeline.dvc.position import addresses, position
+from pipeline.settings import schema
 from tests.conftest import ROOT
 from tests.system.tiny_project import DVC_YAML
 
@@ -26,6 +28,25 @@ def root(tmp_path):
     (tmp_path / "params.yaml").write_text("percents: [40, 60]\n")
     (tmp_path / "work.py").touch()
     return tmp_path
+
+
+def test_positions_are_those_of_dvcs_order(root):
+    settings = {"percents": [40, 60]}
+    assert list(addresses(root, settings)) == [stage.name for stage in graph.read(root)]
+    assert position(root, "train@60", settings) == (3, 6)
+    assert position(root, "train@80", settings) is None
+
+
+def test_positions_in_the_real_project_are_those_of_dvcs_order(tmp_path):
+    for name in (".dvc", "dvc.yaml", "params.yaml"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("tmp", "cache"))
+        else:
+            shutil.copy(source, tmp_path)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    found = list(addresses(tmp_path, vars(schema.load(tmp_path / "params.yaml"))))
+    assert found == [stage.name for stage in graph.read(tmp_path)]
 
 
 def test_order_needs_and_gpu(root):

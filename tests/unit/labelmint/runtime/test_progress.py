@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from labelmint.runtime import progress
-from labelmint.runtime.progress import Progress, printable, say, shown_by
+from labelmint.runtime.progress import Progress, Status, printable, say, shown_by
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ class Lines:
         self.lines: list[str] = []
         self.ended = 0
 
-    def update(self, line: str) -> None:
-        self.lines.append(line)
+    def update(self, status: Status) -> None:
+        self.lines.append(str(status))
 
     def end(self) -> None:
         self.ended += 1
@@ -102,8 +102,40 @@ class TestProgress:
             loop.add(9)
         assert display.lines == ["restarted: 9 of 9 images, 9/s, 0 s left"]
 
-    def test_the_display_is_restored(self):
-        before = Progress("a", 1, "b").display
-        with shown_by(Lines()):
-            assert isinstance(Progress("a", 1, "b").display, Lines)
-        assert Progress("a", 1, "b").display is before
+    def test_what_an_earlier_process_has_done_does_not_count_as_speed(self, clock):
+        display = Lines()
+        with shown_by(display), Progress("resumed", 100, "images") as loop:
+            loop.resume(60)
+            clock.append(2.0)
+            loop.add(10)
+        assert display.lines == ["resumed: 70 of 100 images, 5/s, 6 s left"]
+
+    def test_a_loop_within_another_one_is_not_shown(self, clock):
+        display = Lines()
+        with shown_by(display), Progress("outer", 2, "arms") as outer:
+            with Progress("inner", 5, "images") as inner:
+                clock.append(1.0)
+                inner.add(5)
+            outer.add(1)
+        with shown_by(display), Progress("next", 5, "images") as after:
+            clock.append(1.0)
+            after.add(5)
+        assert display.lines == ["outer: 1 of 2 arms, 1/s, 1 s left", "next: 5 of 5 images, 5/s, 0 s left"]
+        assert display.ended == 2
+
+    def test_units_of_more_than_a_second_have_no_speed(self, clock):
+        display = Lines()
+        with shown_by(display), Progress("images", 9, "metrics") as loop:
+            clock.append(100.0)
+            loop.add(1)
+        assert display.lines == ["images: 1 of 9 metrics, 13 min 20 s left"]
+
+    def test_the_display_is_that_of_the_block_only(self, clock):
+        inside, outside = Lines(), Lines()
+        with shown_by(outside):
+            with shown_by(inside):
+                pass
+            with Progress("a", 1, "b") as loop:
+                clock.append(1.0)
+                loop.add(1)
+        assert (len(inside.lines), len(outside.lines)) == (0, 1)

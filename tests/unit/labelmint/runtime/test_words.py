@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labelmint.runtime.words import counted, did_you_mean, shortened
+from labelmint.runtime.words import counted, did_you_mean, duration, shortened
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,11 @@ def test_shortened_names_a_few_and_counts_the_rest():
     assert shortened(["a"]) == "a"
     assert shortened(list("abcdef")) == "a, b, c and 3 more"
     assert shortened(list("abcdef"), 6) == "a, b, c, d, e, f"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (59.7, "1 min 00 s"), (200, "3 min 20 s"), (3599.6, "1 h 00 min"), (3900, "1 h 05 min")],
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from labelmint.training.checkpoints import SaveInterval
 from labelmint.training.images import ArrayImages
 from labelmint.training.replica import DivergedError, Replica, Trained
 from labelmint.training.run import Run, Setup
-from labelmint.training.trainer import throttled, train
+from labelmint.training.trainer import Seen, throttled, train
 from tests.conftest import equal, wild
 
 
@@ -24,6 +25,10 @@ def train_one(replica: Replica, images: ArrayImages) -> Trained:
 
 def without_speed(trained: Trained) -> list[dict[str, object]]:
     return [row | {"images_per_second": 0} for row in trained.epochs]
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 class AlwaysDue(SaveInterval):
@@ -104,9 +109,26 @@ class TestRecords:
 
     def test_the_callback_hears_of_every_image_and_epoch(self, replica, digits):
         calls = []
-        list(train([replica], digits, callback=throttled(lambda *call: calls.append(call))))
-        assert [(position, images) for position, images, _ in calls] == [(0, 24), (0, 24)]
-        assert [row["epoch"] for *_, row in calls] == [1, 2]
+        list(train([replica], digits, callback=throttled(calls.append)))
+        assert [(seen.position, seen.images) for seen in calls] == [(0, 24), (0, 24)]
+        assert [seen.row["epoch"] for seen in calls] == [1, 2]
+
+    def test_the_callback_hears_what_an_earlier_process_has_seen(
+        self, replica, digits, tmp_path, monkeypatch
+    ):
+        saving = replace(replica, checkpoints=tmp_path / "kept")
+        monkeypatch.setattr(trainer, "SaveInterval", AlwaysDue)
+        first: list[Seen] = []
+        with closing(train([saving], digits, callback=first.append)) as results:
+            monkeypatch.setattr(Run, "end_of_epoch", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                next(results)
+        monkeypatch.undo()
+        calls: list[Seen] = []
+        list(train([saving], digits, callback=throttled(calls.append)))
+        assert [each.images for each in first] == [8, 8]  # the third step is not reported
+        assert calls[0] == Seen(0, 16, resumed=True)
+        assert [(each.images, each.resumed) for each in calls[1:]] == [(8, False), (24, False)]
 
 
 @pytest.mark.parametrize("update", ["sequential", "simultaneous"])
