@@ -91,7 +91,7 @@ bench: .venv/.test ## run the benchmarks of this machine's CPU; benchmarks/gpu.p
 	@for name in layers classifier decoding engine evaluate overhead; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 COMPILE := VIRTUAL_ENV=.venv $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml
-EXTRAS := --extra huggingface --extra postgresql --extra s3
+EXTRAS := --extra huggingface --extra postgresql --extra s3 --extra tensorboard
 lock: ## write requirements.lock and those of the groups test, lint and docs from pyproject.toml
 	@$(COMPILE) $(EXTRAS) --group build $(GROUPS:%=--group %) --constraint requirements.lock -o .venv/all.lock
 	@$(COMPILE) --group build --constraint .venv/all.lock -o requirements.lock
@@ -101,4 +101,4 @@ lock: ## write requirements.lock and those of the groups test, lint and docs fro
 	done
 
 clean: ## delete everything that can be recreated
-	rm -rf .venv data reports .results .checkpoints .tracking .servers mlflow.db mlartifacts .dvc/cache .dvc/tmp
+	rm -rf .venv data reports .results .checkpoints .tracking .servers mlflow.db mlartifacts tensorboard .dvc/cache .dvc/tmp

@@ -19,15 +19,16 @@ from typing import Any
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.parent_death import end_with_parent, end_with_parent_of_shell
 from labelmint.runtime.portable import set_limits
-from labelmint.runtime.progress import printable, say
+from labelmint.runtime.progress import printable, say, shown_by
 from labelmint.runtime.settings import flat
+from pipeline.dvc.position import position
 from pipeline.dvc.workspace_lock import single_instance
 from pipeline.failures import INTERRUPTED, TERMINATED, USER_ERROR, Terminated, outcome, sigterm_raises
 from pipeline.gpus.reservation import reserved_for_stage
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import last_results, schema
-from pipeline.terminal import messages_on_stderr
-from pipeline.tracking import evaluations
+from pipeline.terminal import display, messages_on_stderr
+from pipeline.tracking import destinations, evaluations
 from pipeline.tracking.repro_run import ReproRun
 from pipeline.tracking.spool import SpoolTracker, open_tracker
 from stages.paths import Arm, Paths
@@ -53,9 +54,12 @@ def main(arguments: list[str]) -> int:
             if params.compute.portable:
                 set_limits()  # before a stage imports torch
             arm = Arm.parse(arm_name) if arm_name else None
+            trackers = params.tracking.chosen
+            destinations.check(trackers)
             parent = ReproRun(root, params)
-            tracker = open_tracker(root, stage, arm, params.dataset.name, parent.key)
-            with reserved_for_stage(root, stage, params.compute.device):
+            tracker = open_tracker(root, stage, arm, params.dataset.name, parent.key, trackers=trackers)
+            number = announced(root, params)
+            with reserved_for_stage(root, stage, params.compute.device), shown_by(display(number)):
                 chosen = select(entry(stage).Params, params, arm)
                 _run(stage, chosen, label, params.dataset.name, tracker)
             if stage == "evaluate" and arm is not None:
@@ -74,6 +78,16 @@ def main(arguments: list[str]) -> int:
                 tracker.close(status)
             if parent is not None:
                 parent.close(status)
+
+
+def announced(root: Path, params: schema.Params) -> str:
+    """Say which stage of how many this is, if DVC runs it. Returns: e.g. "5/23", or an empty string."""
+    address = os.environ.get("DVC_STAGE", "")
+    found = position(root, address, vars(params))
+    if found is None or os.environ.get("RANK", "0") != "0":
+        return ""
+    say(f"stage {found[0]} of {found[1]}: {address}")
+    return f"{found[0]}/{found[1]}"
 
 
 def _run(stage: str, chosen: Any, label: str, dataset: str, tracker: SpoolTracker) -> None:

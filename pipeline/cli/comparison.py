@@ -61,7 +61,7 @@ def collect(root: Path, dataset: str = "", runs: Sequence[str] = ()) -> Comparis
     if tracking_uri(root) == f"sqlite:///{own_store(root)}" and not own_store(root).exists():
         # MLflow would take seconds to create a database and find nothing in it.
         raise InputError(f"{absent}; {advice}")
-    from pipeline.tracking.store import Store
+    from pipeline.tracking.destinations.mlflow import Store
 
     try:
         client = Store(root).client

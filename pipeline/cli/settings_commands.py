@@ -11,6 +11,7 @@ from pipeline.cli.options import AsJson, complete_experiment, complete_setting
 from pipeline.dvc.workspace_lock import locked_workspace
 from pipeline.project import PARAMS_FILE, experiments_root, project_root
 from pipeline.settings import assignments, experiments, last_results, schema
+from pipeline.tracking import destinations
 
 app = typer.Typer()
 
@@ -77,7 +78,7 @@ def list_experiments(
 @app.command(epilog="Example: labelmint check")
 def check() -> None:
     """Check params.yaml as a whole. Prints nothing if it is valid."""
-    schema.load(project_root() / PARAMS_FILE)
+    destinations.check(schema.load(project_root() / PARAMS_FILE).tracking.chosen)
 
 
 @app.command("params", epilog="Example: labelmint params training.epochs")

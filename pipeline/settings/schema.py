@@ -38,6 +38,21 @@ RENAMED = {
 
 
 @dataclass(frozen=True)
+class Tracking(Settings):
+    """Where runs are recorded beside MLflow. No result depends on it."""
+
+    tensorboard: Annotated[
+        bool,
+        Doc("Whether TensorBoard's event files are written, to `tensorboard/`. Needs its package."),
+    ] = False
+
+    @property
+    def chosen(self) -> list[str]:
+        """Names of the trackers that are switched on."""
+        return [field.name for field in fields(self) if getattr(self, field.name)]
+
+
+@dataclass(frozen=True)
 class Params(Settings):
     """An arm is one generator x one fraction of the real training data x one replicate."""
 
@@ -63,6 +78,7 @@ class Params(Settings):
     feature_network: FeatureNetwork
     metrics: Metrics
     compute: Compute
+    tracking: Tracking = Tracking()
 
     def __post_init__(self) -> None:
         super().__post_init__()

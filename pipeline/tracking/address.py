@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlencode, urlsplit
@@ -51,6 +52,14 @@ def experiment_name(dataset: str) -> str:
 def model_name(dataset: str) -> str:
     """Name of the data set's classifiers in the registry, which allows no slash."""
     return f"labelmint-{dataset.replace('/', '-')}"
+
+
+def clean_name(name: str) -> str:
+    """The name of a number or a tag with characters replaced that MLflow refuses.
+
+    It allows letters, digits and _-./ : only.
+    """
+    return re.sub(r"[^\w\-./: ]", "_", name.replace("@", "/"))
 
 
 def experiment_id(root: Path, server: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.settings.schema import Params
-from pipeline.tracking import address, pipeline_run
+from pipeline.tracking import address, destinations, pipeline_run
 from pipeline.tracking.pipeline_run import NAME
 from pipeline.tracking.spool import ERROR, LAST_RUN, SPOOL, SpoolTracker, open_spool
 
@@ -25,13 +25,15 @@ class TrackedRun:
     """The record of one run of the flow.
 
     key: the name by which stages refer to their parent, since MLflow's id may not exist yet; empty if nothing
-    is tracked.
+    is tracked. Raises: InputError if the package of a tracker is not installed.
     """
 
     def __init__(self, root: Path, params: Params, flow_run_id: str, dry: bool):
         self.root, self.settings = root, params
         tags = pipeline_run.tags(root, params, **{"prefect.flow_run": flow_run_id})
-        self.tracker = SpoolTracker(None) if dry else open_spool(root, NAME, tags, params.dataset.name)
+        trackers, dataset = params.tracking.chosen, params.dataset.name
+        destinations.check(trackers)
+        self.tracker = SpoolTracker(None) if dry else open_spool(root, NAME, tags, dataset, trackers=trackers)
         self.key = self.tracker.folder.name if self.tracker.folder else ""
         pipeline_run.record_settings(params, self.tracker)
 

@@ -19,7 +19,6 @@ from stages.paths import Arm, Paths
 
 if TYPE_CHECKING:
     from pipeline.tracking.spool import SpoolTracker
-    from pipeline.tracking.store import Store
 
 ALIAS = "best"
 
@@ -56,21 +55,22 @@ def rank(row: dict[str, Any]) -> tuple[float, int]:
     return float(row["accuracy_low"]), -int(row["n_real"])
 
 
-def register(store: Store, run_id: str, folder: Path, facts: dict[str, Any]) -> None:
+def register(client: Any, uri: str, run_id: str, folder: Path, facts: dict[str, Any]) -> None:
     """Log the classifier with its signature, register it as labelmint-<dataset>, and update the alias `best`.
 
     Weights that are registered already are not registered again. The logged file is a torch.export program:
     it needs none of this project's code, and loading it unpickles nothing.
 
     Args:
-        store: The MLflow to use.
+        client: MLflow's client.
+        uri: Address of its MLflow.
         run_id: Id of the run that trained or evaluated it.
         folder: Folder with the classifier's weights.
         facts: What `offer` returned.
     """
     from mlflow.exceptions import MlflowException
 
-    client, name = store.client, model_name(facts["dataset"])
+    name = model_name(facts["dataset"])
     try:
         client.get_registered_model(name)
     except MlflowException:
@@ -81,7 +81,7 @@ def register(store: Store, run_id: str, folder: Path, facts: dict[str, Any]) -> 
         (each for each in versions if each.tags.get("weights_sha256") == facts["weights_sha256"]), None
     )
     if version is None:
-        logged = _log_model(store, run_id, folder, facts)
+        logged = _log_model(client, uri, run_id, folder, facts)
         version = client.create_model_version(name, logged.model_uri, run_id, tags, model_id=logged.model_id)
         versions.append(version)
     tags_of = {each.version: each.tags for each in versions} | {version.version: tags}
@@ -95,7 +95,7 @@ def register(store: Store, run_id: str, folder: Path, facts: dict[str, Any]) -> 
     )
 
 
-def _log_model(store: Store, run_id: str, folder: Path, facts: dict[str, Any]) -> Any:
+def _log_model(client: Any, uri: str, run_id: str, folder: Path, facts: dict[str, Any]) -> Any:
     """Log the classifier to the run. Returns: MLflow's ModelInfo."""
     import mlflow.pytorch
     import numpy as np
@@ -108,14 +108,14 @@ def _log_model(store: Store, run_id: str, folder: Path, facts: dict[str, Any]) -
     images = np.zeros((2, *facts["shape"]), np.float32)
     with torch.no_grad():
         logits = network(torch.from_numpy(images)).numpy()
-    mlflow.set_tracking_uri(store.uri)
-    mlflow.set_registry_uri(store.uri)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
     return Model.log(
         None,
         mlflow.pytorch,
         name="classifier",
         run_id=run_id,
-        model_id=_logged_model(store, run_id),
+        model_id=_logged_model(client, run_id),
         pytorch_model=network,
         input_example=images,  # torch.export needs one
         signature=infer_signature(images, logits),
@@ -125,8 +125,8 @@ def _log_model(store: Store, run_id: str, folder: Path, facts: dict[str, Any]) -
     )
 
 
-def _logged_model(store: Store, run_id: str) -> str:
+def _logged_model(client: Any, run_id: str) -> str:
     """Id of a new logged model in the run's experiment; MLflow would take the experiment called Default."""
-    experiment = store.client.get_run(run_id).info.experiment_id
-    created = store.client.create_logged_model(experiment, name="classifier", source_run_id=run_id)
+    experiment = client.get_run(run_id).info.experiment_id
+    created = client.create_logged_model(experiment, name="classifier", source_run_id=run_id)
     return str(created.model_id)

@@ -66,6 +66,7 @@ def _open(root: Path, params: Params, stage: str) -> SpoolTracker:
     if (folder / "run.json").exists():
         return join_spool(folder)
     tags = pipeline_run.tags(root, params)
-    tracker = open_spool(root, NAME, tags, params.dataset.name, owner=owner)
+    chosen = params.tracking.chosen
+    tracker = open_spool(root, NAME, tags, params.dataset.name, owner=owner, trackers=chosen)
     pipeline_run.record_settings(params, tracker)
     return tracker

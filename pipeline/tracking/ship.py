@@ -1,6 +1,6 @@
-"""Ships spools to MLflow: `python -m pipeline.tracking.ship`, in the project's folder.
+"""Ships spools to MLflow and other trackers: `python -m pipeline.tracking.ship`, in the project's folder.
 
-It runs in its own process, so that MLflow can neither stop nor slow a stage. One process serves all stages of
+It runs in its own process, so that no tracker can stop or slow a stage. One process serves all stages of
 a workspace, since importing MLflow takes longer than many a stage. A spool is removed when it is shipped to
 its end.
 """
@@ -15,15 +15,12 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.tracking.address import public_uri, without_credentials
-from pipeline.tracking.models import register
+from pipeline.tracking.destinations import MAIN, Destination, Spool, connect
 from pipeline.tracking.owner import Owner
 from pipeline.tracking.spool import ERROR, SPOOL, locked, waiting
-
-if TYPE_CHECKING:
-    from pipeline.tracking.store import Store
 
 LINGER = "LABELMINT_SHIPPER_LINGER"
 _LINGER_SECONDS = 20.0  # the next stage has usually started by then
@@ -31,35 +28,83 @@ _POLL_SECONDS = 0.5
 _MAX_PAUSE_SECONDS = 30.0
 
 
-def ship(store: Store, folder: Path) -> bool:
-    """Ship the new events of one spool.
+def ship(destination: Destination, name: str, folder: Path) -> bool:
+    """Ship the new events of one spool to the destination of this name.
 
-    Returns: True if the run has ended and all of it is in MLflow; then the spool is removed.
+    Returns: True if the run has ended and every destination has all of it; then the spool is removed.
     """
     with locked(folder / "shipping") as mine:
         if not mine or not (folder / "run.json").exists():  # another process ships it, or has done so
             return False
-        header = json.loads((folder / "run.json").read_text())
-        alive = _is_alive(header)
-        cursor = folder / "shipped"
-        shipped_bytes = int(cursor.read_text()) if cursor.exists() else 0
-        content = (folder / "events.jsonl").read_bytes()
-        complete_bytes = content.rfind(b"\n") + 1
-        events = [json.loads(line) for line in content[:complete_bytes].splitlines()]
-        new = events[content[:shipped_bytes].count(b"\n") :]
-        run_id = store.run(folder.name, header)
-        store.send(run_id, folder, header, new)  # sending an event twice stores it once
-        cursor.write_text(str(complete_bytes))
-        last = events[-1] if events else {}
-        status = last.get("end", None if alive else _status_without_end(header, events))
-        if status is None or _has_unshipped_children(folder):
+        header = header_of(folder)
+        finished = {each: folder / f"finished-{each}" for each in destinations_of(header)}
+        if not finished[name].exists() and not _ship_new(destination, name, folder, header):
             return False
-        store.finish(run_id, folder.name, header, status, last.get("time"))
-        for event in events:
-            if "model" in event:  # last, since it takes longer than all the rest
-                register(store, run_id, folder / "files" / event["file"], event["model"])
+        finished[name].touch()
+        if not all(mark.exists() for mark in finished.values()):
+            return False
     shutil.rmtree(folder, ignore_errors=True)
     return True
+
+
+def destinations_of(header: dict[str, Any]) -> list[str]:
+    """Names of the trackers that a spool is shipped to."""
+    return [MAIN, *header.get("trackers", ())]
+
+
+def _ship_new(destination: Destination, name: str, folder: Path, header: dict[str, Any]) -> bool:
+    """Whether the destination has the run to its end."""
+    alive = _is_alive(header)
+    cursor = folder / f"shipped-{name}"
+    shipped_bytes = int(cursor.read_text()) if cursor.exists() else 0
+    content = (folder / "events.jsonl").read_bytes()
+    complete_bytes = content.rfind(b"\n") + 1
+    events = [json.loads(line) for line in content[:complete_bytes].splitlines()]
+    spool = Spool(folder, header, events)
+    destination.send(spool, events[content[:shipped_bytes].count(b"\n") :])
+    cursor.write_text(str(complete_bytes))
+    last = events[-1] if events else {}
+    status = last.get("end", None if alive else _status_without_end(header, events))
+    if status is None or _has_unshipped_children(folder):
+        return False
+    destination.finish(spool, status, last.get("time"))
+    return True
+
+
+class Shipment:
+    """Passes over the spools of a project. It connects to a tracker when a spool first needs it."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._connected: dict[str, Destination] = {}
+
+    def ship(self, folders: list[Path]) -> tuple[int, list[str]]:
+        """Ship what is new in `folders`. Returns: how many are done and removed; errors, one a tracker.
+
+        A tracker that fails is left out of the rest of the pass, and connected to again in the next one.
+        """
+        done, errors = 0, dict[str, str]()
+        for folder in folders:
+            for name in destinations_of(header_of(folder)):
+                if name in errors:
+                    continue
+                try:
+                    if name not in self._connected:
+                        self._connected[name] = connect(name, self.root)
+                    done += ship(self._connected[name], name, folder)
+                except Exception as error:  # whatever a tracker raises, the stages continue
+                    self._connected.pop(name, None)  # e.g. its cached ids of runs may be outdated
+                    where = public_uri(self.root) if name == MAIN else name
+                    errors[name] = f"{where}: {without_credentials(self.root, error)}"
+        return done, list(errors.values())
+
+
+def header_of(folder: Path) -> dict[str, Any]:
+    """Content of a spool's run.json; empty if another process has shipped the spool meanwhile."""
+    try:
+        return dict(json.loads((folder / "run.json").read_text()))
+    except FileNotFoundError:
+        return {}
 
 
 def _status_without_end(header: dict[str, Any], events: list[dict[str, Any]]) -> str:
@@ -73,12 +118,14 @@ def _status_without_end(header: dict[str, Any], events: list[dict[str, Any]]) ->
 
 def _has_unshipped_children(folder: Path) -> bool:
     """Whether stages of this pipeline run are still to be shipped."""
-    headers = (json.loads((other / "run.json").read_text()) for other in waiting(folder.parent.parent))
-    return any(header["parent"] == folder.name for header in headers)
+    headers = map(header_of, waiting(folder.parent.parent))
+    return any(header.get("parent") == folder.name for header in headers)
 
 
 def _is_alive(header: dict[str, Any]) -> bool:
     """Whether the process that writes the spool may still run."""
+    if not header:
+        return False
     if header["host"] != socket.gethostname():
         return True  # only its records can tell
     try:
@@ -92,37 +139,25 @@ def _is_alive(header: dict[str, Any]) -> bool:
 
 def _spools_for_this_store(root: Path) -> list[Path]:
     """Spools whose records are meant for the MLflow that this process uses."""
-    return [
-        folder
-        for folder in waiting(root)
-        if json.loads((folder / "run.json").read_text())["uri"] == public_uri(root)
-    ]
+    return [folder for folder in waiting(root) if header_of(folder).get("uri") == public_uri(root)]
 
 
 def _serve(root: Path) -> None:
-    """Ship until nothing is left for a while, or until MLflow fails while no stage runs."""
-    from pipeline.tracking.store import Store
-
+    """Ship until nothing is left for a while, or until a tracker fails while no stage runs."""
     linger = float(os.environ.get(LINGER, _LINGER_SECONDS))
-    store, pause, idle_since = None, _POLL_SECONDS, time.monotonic()
+    shipment, pause, idle_since = Shipment(root), _POLL_SECONDS, time.monotonic()
     while True:
         folders = _spools_for_this_store(root)
-        try:
-            if folders:
-                store = store or Store(root)
-                for folder in folders:
-                    ship(store, folder)
-                (root / SPOOL / ERROR).unlink(missing_ok=True)
-            pause = _POLL_SECONDS
-        except Exception as error:  # whatever MLflow raises, the stages continue and the spools remain
-            store = None  # its cached ids of runs may be outdated
-            (root / SPOOL / ERROR).write_text(f"{public_uri(root)}: {without_credentials(root, error)}")
-            headers = [
-                json.loads((folder / "run.json").read_text()) for folder in _spools_for_this_store(root)
-            ]
-            if not any(_is_alive(header) for header in headers):
+        _, errors = shipment.ship(folders)
+        if errors:
+            (root / SPOOL / ERROR).write_text(errors[0])
+            if not any(map(_is_alive, map(header_of, _spools_for_this_store(root)))):
                 return
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
+        else:
+            if folders:
+                (root / SPOOL / ERROR).unlink(missing_ok=True)
+            pause = _POLL_SECONDS
         if folders:
             idle_since = time.monotonic()
         elif time.monotonic() - idle_since > linger:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,28 +63,28 @@ def locked(path: Path, wait: bool = False) -> Iterator[bool]:
 
 
 def open_tracker(
-    root: Path, stage: str, arm: Arm | None, dataset: str = "", parent: str | None = None
+    root: Path,
+    stage: str,
+    arm: Arm | None,
+    dataset: str = "",
+    parent: str | None = None,
+    *,
+    trackers: Sequence[str] = (),
 ) -> SpoolTracker:
     """A tracker for one run of a stage. Only the first of torchrun's processes keeps records.
 
-    parent: key of the pipeline run. None: that of the flow, which is in the environment.
+    parent: key of the pipeline run. None: that of the flow, which is in the environment. trackers: see
+    open_spool.
     """
     if os.environ.get("RANK", "0") != "0":
         return SpoolTracker(None)
     name = f"{stage}@{arm.name}" if arm else stage
-    tags = {
-        "stage": stage,
-        "stage_name": os.environ.get("DVC_STAGE", name),
-        "dataset": dataset,
-        **(
-            {"arm": arm.name, "generator": arm.generator, "percent": arm.percent, "seed": arm.seed}
-            if arm
-            else {}
-        ),
-    }
-    tracker = open_spool(root, name, tags, dataset, parent=parent or os.environ.get(PARENT_RUN))
+    tags: dict[str, Any] = {"stage": stage, "stage_name": os.environ.get("DVC_STAGE", name)}
+    tags |= {"dataset": dataset, **({"arm": arm.name, **vars(arm)} if arm else {})}
+    parent = parent or os.environ.get(PARENT_RUN)
+    tracker = open_spool(root, name, tags, dataset, parent=parent, trackers=trackers)
     if arm:
-        tracker.log_params({"percent": arm.percent, "seed": arm.seed, "generator": arm.generator})
+        tracker.log_params(vars(arm))
         tracker.log_metrics({"percent": arm.percent})
     return tracker
 
@@ -97,6 +97,7 @@ def open_spool(
     *,
     parent: str | None = None,
     owner: Owner | None = None,
+    trackers: Sequence[str] = (),
 ) -> SpoolTracker:
     """A tracker with a new spool, which becomes one run in MLflow.
 
@@ -109,6 +110,7 @@ def open_spool(
         dataset: Name of the data set, which decides the experiment.
         parent: Key of the run that this one is part of.
         owner: Process that the run ends with, if it is not this one; others join it by `join_spool`.
+        trackers: Names of the destinations beside MLflow.
     """
     if not is_on():
         return SpoolTracker(None)
@@ -124,6 +126,7 @@ def open_spool(
         "uri": public_uri(root),
         "experiment": experiment_name(dataset),
         "tags": tags,
+        "trackers": list(trackers),
     }
     try:
         (folder / "files").mkdir(parents=True, exist_ok=owner is not None)

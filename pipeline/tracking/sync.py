@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from pipeline.tracking.address import public_uri, without_credentials
-from pipeline.tracking.ship import ship
+from pipeline.tracking.address import public_uri
+from pipeline.tracking.ship import Shipment
 from pipeline.tracking.spool import ERROR, SPOOL, locked, waiting
 
 _WAIT_SECONDS = 30.0  # for another process that is shipping a spool
@@ -15,25 +15,20 @@ _WAIT_SECONDS = 30.0  # for another process that is shipping a spool
 def sync_all(root: Path) -> str:
     """Ship all waiting spools.
 
-    Returns: a sentence that says how many. Raises: ConnectionError, in one line, if MLflow fails.
+    Returns: a sentence that says how many. Raises: ConnectionError, in one line, if a tracker fails.
     """
-    from pipeline.tracking.store import Store
-
     before, uri = waiting(root), public_uri(root)
-    try:
-        store = Store(root) if before else None
-        deadline = time.monotonic() + _WAIT_SECONDS
-        while store:
-            # Until a pass ships nothing more: a pipeline's run ends after the runs of its stages.
-            while any([ship(store, folder) for folder in waiting(root)]):
-                pass
-            if not any(_is_held(folder) for folder in waiting(root)) or time.monotonic() > deadline:
-                break
-            time.sleep(0.2)
-    except Exception as error:  # MLflow's clients raise many types
-        raise ConnectionError(
-            f"{uri}: {without_credentials(root, error)}; nothing is lost, try again later"
-        ) from error
+    shipment, deadline = Shipment(root), time.monotonic() + _WAIT_SECONDS
+    while True:
+        # Until a pass ships nothing more: a pipeline's run ends after the runs of its stages.
+        done, errors = shipment.ship(waiting(root))
+        if errors:
+            raise ConnectionError(f"{errors[0]}; nothing is lost, try again later")
+        if done:
+            continue
+        if not any(_is_held(folder) for folder in waiting(root)) or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
     left = len(waiting(root))
     if before:
         (root / SPOOL / ERROR).unlink(missing_ok=True)

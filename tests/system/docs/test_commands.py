@@ -31,6 +31,10 @@ _EXPERIMENTS = "tests/system/test_teams.py::test_experiments_of_dvc"
 _POSTGRESQL = "tests/system/flow/test_postgresql.py::test_two_pipelines_at_once"
 
 _OWN_IMAGES = "tests/system/docs/test_own_images.py::test_readme_leads_to_a_report_and_images"
+_TENSORBOARD = (
+    "tests/integration/pipeline/tracking/test_tensorboard.py"
+    "::test_a_stage_is_a_run_with_its_numbers_figures_and_settings"
+)
 _EXTENDING = "tests/system/docs/test_extending.py"
 _DATABASE = "postgresql+asyncpg://user:password@host/prefect"
 
@@ -53,6 +57,7 @@ COVERED = {
     ".venv/bin/torchrun --nproc-per-node 4 -m pipeline.stage train_generators dcgan-100-0": _TORCHRUN,
     ".venv/bin/labelmint expand ~/photos.zip --per-class 500 --out expanded --minutes 10": _EXPAND,
     ".venv/bin/labelmint predict ~/photos.zip --out labels.csv": _PREDICT,
+    ".venv/bin/tensorboard --logdir tensorboard": _TENSORBOARD,
     "dvc push": _TEAM,
     "git clone … && cd … && dvc pull": _TEAM,
     "dvc exp run -n fewer -S feature_network.steps=20 train_feature_network": _EXPERIMENTS,
@@ -74,6 +79,14 @@ INSTEAD = {
     ".venv/bin/uv pip install psycopg2-binary": (
         "nothing is downloaded in a test",
         "python -c 'import psycopg2'",
+    ),
+    ".venv/bin/uv pip install tensorboard": (
+        "nothing is downloaded in a test",
+        "python -c 'import tensorboard'",
+    ),
+    'make repro SET="tracking.tensorboard=true"': (
+        _TRAINS,
+        """make repro SET="tracking.tensorboard=true" TARGET='--dry prepare'""",
     ),
     **{
         f"make repro {chosen}": (_TRAINS, f"make --dry-run repro {chosen} && labelmint use {names} --dry-run")

@@ -26,7 +26,9 @@ FAMILY = ("labelmint/families/lsgan.py", "experiments/lsgan.yaml")
 def files_of(document: Path) -> dict[str, str]:
     """Path -> content of the code blocks that begin with a path in a comment."""
     blocks = re.findall(
-        r"```(?:python|yaml)\n# ((?:labelmint|stages|experiments)/\S+)\n(.*?)```", document.read_text(), re.S
+        r"```(?:python|yaml)\n# ((?:labelmint|stages|pipeline|experiments)/\S+)\n(.*?)```",
+        document.read_text(),
+        re.S,
     )
     return dict(blocks)
 
@@ -78,8 +80,26 @@ def clone(tmp_path_factory, workspace) -> Clone:
     return made
 
 
+TRACKED = """
+from pathlib import Path
+from pipeline.settings import schema
+from pipeline.tracking import spool
+from pipeline.tracking.destinations import connect
+from pipeline.tracking.ship import ship
+
+root = Path.cwd()
+spool.start_shipper = lambda root: None
+chosen = schema.load(root / "params.yaml").tracking.chosen
+tracker = spool.open_tracker(root, "averages", None, trackers=chosen)
+tracker.log_metrics({"loss": 0.5}, step=3)
+(folder,) = spool.waiting(root)
+for name in chosen:
+    ship(connect(name, root), name, folder)
+"""
+
+
 class TestTheRest:
-    """A data set, a metric, an image source and a stage, all in one copy of an existing workspace."""
+    """A data set, a metric, a source, a tracker and a stage, all in one copy of an existing workspace."""
 
     def stage(self, clone: Clone, *arguments: str) -> str:
         done = clone.run("python", "-m", "pipeline.stage", *arguments, LABELMINT_TRACKING="off")
@@ -126,6 +146,18 @@ class TestTheRest:
             "python", "-m", "pytest", "-q", "tests/unit/test_dvc_yaml.py", "-p", "no:cacheprovider"
         )
         assert done.returncode == 0, done.stdout[-3000:]
+
+    def test_the_tracker_has_the_numbers_of_a_run(self, clone):
+        params = clone.folder / "params.yaml"
+        before = params.read_text()
+        try:
+            clone.change(tracking={"csv_files": True})
+            done = clone.run("python", "-c", TRACKED)
+        finally:
+            params.write_text(before)
+        assert done.returncode == 0, done.stderr
+        (table,) = (clone.folder / "numbers").iterdir()
+        assert table.read_text().splitlines()[:2] == ["part,name,step,value", ",loss,3,0.5"]
 
     def test_the_image_source_trains_a_classifier_of_its_own_images(self, clone):
         params = clone.folder / "params.yaml"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
 
 from pipeline.tracking import chart
-from pipeline.tracking.address import record_experiments, tracking_uri
+from pipeline.tracking.address import clean_name, record_experiments, tracking_uri
+from pipeline.tracking.destinations import Spool
+from pipeline.tracking.models import register
 from pipeline.tracking.spool import LAST_RUN, SPOOL, locked
+
+PACKAGE = "mlflow"
 
 _METRICS_PER_BATCH = 900  # MLflow takes at most 1,000 metrics and 100 params or tags a batch
 _PARAMS_PER_BATCH = 100
@@ -56,7 +59,7 @@ class Store:
         parent = self._parent(header)
         with locked(self.root / SPOOL / "store.lock", wait=True):
             tags = {
-                _clean_name(name): str(value)[:_MAX_TAG_LENGTH] for name, value in header["tags"].items()
+                clean_name(name): str(value)[:_MAX_TAG_LENGTH] for name, value in header["tags"].items()
             } | {
                 _KEY: key,
                 "mlflow.runName": header["name"],
@@ -73,14 +76,16 @@ class Store:
         self._runs[key] = run_id
         return run_id
 
-    def send(self, run_id: str, folder: Path, header: dict[str, Any], events: list[dict[str, Any]]) -> None:
-        """Send the events of the spool `folder` to the run."""
+    def send(self, spool: Spool, new: list[dict[str, Any]]) -> None:
+        """Send events of the spool to its run."""
         from mlflow.entities import Metric, Param
 
+        folder, header, events = spool.folder, spool.header, new
+        run_id = self.run(spool.key, header)
         for child in dict.fromkeys(event.get("child") for event in events):
-            target = run_id if child is None else self._child(run_id, folder.name, child, header)
+            target = run_id if child is None else self._child(run_id, spool.key, child, header)
             metrics = [
-                Metric(_clean_name(name), value, event["time"], event["step"])
+                Metric(clean_name(name), value, event["time"], event["step"])
                 for event in events
                 if event.get("child") == child
                 for name, value in event.get("metrics", {}).items()
@@ -88,7 +93,7 @@ class Store:
             for start in range(0, len(metrics), _METRICS_PER_BATCH):
                 self.client.log_batch(target, metrics=metrics[start : start + _METRICS_PER_BATCH])
         params = [
-            Param(_clean_name(name), value[:_MAX_PARAM_LENGTH])
+            Param(clean_name(name), value[:_MAX_PARAM_LENGTH])
             for name, value in {k: v for event in events for k, v in event.get("params", {}).items()}.items()
         ]
         for start in range(0, len(params), _PARAMS_PER_BATCH):
@@ -96,11 +101,11 @@ class Store:
         self._tag(run_id, {name: value for event in events for name, value in event.get("tags", {}).items()})
         for event in events:
             if "figure" in event:
-                self._log_image(run_id, folder / "files" / event["file"], event)
+                self._log_image(run_id, spool.file(event), event)
             elif "artifact" in event:
                 named = folder / "files" / event["artifact"]
                 if not named.exists():
-                    os.link(folder / "files" / event["file"], named)
+                    os.link(spool.file(event), named)
                 self.client.log_artifact(run_id, str(named), event["folder"] or None)
             elif "data" in event:
                 self._log_data(run_id, event["data"])
@@ -111,20 +116,24 @@ class Store:
         if any("figure" in event or "accuracies" in event for event in events):
             self.client.set_tag(run_id, "mlflow.loggedImages", True)
 
-    def finish(self, run_id: str, key: str, header: dict[str, Any], status: str, time: int | None) -> None:
-        """Set the final status of the run and its children. time: when it ended, in ms, or None for now."""
+    def finish(self, spool: Spool, status: str, time: int | None) -> None:
+        """Set the final status of the run and its children, and register its models."""
+        header, run_id = spool.header, self.run(spool.key, spool.header)
         for child in self._children(header["experiment"], run_id, "tags.part = 'yes'"):
             self.client.set_terminated(child.info.run_id, status, time)
         self.client.set_terminated(run_id, status, time)
         if header["tags"].get("stage") == "pipeline":
             children = self._children(header["experiment"], run_id)
             last_run = {
-                "key": key,
+                "key": spool.key,
                 "run_id": run_id,
                 "experiment_id": self._experiment(header["experiment"]),
                 "stages": {child.data.tags.get("stage_name", ""): child.info.run_id for child in children},
             }
             (self.root / SPOOL / LAST_RUN).write_text(json.dumps(last_run))
+        for event in spool.events:
+            if "model" in event:  # last, since it takes longer than all the rest
+                register(self.client, self.uri, run_id, spool.file(event), event["model"])
 
     def _parent(self, header: dict[str, Any]) -> str | None:
         """Id of the parent's run.
@@ -179,7 +188,7 @@ class Store:
     def _tag(self, run_id: str, tags: dict[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        items = [RunTag(_clean_name(name), str(value)[:_MAX_TAG_LENGTH]) for name, value in tags.items()]
+        items = [RunTag(clean_name(name), str(value)[:_MAX_TAG_LENGTH]) for name, value in tags.items()]
         for start in range(0, len(items), _PARAMS_PER_BATCH):
             self.client.log_batch(run_id, tags=items[start : start + _PARAMS_PER_BATCH])
 
@@ -231,7 +240,7 @@ class Store:
         for stage, fingerprint in entries.items():
             pipelines = self.client.search_runs(
                 [self._experiment(experiment)],
-                f"tags.`{_clean_name(f'ran.{stage}')}` = '{fingerprint}'",
+                f"tags.`{clean_name(f'ran.{stage}')}` = '{fingerprint}'",
                 order_by=["attributes.start_time DESC"],
                 max_results=1,
             )
@@ -242,9 +251,7 @@ class Store:
         return tags
 
 
-def _clean_name(name: str) -> str:
-    """The name with characters replaced that MLflow refuses: it allows letters, digits and _-./ : only."""
-    return re.sub(r"[^\w\-./: ]", "_", name.replace("@", "/"))
+connect = Store
 
 
 def _quoted(text: str) -> str:
