@@ -40,23 +40,24 @@ class Bar:
     interval = 0.2
 
     def __init__(self, stage: str = ""):
-        self.console, self.stage = console(stderr=True), stage
+        self.stage = stage
 
     def update(self, status: Status) -> None:
         from rich.cells import cell_len
         from rich.progress_bar import ProgressBar
         from rich.segment import Segment, Segments
 
-        width = self.console.width - 1  # in its last column a terminal may start a new line
+        screen = console(stderr=True)
+        width = screen.width - 1  # in its last column a terminal may start a new line
         title, facts = arranged(status, self.stage, width)
         left = width - cell_len(title) - cell_len(facts) - 2
         bar = ProgressBar(status.total, status.done, width=max(_MIN_BAR, min(_MAX_BAR, left)))
-        line = [Segment(f"{title} "), *self.console.render(bar), Segment(f" {facts}")]
+        line = [Segment(f"{title} "), *screen.render(bar), Segment(f" {facts}")]
         line = Segment.adjust_line_length(line, width)
-        self.console.print(Segments([*line, Segment("\r")]))
+        screen.print(Segments([*line, Segment("\r")]))
 
     def end(self) -> None:
-        self.console.print()
+        print(file=sys.stderr)
 
 
 def arranged(status: Status, stage: str, width: int) -> tuple[str, str]:
