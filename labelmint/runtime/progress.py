@@ -124,7 +124,7 @@ class Progress:
 
     def __init__(self, label: str, total: int, unit: str):
         self.label, self.total, self.unit = printable(label), total, unit
-        self.done, self.own, self.shown, self.note = 0, 0, False, ""
+        self.done, self.own, self.shown, self.note = 0, 0, 0, ""
 
     def __enter__(self) -> Progress:
         global _outermost  # noqa: PLW0603
@@ -133,11 +133,13 @@ class Progress:
         self.started = self.updated = time.monotonic()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: object, *_: object) -> None:
         global _outermost  # noqa: PLW0603
         if _outermost is self:
             _outermost = None
         if self.shown:
+            if self.shown < self.done and error is None:
+                self._show(time.monotonic())
             self.display.end()
 
     def resume(self, count: int) -> None:
@@ -149,8 +151,10 @@ class Progress:
         self.own += count
         self.total = max(self.total, self.done)  # a restarted generator takes more steps than planned
         now = time.monotonic()
-        if now - self.updated < self.display.interval or not self.own:
-            return
-        self.updated, self.shown = now, True
+        if now - self.updated >= self.display.interval and self.own:
+            self._show(now)
+
+    def _show(self, now: float) -> None:
+        self.updated, self.shown = now, self.done
         speed = self.own / (now - self.started)
         self.display.update(Status(self.label, self.done, self.total, self.unit, speed, printable(self.note)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -87,6 +88,21 @@ class TestProgress:
             "class 3: 20 of 40 images, 7/s, 3 s left (d 0.5)",
         ]
         assert display.ended == 1
+
+    def test_the_end_is_shown_if_anything_was_and_nothing_failed(self, clock):
+        display = Lines()
+        with shown_by(display), suppress(KeyboardInterrupt):
+            for error in (None, KeyboardInterrupt):
+                with Progress("x", 9, "images") as loop:
+                    clock.append(1.0)
+                    loop.add(4)
+                    clock.append(0.5)
+                    loop.add(5)
+                    if error:
+                        raise error
+        start = "x: 4 of 9 images, 4/s, 1 s left"
+        assert display.lines == [start, "x: 9 of 9 images, 6/s, 0 s left", start]
+        assert display.ended == 2
 
     def test_a_short_loop_shows_nothing(self, clock):
         display = Lines()
