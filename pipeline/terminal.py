@@ -27,8 +27,12 @@ def console(*, stderr: bool = False) -> Console:
     """Rich's console of stdout or stderr, without any escape code if NO_COLOR is set."""
     from rich.console import Console
 
-    colours = None if os.environ.get("NO_COLOR") else "auto"
-    return Console(stderr=stderr, color_system=colours, highlight=False, force_jupyter=False)
+    return Console(
+        stderr=stderr,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        highlight=False,
+        force_jupyter=False,
+    )
 
 
 class Bar:
