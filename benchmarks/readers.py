@@ -17,7 +17,6 @@ import json
 import os
 import pickle
 import platform
-import shutil
 import sys
 import tarfile
 import tempfile
@@ -255,15 +254,13 @@ def celeba(root: Path, data: Path) -> Format:
 
 
 def image_folder(root: Path, data: Path) -> Format:
-    tree = write_tree(data / "cifar10-images.tar", root / "tree", _JPEGS, None)
-    shutil.copytree(tree / "train", root / "train")
-    shutil.rmtree(tree)
-    image = next((root / "train").rglob("*.jpg"))
+    tree = write_tree(data / "cifar10-images.tar", root / "train", _JPEGS, None)
+    image = next(tree.rglob("*.jpg"))
     return Format(
         "ImageFolder",
         _JPEGS,
-        lambda: read_ours(Dataset(name="imagefolder", path=str(root / "train")), root),
-        lambda: read_theirs(datasets.ImageFolder(str(root / "train"))),
+        lambda: read_ours(Dataset(name="imagefolder", path=str(tree)), root),
+        lambda: read_theirs(datasets.ImageFolder(str(tree))),
         {"an image truncated": (image, image.read_bytes()[:-200])},
     )
 
