@@ -23,7 +23,7 @@ from labelmint.runtime import process_pool
 from labelmint.runtime.atomic_files import load_json, save_bytes, save_json
 from labelmint.runtime.devices import arithmetic, find_device, pick_device, threads
 from labelmint.runtime.errors import InputError
-from labelmint.runtime.progress import Progress
+from labelmint.runtime.progress import Count, Progress
 from labelmint.runtime.settings import Compute
 
 STATE = ".sample.json"  # hidden, so that readers of the images do not take it for data
@@ -127,12 +127,11 @@ def run(export: Export, datasheet: str) -> int:
         arithmetic(export.compute, pick_device(export.compute)),
         (folder / _JOURNAL).open("a") as journal,
         Progress(folder.name, sum(sizes), "images") as progress,
-        closing(process_pool.run_jobs(write, missing, export.compute)) as written,
+        closing(process_pool.run_jobs(write, missing, export.compute, progress)) as written,
     ):
         for index, _ in written:
             journal.write(f"{missing[index]}\n")
             journal.flush()
-            progress.add(sizes[index])
     writer.finish()
     save_bytes(folder / _DATASHEET, datasheet.encode())
     save_json(folder / STATE, {**export.identity(), "complete": True})
@@ -171,8 +170,9 @@ def _finished_shards(export: Export) -> set[int] | None:
     return {int(line) for line in lines if line.isdecimal()}
 
 
-def _write_shard(export: Export, writer: Format, shard: int, device: torch.device) -> None:
+def _write_shard(export: Export, writer: Format, shard: int, device: torch.device, count: Count) -> None:
     first, last = export.row_range(shard)
     rows = export.plan.rows(first, last)
     images, labels = sample_rows(export.archive, export.plan, rows, device)
     writer.write(Shard(shard, first, images, labels, rows.numbers, rows.seeds))
+    count(last - first)

@@ -116,11 +116,11 @@ def test_sending_everything_again_changes_nothing(root, monkeypatch):
     (folder,) = waiting(root)
     store = Store(root)
     for _ in range(2):  # as if killed before the cursor was written, twice
-        ship.ship(store, folder)
+        ship.ship(store, "mlflow", folder)
         (folder / "shipped").unlink()
         store = Store(root)
     tracker.close("FINISHED")
-    assert ship.ship(store, folder)
+    assert ship.ship(store, "mlflow", folder)
     client, run = MlflowClient(tracking_uri(root)), runs_of(root)["train_generators@dcgan-40-0"]
     assert len(client.get_metric_history(run.info.run_id, "accuracy/real _all_")) == 3
     assert len(client.list_artifacts(run.info.run_id, "images")) == 4
@@ -146,7 +146,7 @@ def test_pipeline_run_is_the_parent_and_names_what_it_reused(root, monkeypatch):
             child.log_metrics({"n": 1.0})
             child.close("FINISHED")
             # The child is shipped first: its parent's run is created, once.
-            ship.ship(Store(root), waiting(root)[1])
+            ship.ship(Store(root), "mlflow", waiting(root)[1])
         parent.write(outcome)
         parent.close("FINISHED")
         monkeypatch.delenv(PARENT_RUN)
