@@ -43,7 +43,7 @@ from labelmint.data.sources import cifar
 from labelmint.data.sources.faces import write_celeba
 from tests.payload import pickled
 
-_ROUNDS = 5
+_ROUNDS = 3
 _RECORDS = 2000  # in each of CIFAR-10's files
 _JPEGS, _FACES = 10_000, 1500
 _DATA = Path(__file__).parent.parent.parent / "shared" / "data"
