@@ -82,6 +82,7 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
         arms=sections,
         protocol=metrics[arms[0]]["protocol"] if arms else {},
         environment=environment(paths.root),
+        run_page=tracker.page(),
         settings=asdict(params),
     )
     save_bytes(folder / "index.html", render(page).encode())

@@ -16,7 +16,11 @@ from labelmint.reporting.axes import Axis, number
 
 _WIDTH = 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 10, 22, 36
-_COLOURS = 8
+PALETTE = (
+    *(("#2f62a8", "#7fb0f0"), ("#b8501a", "#f0995f"), ("#2a7747", "#72c795"), ("#7b4fa3", "#c3a0e8")),
+    *(("#16737f", "#63c5d1"), ("#b3364a", "#f08a9b"), ("#75591f", "#d3b27a"), ("#5b6675", "#a9b4c2")),
+)
+"""Colours of series in light and in dark mode; a series has an index modulo their number."""
 _MAX_DESCRIBED = 8
 _ROW_HEIGHT = 18
 _MARKERS = {
@@ -146,7 +150,7 @@ def interval_chart(
 def legend(series: Sequence[Series]) -> Markup:
     """Explanation of the colours and markers of a chart."""
     items = "".join(
-        f'<li{_data(each.data)}><svg class="c{each.colour % _COLOURS}" viewBox="-12 -6 24 12" width="24" '
+        f'<li{_data(each.data)}><svg class="c{each.colour % len(PALETTE)}" viewBox="-12 -6 24 12" width="24" '
         'height="12" aria-hidden="true">'
         + (f'<path class="line{" dashed" if each.dashed else ""}" d="M-12,0H12"/>' if each.line else "")
         + (f'<path class="m" d="{_MARKERS[each.marker]}"/>' if each.marker in _MARKERS else "")
@@ -186,7 +190,7 @@ def _draw(series: Series, to_x: Callable[[float], float], to_y: Callable[[float]
 
 
 def _group(name: str, colour: int, data: dict[str, str], inner: str) -> str:
-    return f'<g class="series c{colour % _COLOURS}"{_data(data)} data-name="{escape(name)}">{inner}</g>'
+    return f'<g class="series c{colour % len(PALETTE)}"{_data(data)} data-name="{escape(name)}">{inner}</g>'
 
 
 def _draw_point(point: Point, x: float, y: float, marker: str, bar: str) -> str:

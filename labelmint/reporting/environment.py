@@ -7,7 +7,8 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from labelmint.runtime.devices import available_cores
+from labelmint.runtime.devices import available_cores, nvidia_gpus, processor_name
+from labelmint.runtime.words import counted
 
 _PACKAGES = (
     *("labelmint", "torch", "numpy", "scipy", "scikit-learn", "pillow"),
@@ -18,11 +19,12 @@ _CODE = ("labelmint", "stages", "pipeline", "dvc.yaml", "requirements.lock")
 
 def environment(root: Path) -> dict[str, str]:
     """Name -> text. root: of the project, which need not be a git repository."""
-    system = f"{platform.system()} {platform.release()}, {platform.machine()}"
     return {
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version}" for name in _PACKAGES if (version := _version(name))),
-        "machine": f"{system}, {available_cores()} cores",
+        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "CPU": f"{processor_name()}, {counted(available_cores(), 'core')}",
+        "GPU": ", ".join(card.name for card in nvidia_gpus()) or "no NVIDIA GPU",
         "code": _commit(root),
     }
 

@@ -1,4 +1,4 @@
-// Filters, numbers on hover and by arrow keys, and a slider over epochs. Without this script, the page shows everything.
+// Filters, numbers on hover and by arrow keys, a slider over epochs, and figures as files. Without this script, the page shows everything.
 (() => {
   "use strict";
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -116,7 +116,71 @@
     update();
   }
 
-  // A link to an arm opens it. Printing opens all arms, unless there are many.
+  // Every chart can be saved as SVG or PNG, with its legend and in light colours, and every picture as PNG.
+  const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "font-size", "font-family"];
+  const ROW = 13, PIXELS_PER_UNIT = 4;
+  const styled = (element, move = "") => {
+    const copy = element.cloneNode(true), parts = all("*", copy);
+    all("*", element).forEach((part, index) => {
+      const style = getComputedStyle(part);
+      for (const name of STYLES) parts[index].setAttribute(name, style.getPropertyValue(name));
+    });
+    return `<g transform="${move}">${copy.innerHTML}</g>`;
+  };
+  const standalone = (figure) => {
+    const chart = figure.querySelector("svg.chart"), { width, height } = chart.viewBox.baseVal;
+    const entries = all(".legend > li:not(.off)", figure), total = height + ROW * entries.length + 4;
+    figure.style.colorScheme = "light";
+    const drawn = [styled(chart)];
+    entries.forEach((entry, index) => {
+      const y = height + ROW * (index + 0.5), text = document.createElement("b");
+      text.textContent = entry.textContent;
+      const marker = entry.querySelector("svg");
+      drawn.push(marker ? styled(marker, `translate(16 ${y})`) : "", `<text x="${marker ? 34 : 4}" y="${y + 3}" font-size="10" font-family="sans-serif">${text.innerHTML}</text>`);
+    });
+    figure.style.colorScheme = "";
+    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${total}" width="${width}" height="${total}"><rect width="100%" height="100%" fill="#fff"/>${drawn.join("")}</svg>`;
+  };
+  const save = (name, content) => {
+    const address = URL.createObjectURL(content);
+    Object.assign(document.createElement("a"), { download: name, href: address }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 1000);
+  };
+  const savePng = async (name, source, scale) => {
+    const picture = Object.assign(new Image(), { src: source }), canvas = document.createElement("canvas");
+    await picture.decode();
+    Object.assign(canvas, { width: scale * picture.naturalWidth, height: scale * picture.naturalHeight });
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    canvas.toBlob((content) => save(name, content));
+  };
+  const fileName = (figure) => {
+    const arm = figure.closest(".arm")?.querySelector("h3").id.replace("arm-", ""), chart = figure.querySelector("svg.chart");
+    const title = (chart ? chart.dataset.title : [...figure.querySelectorAll("img")].pop().alt).split(". ")[0];
+    return [arm, title].filter(Boolean).join("-").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 100);
+  };
+  for (const figure of all("figure")) {
+    const isChart = figure.querySelector("svg.chart");
+    if (!isChart && !figure.querySelector("img")) continue;
+    const picture = () => all("img", figure).find((each) => each.checkVisibility()).src;
+    const choices = isChart
+      ? { SVG: () => save(`${fileName(figure)}.svg`, new Blob([standalone(figure)], { type: "image/svg+xml" })),
+          PNG: () => savePng(`${fileName(figure)}.png`, `data:image/svg+xml,${encodeURIComponent(standalone(figure))}`, PIXELS_PER_UNIT) }
+      : { PNG: () => savePng(`${fileName(figure)}.png`, picture(), PIXELS_PER_UNIT) };
+    const row = document.createElement("p");
+    row.className = "save";
+    row.append("Save as");
+    for (const [name, action] of Object.entries(choices)) {
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
+      button.setAttribute("aria-label", `Save this figure as ${name}`);
+      button.addEventListener("click", action);
+      row.append(button);
+    }
+    figure.append(row);
+  }
+
+  // A link to an arm opens it. Printing opens all arms, unless there are many, and closes them again.
   const open = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     const arm = target && target.closest("details");
@@ -124,8 +188,11 @@
   };
   addEventListener("hashchange", open);
   open();
+  let opened = [];
   addEventListener("beforeprint", () => {
-    const folded = all(".arm:not([open]), .verdict details:not([open])");
-    if (folded.length <= 8) folded.forEach((details) => { details.open = true; });
+    const folded = all(".arm:not([open]), .comparisons:not([open])");
+    opened = folded.length <= 8 ? folded : [];
+    for (const details of opened) details.open = true;
   });
+  addEventListener("afterprint", () => { for (const details of opened) details.open = false; });
 })();

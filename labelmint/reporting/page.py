@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from labelmint.metrics.registry import Metric
+from labelmint.reporting.charts import PALETTE
 from labelmint.reporting.figures import Chart
 from labelmint.reporting.sanity import Doubt
 from labelmint.runtime.atomic_files import parsing
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _FOLDER = Path(__file__).parent
 _FILTERS = {"generator": "generator", "percent": "real data, %", "seed": "seed", "source": "trained on"}
@@ -30,6 +34,7 @@ class Page:
     split: the real images that everything was evaluated on.
     similarity: metrics of the table of similarity.
     arms: as arms.section returns them.
+    run_page: URL of the records of this run; empty if there are none yet.
     """
 
     manifest: dict[str, Any]
@@ -47,6 +52,7 @@ class Page:
     arms: list[dict[str, Any]]
     protocol: dict[str, str]
     environment: dict[str, str]
+    run_page: str
     settings: dict[str, Any]
 
     @property
@@ -65,6 +71,26 @@ def render(page: Page) -> str:
     The content security policy of the page allows this one script only, and no request to any address.
     Raises: InputError that names the metrics file of an arm that cannot be shown.
     """
+    environment = templates()
+    script = (_FOLDER / "page.js").read_text()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    arms: list[Markup] = []
+    template: Any = environment.get_template("arm.html.j2").module
+    for section in page.arms:
+        with parsing(section["metrics"]), _undefined_as_key_error():
+            arms.append(template.arm(section, page, not arms))
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        arms=arms,
+        style=stylesheet(),
+        script=Markup(script),  # nosec B704
+        script_digest=digest,
+        settings=json.dumps(page.settings, indent=1),
+    )
+
+
+def templates() -> Environment:
+    """The templates of this package, with the filters of its numbers."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -77,21 +103,13 @@ def render(page: Page) -> str:
     environment.filters.update(
         percent=_percent, number=_number, signed=_signed, whole=lambda value: f"{value:,}"
     )
-    style, script = ((_FOLDER / name).read_text() for name in ("page.css", "page.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    arms: list[Markup] = []
-    template: Any = environment.get_template("arm.html.j2").module
-    for section in page.arms:
-        with parsing(section["metrics"]), _undefined_as_key_error():
-            arms.append(template.arm(section, page, not arms))
-    return environment.get_template("page.html.j2").render(
-        page=page,
-        arms=arms,
-        style=Markup(style),  # nosec B704
-        script=Markup(script),  # nosec B704
-        script_digest=digest,
-        settings=json.dumps(page.settings, indent=1),
-    )
+    return environment
+
+
+def stylesheet() -> Markup:
+    """The style of all pages with charts."""
+    colours = "; ".join(f"--c{index}: light-dark({', '.join(pair)})" for index, pair in enumerate(PALETTE))
+    return Markup(f":root {{ {colours} }}\n{(_FOLDER / 'page.css').read_text()}")  # nosec B704
 
 
 def _percent(fraction: float | None) -> str:
@@ -105,7 +123,7 @@ def _signed(fraction: float | None) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return (f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}").replace("-", "−")
 
 
 @contextmanager

@@ -22,6 +22,10 @@ class Tracker(Protocol):
         """Tracker of one part of the work, such as one class."""
         return self
 
+    def page(self) -> str:
+        """URL of the records of the run that the stage is a part of; empty if there are none yet."""
+        return ""
+
 
 class NullTracker(Tracker):
     """Tracker that discards everything, for tests and for callers that keep no record."""

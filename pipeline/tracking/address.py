@@ -90,8 +90,18 @@ def recorded_page(root: Path) -> str:
             return ""
     except (InputError, OSError, ValueError, KeyError):
         return ""
-    uri = tracking_uri(root)
-    return page(anonymous(uri).rstrip("/") if uri.startswith("http") else _SERVER, found)
+    return page(_server(), found)
+
+
+def run_page(experiment_id: str, run_id: str) -> str:
+    """URL of one run in the MLflow that is used."""
+    return page(_server(), experiment_id, run_id)
+
+
+def _server() -> str:
+    """URL of MLflow's pages: of the tracking server, or of the one that `make ui` starts by default."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return anonymous(uri).rstrip("/") if uri.startswith("http") else _SERVER
 
 
 def page(server: str, experiment_id: str = "", run_id: str = "") -> str:

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 from labelmint.runtime.progress import say
 from labelmint.runtime.tracker import NullTracker, Tracker
 from pipeline.tracking import system_metrics
-from pipeline.tracking.address import experiment_name, public_uri
+from pipeline.tracking.address import experiment_name, public_uri, run_page
 from pipeline.tracking.owner import Owner
 from stages.paths import Arm
 
@@ -31,6 +31,8 @@ ERROR = "error"
 """File in SPOOL: why the last attempt to reach MLflow failed."""
 LAST_RUN = "last_run.json"
 """File in SPOOL: MLflow's ids of the last pipeline run."""
+RUN_ID = "mlflow.json"
+"""File in a spool: MLflow's ids of its run and of the experiment, as soon as MLflow has the run."""
 PARENT_RUN = "LABELMINT_PARENT_RUN"
 SWITCH = "LABELMINT_TRACKING"
 _SAMPLE_SECONDS = 5.0
@@ -185,6 +187,17 @@ class SpoolTracker(Tracker):
     def child(self, name: str) -> ChildTracker:
         """A tracker of one part of the work, e.g. one class, which becomes a child run of this one."""
         return ChildTracker(self, name)
+
+    def page(self) -> str:
+        """URL of the pipeline run in MLflow's pages; empty before MLflow has it, or without one."""
+        if self.folder is None:
+            return ""
+        try:
+            parent = json.loads((self.folder / "run.json").read_text())["parent"]
+            ids = json.loads((self.folder.with_name(parent or self.folder.name) / RUN_ID).read_text())
+        except (OSError, ValueError):
+            return ""
+        return run_page(ids["experiment_id"], ids["run_id"])
 
     def log_data(self, manifest: Path, name: str, context: str) -> None:
         """Record the data set of the run.

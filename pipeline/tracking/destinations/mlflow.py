@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pipeline.tracking import chart
 from pipeline.tracking.address import clean_name, record_experiments, tracking_uri
 from pipeline.tracking.destinations import Spool
 from pipeline.tracking.models import register
-from pipeline.tracking.spool import LAST_RUN, SPOOL, locked
+from pipeline.tracking.spool import LAST_RUN, RUN_ID, SPOOL, locked
 
 PACKAGE = "mlflow"
 
@@ -74,6 +75,9 @@ class Store:
             else:
                 self._tag(run_id, tags)
         self._runs[key] = run_id
+        ids = {"experiment_id": experiment, "run_id": run_id}
+        with suppress(FileNotFoundError):  # the spool of a run that has ended is removed
+            (self.root / SPOOL / key / RUN_ID).write_text(json.dumps(ids))
         return run_id
 
     def send(self, spool: Spool, new: list[dict[str, Any]]) -> None:

@@ -144,9 +144,13 @@ def test_pipeline_run_is_the_parent_and_names_what_it_reused(root, monkeypatch):
         if number == 0:
             child = open_tracker(root, "prepare", None, "digits")
             child.log_metrics({"n": 1.0})
+            assert child.page() == ""  # MLflow knows no run yet
             child.close("FINISHED")
             # The child is shipped first: its parent's run is created, once.
             ship.ship(Store(root), "mlflow", waiting(root)[1])
+            later = open_tracker(root, "report", None, "digits")
+            link = later.page()
+            later.close("FINISHED")
         parent.write(outcome)
         parent.close("FINISHED")
         monkeypatch.delenv(PARENT_RUN)
@@ -160,7 +164,11 @@ def test_pipeline_run_is_the_parent_and_names_what_it_reused(root, monkeypatch):
         (run for run in runs if run.info.run_name == "pipeline"), key=lambda run: run.data.tags["n"]
     )
     (child_run,) = (run for run in runs if run.info.run_name == "prepare")
-    assert len(runs) == 3
+    assert len(runs) == 4
+    assert link == (
+        f"http://127.0.0.1:5000/#/experiments/{first.info.experiment_id}/runs/{first.info.run_id}"
+        "?workflowType=machine_learning"
+    )
     assert child_run.data.tags["mlflow.parentRunId"] == first.info.run_id
     assert second.data.tags["reused.prepare"] == child_run.info.run_id
     assert "reused.other" not in second.data.tags
