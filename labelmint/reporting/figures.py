@@ -14,7 +14,7 @@ from labelmint.reporting.charts import Point, Series, interval_chart, legend, li
 from labelmint.reporting.replicates import Estimate, Row, by_source, estimate
 
 _OFFSET_PERCENT = 0.9  # between the points of neighbouring lines, so that their bars do not overlap
-_ACCURACY_AXIS = Axis("accuracy on real test images, %")
+ACCURACY_AXIS = Axis("accuracy on real test images, %")
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,36 @@ class Chart:
 
 
 def accuracy(rows: list[Row]) -> Chart:
-    """Accuracy against percent, one line per generator and main source.
+    """Accuracy against percent, one line per generator and main source."""
+    series = accuracy_lines(rows)
+    x = Axis("fraction of the real training data, %", sorted({row["percent"] for row in rows}))
+    chart = line_chart("Accuracy against the fraction of real data", x, ACCURACY_AXIS, series)
+    return Chart(chart, legend(series))
+
+
+def accuracy_lines(rows: list[Row], by: str = "") -> list[Series]:
+    """Lines of accuracy against percent, one per generator and main source, side by side.
 
     The classifier of the real images alone does not depend on a generator, so it has one line. If there is
     one generator, the colours distinguish sources, otherwise generators.
+
+    by: column whose values have lines of their own, in other colours and with their names; empty for none.
     """
+    parts: dict[Any, list[Row]] = defaultdict(list)
+    for row in rows:
+        parts[row[by] if by else None].append(row)
+    series = []
+    for number, (value, part) in enumerate(parts.items()):
+        for line in _lines(part):
+            name = line.name + (f", {by} {value}" if by else "")
+            series.append(replace(line, name=name, colour=line.colour + number * len(_MAIN_SOURCES)))
+    return _side_by_side(series)
+
+
+def _lines(rows: list[Row]) -> list[Series]:
     groups = by_source(rows)
     generators = sorted({row["generator"] for row in rows})
-    percents = sorted({row["percent"] for row in rows})
-    series = []
+    lines = []
     for source, style in _MAIN_SOURCES.items():
         shared = source == "real"
         for index, generator in enumerate(generators[:1] if shared else generators):
@@ -75,11 +96,8 @@ def accuracy(rows: list[Row]) -> Chart:
                 dashed=source == "mixed",
                 data={"source": source} | ({} if shared else {"generator": generator}),
             )
-            series.append(line)
-    series = _side_by_side([each for each in series if each.points])
-    x = Axis("fraction of the real training data, %", percents)
-    chart = line_chart("Accuracy against the fraction of real data", x, _ACCURACY_AXIS, series)
-    return Chart(chart, legend(series))
+            lines.append(line)
+    return [line for line in lines if line.points]
 
 
 def sweep(rows: list[Row]) -> Chart:
@@ -107,7 +125,7 @@ def sweep(rows: list[Row]) -> Chart:
         data = {"generator": generator, "percent": str(percent), "source": "synthetic"}
         series.append(Series(f"{generator}, {percent} %", in_order, index, "square", data=data))
     x = Axis("number of synthetic training images", log=True)
-    chart = line_chart("Accuracy against the number of synthetic images", x, _ACCURACY_AXIS, series)
+    chart = line_chart("Accuracy against the number of synthetic images", x, ACCURACY_AXIS, series)
     return Chart(chart, legend(series))
 
 
@@ -124,9 +142,9 @@ def controls(rows: list[Row]) -> list[tuple[str, Markup]]:
         for source, found in by_name.items():
             value, low, high = 100 * found.value, 100 * found.low, 100 * found.high
             point = Point(value, 0, low, high, _accuracy_text(found), {"source": source})
-            lines.append((source, _source_colour(source), point))
+            lines.append((source, source_colour(source), point))
         title = f"All sources of {generator} at {percent} %"
-        charts.append((f"{generator}, {percent} %", interval_chart(title, _ACCURACY_AXIS.label, lines)))
+        charts.append((f"{generator}, {percent} %", interval_chart(title, ACCURACY_AXIS.label, lines)))
     return charts
 
 
@@ -172,7 +190,7 @@ def fairness(gaps: dict[str, Any]) -> Markup:
                 value, low, high = (100 * gap[part] for part in ("value", "low", "high"))
                 tooltip = f"{value:+.2f} points ({low:+.2f} to {high:+.2f})"
                 point = Point(value, 0, low, high, tooltip, {"source": source})
-                rows.append((f"{short}, {name}", _source_colour(source), point))
+                rows.append((f"{short}, {name}", source_colour(source), point))
     return interval_chart("Fairness gaps", "gap, points; 0 is fair", rows, zero=0)
 
 
@@ -203,7 +221,8 @@ def _side_by_side(series: list[Series]) -> list[Series]:
     return moved
 
 
-def _source_colour(source: str) -> int:
+def source_colour(source: str) -> int:
+    """Index in the palette of what a classifier was trained on."""
     return _MAIN_SOURCES[source].colour if source in _MAIN_SOURCES else _OTHER_COLOUR
 
 

@@ -124,7 +124,15 @@ def _rows(run: Any) -> Iterable[Row]:
     for source, metrics in sources.items():
         if _ACCURACY in metrics:
             arm = {"generator": tags["generator"], "percent": int(tags["percent"]), "seed": int(tags["seed"])}
-            yield {**arm, "source": source, **metrics, "run_id": run.info.run_id, "settings": settings}
+            found = {"dataset": tags.get("dataset"), "split": run.data.params.get("metrics.split")}
+            yield {
+                **found,
+                **arm,
+                "source": source,
+                **metrics,
+                "run_id": run.info.run_id,
+                "settings": settings,
+            }
 
 
 def to_text(found: Comparison) -> str:

@@ -1,4 +1,4 @@
-"""The commands about results: `results`, `compare` and `sync`."""
+"""The commands about results: `results`, `report`, `compare` and `sync`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ app = typer.Typer()
 def results(as_json: AsJson = False) -> None:
     """Print the last results and the path of the report."""
     root = project_root()
-    table = Paths(root).reports / "results.md"
-    if not table.exists():
-        raise InputError(f"{table} is missing; `make repro` creates it")
+    table = _results(root, "results.md")
     with parsing(table):
         text = table.read_text()
     try:
@@ -57,6 +55,53 @@ def results(as_json: AsJson = False) -> None:
     typer.echo(f"report: {table.with_name('index.html')}")
     if runs := address.recorded_page(root):
         typer.echo(f"MLflow: {runs} (if it does not run yet: `make ui`)")
+
+
+@app.command(epilog="Example: labelmint report --against HEAD~1")
+def report(
+    against: Annotated[
+        str,
+        typer.Option(
+            metavar="RUN",
+            help="Earlier run: a results.csv, a folder with one, a git revision whose dvc.lock was "
+            "committed, or the id or name of a run in MLflow.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="File of the page. Default: reports/against.html.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the last results with those of an earlier run on the same data set.
+
+    Prints every difference of accuracies with its 95 % interval, and writes a page.
+    """
+    from labelmint.reporting import against as differences
+    from labelmint.reporting.tables import read_results
+    from labelmint.runtime.atomic_files import save_bytes
+    from pipeline.cli import earlier
+
+    root = project_root()
+    table = _results(root, "results.csv")
+    now = read_results(table)
+    try:
+        found = differences.changes(now, earlier.results(root, against))
+    except InputError as error:
+        raise type(error)(f"--against {against}: {error}") from error
+    if as_json:
+        typer.echo(json.dumps(differences.to_rows(found), indent=1))
+        return
+    page = out or table.with_name("against.html")
+    save_bytes(page, differences.render(found, now[0]["dataset"], against).encode())
+    typer.echo(f"{differences.to_text(found)}\npage: {page.resolve()}")
+
+
+def _results(root: Path, name: str) -> Path:
+    """A file of the last results. Raises: InputError if there is none."""
+    path = Paths(root).reports / name
+    if not path.exists():
+        raise InputError(f"{path} is missing; `make repro` creates it")
+    return path
 
 
 @app.command(epilog="Example: labelmint compare --plot fractions.png")

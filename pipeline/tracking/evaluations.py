@@ -97,7 +97,7 @@ def requested(client: Any, experiment: str, names: Iterable[str]) -> Selection:
         is_pipeline = run.data.tags.get("stage") == "pipeline"
         runs = _of_pipeline(client, experiment, run) if is_pipeline else [run]
         if not runs or "arm" not in runs[0].data.tags:
-            raise InputError(f"--run {name}: no finished evaluation belongs to it")
+            raise InputError(f"run {name}: no finished evaluation belongs to it")
         selection.runs += [each for each in runs if each not in selection.runs]
     return selection
 
@@ -126,10 +126,10 @@ def _run(client: Any, experiment: str, name: str) -> Any:
     try:
         found = found or [client.get_run(name)]
     except MlflowException:
-        raise InputError(f"--run {name}: MLflow has no run with this id or name") from None
+        raise InputError(f"run {name}: MLflow has no run with this id or name") from None
     if len(found) > 1:
         ids = ", ".join(run.info.run_id for run in found)
-        raise InputError(f"--run {name}: several runs have this name; name one by its id: {ids}")
+        raise InputError(f"run {name}: several runs have this name; name one by its id: {ids}")
     return found[0]
 
 

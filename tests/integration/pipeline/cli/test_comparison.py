@@ -193,9 +193,9 @@ def test_requested_runs_are_shown_and_a_mixture_is_labelled(root, monkeypatch):
     assert lines[-1] == "runs of different settings: training.epochs (1 | 7)"
     comparison.plot(found, root / "plot.png", "digits")
     # The name of both; no run at all.
-    with pytest.raises(InputError, match=f"--run pipeline: several .*{second}, {first}"):
+    with pytest.raises(InputError, match=f"run pipeline: several .*{second}, {first}"):
         comparison.collect(root, runs=["pipeline"])
-    with pytest.raises(InputError, match="--run other: MLflow has no run with this id or name"):
+    with pytest.raises(InputError, match="run other: MLflow has no run with this id or name"):
         comparison.collect(root, runs=["other"])
 
 

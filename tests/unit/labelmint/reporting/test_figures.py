@@ -14,6 +14,25 @@ def test_the_accuracy_chart_shows_every_number_and_is_reproducible():
     assert "90.00 % (89.00 to 91.00) with 40 % of the real data" in chart.svg
 
 
+def test_lines_of_two_settings_have_names_and_colours_of_their_own():
+    rows = [
+        row(source, 0.9, percent, settings=settings)
+        for settings in ("aa", "bb")
+        for source in ("real", "synthetic")
+        for percent in (40, 100)
+    ]
+    lines = figures.accuracy_lines(rows, by="settings")
+    assert [(line.name, line.colour) for line in lines] == [
+        ("real images only, settings aa", 0),
+        ("synthetic images only, settings aa", 1),
+        ("real images only, settings bb", 3),
+        ("synthetic images only, settings bb", 4),
+    ]
+    at_40 = [line.points[0].x for line in lines]
+    assert at_40 == sorted(set(at_40)), "bars stand side by side"
+    assert sum(at_40) == 4 * 40
+
+
 def test_a_sweep_is_drawn_against_the_number_of_images():
     one_size = [row("real", 0.98), row("synthetic", 0.95, n_synthetic=1000)]
     assert not figures.sweep(one_size)
