@@ -19,8 +19,8 @@ from labelmint.runtime.words import counted
 _COLUMNS = ("dataset", "generator", "percent", "seed", "source", "accuracy", "accuracy_low", "accuracy_high")
 _SAME = {"dataset": "the same data set", "split": "the same split of it"}
 COVERAGE = (
-    "The intervals treat the two runs as independent (Newcombe 1998, method 10), although both were tested on "
-    "the same images where the split is the same: they are rather too wide than too narrow. They cover the "
+    "The intervals treat the two runs as independent (Newcombe 1998, method 10). Where both were tested on "
+    "the same images, they are rather too wide than too narrow. They cover the "
     "choice of the test images and, where both runs have several seeds, the variation between seeds. "
     "At 95 %, about one of twenty differences counts as a change by chance."
 )
@@ -57,8 +57,8 @@ class Change:
 def changes(now: list[Row], then: list[Row]) -> list[Change]:
     """Change of every generator, percent and source that both have. now, then: rows of results.csv.
 
-    Raises: InputError if `then` is no table of results, of another data set or split, or has nothing in common
-    with `now`.
+    Raises: InputError if `then` is no table of results, is of another data set or split, or has nothing in
+    common with `now`.
     """
     if not then or not set(_COLUMNS) <= then[0].keys():
         raise InputError("these are no results of labelmint, which have the columns " + ", ".join(_COLUMNS))

@@ -62,7 +62,7 @@ def _of_commit(root: Path, commit: str) -> list[Row]:
             DVCFileSystem(str(root), rev=commit).get_file(file, str(copy))
         except Exception as error:  # DVC raises many types
             raise InputError(
-                f"commit {commit[:8]} has no {file} that DVC can read: its dvc.lock must be committed, and the "
-                "file in DVC's cache or a remote"
+                f"commit {commit[:8]} has no {file} that DVC can read: its dvc.lock must be committed, and "
+                "the file in DVC's cache or a remote"
             ) from error
         return read_results(copy)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
+from labelmint.reporting.charts import PALETTE
 from tests import random_arms
 from tests.system.browser import Page, browser
+from tests.system.servers import until
 
+TEXT, IMAGE = 1, 3  # types of objects in a PDF, as PDFium numbers them
 EVIL = "<script>alert(1)</script>"
 
 _CONTRASTS = """
@@ -87,6 +93,24 @@ def page(chromium, report):
     emulate(chromium, 1280, "light")
     chromium.open(report.as_uri(), "What is synthetic noise data worth?", seconds=60)
     return chromium
+
+
+@pytest.fixture
+def printed(page) -> Any:
+    """The page as Chromium prints it, closed arms among it."""
+    from pypdfium2 import PdfDocument
+
+    options = {"printBackground": True, "preferCSSPageSize": True, "generateDocumentOutline": True}
+    sheet = {"paperWidth": 8.27, "paperHeight": 11.69, "generateTaggedPDF": True}  # A4 in inches
+    pdf = page.chrome.execute_cdp_cmd("Page.printToPDF", options | sheet)["data"]
+    document = PdfDocument(base64.b64decode(pdf))
+    yield document
+    document.close()
+
+
+def _bounds(page: Any, *types: int) -> list[tuple[float, float, float, float]]:
+    """(left, bottom, right, top) of the page's objects of some types, points."""
+    return [each.get_bounds() for each in page.get_objects(list(types))]
 
 
 def emulate(page: Page, width: int, scheme: str) -> None:
@@ -173,9 +197,72 @@ class TestReading:
         frames = "[...document.querySelector('.frames').querySelectorAll('.frame')]"
         assert execute(page, f"return {frames}.every((each) => each.checkVisibility())")
         assert not execute(page, "return document.querySelector('#filter').checkVisibility()")
-        pdf = page.chrome.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
-        assert base64.b64decode(pdf).startswith(b"%PDF")
-        assert execute(page, "return [...document.querySelectorAll('.arm')].every((each) => each.open)")
+
+    def test_the_first_printed_page_has_verdict_chart_and_samples(self, printed, page):
+        first = printed[0]
+        text = " ".join(first.get_textpage().get_text_range().split())
+        assert execute(page, "return document.querySelector('.headline').textContent") in text
+        assert "fraction of the real training data, %" in text and "synthetic images only" in text
+        (samples,) = _bounds(first, IMAGE)
+        assert samples[3] - samples[1] > 100  # points
+
+    def test_no_heading_is_the_last_on_its_printed_page(self, printed, page):
+        """Each has text or a picture at least 1.5 cm below it."""
+        headings = [(each.get_title(), each.get_dest()) for each in printed.get_toc()]
+        assert sum(title == "Real and synthetic images" for title, _ in headings) == 4, "closed arms are open"
+        orphans = [
+            title
+            for title, place in headings
+            if min(bottom for _, bottom, *_ in _bounds(printed[place.get_index()], IMAGE, TEXT))
+            > place.get_view()[1][1] - 60
+        ]
+        assert not orphans
+        opened = execute(page, "return document.querySelectorAll('.arm[open]').length")
+        assert opened == 1, "arms that printing opened are closed again"
+
+
+class TestFiles:
+    """Figures as files, and links to files."""
+
+    def save(self, page: Page, folder: Path, button: str) -> Path:
+        """Click a button, and wait for its file."""
+        parameters = {"behavior": "allow", "downloadPath": str(folder)}
+        page.chrome.execute_cdp_cmd("Browser.setDownloadBehavior", parameters)
+        execute(page, f"document.querySelector({json.dumps(button)}).click()")
+        until(lambda: any(path.suffix in (".svg", ".png") for path in folder.iterdir()), 60)
+        (file,) = folder.iterdir()
+        return file
+
+    def test_a_chart_is_saved_as_svg_with_its_legend_in_light_colours(self, page, report, tmp_path):
+        emulate(page, 1280, "dark")
+        page.open(report.as_uri())
+        file = self.save(page, tmp_path, "#accuracy .save button")
+        assert file.name == "accuracy-against-the-fraction-of-real-data.svg"
+        drawn = ElementTree.parse(file).getroot()
+        assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
+        texts = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+        assert {"accuracy on real test images, %", "real images only"} <= set(texts)
+        strokes = {each.get("stroke") for each in drawn.iter("{http://www.w3.org/2000/svg}polyline")}
+        light = "rgb({}, {}, {})".format(*bytes.fromhex(PALETTE[0][0][1:]))
+        assert light in strokes and "var(" not in file.read_text()
+
+    @pytest.mark.parametrize(
+        ("button", "name"),
+        [
+            ("#accuracy .save button + button", "accuracy-against-the-fraction-of-real-data"),
+            (".arm figure:has(.sheet) .save button", "dcgan-40-0-real-training-images-on-the-left"),
+        ],
+        ids=["chart", "picture"],
+    )
+    def test_a_figure_is_saved_as_png(self, page, tmp_path, button, name):
+        file = self.save(page, tmp_path, button)
+        assert file.name.startswith(name) and file.suffix == ".png"
+        with Image.open(file) as picture:
+            assert picture.width > 300 and len(picture.convert("RGB").getcolors(1 << 24) or []) > 2
+
+    def test_results_are_linked(self, page, report):
+        links = execute(page, "return [...document.links].map((each) => each.href)")
+        assert report.with_name("results.csv").as_uri() in links
 
 
 class TestUse:

@@ -1,4 +1,4 @@
-"""Commands and files in README.md and docs/."""
+"""Commands and files in README.md, CONTRIBUTING.md and docs/."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(document: Path, language: str) -> list[str]:
     """Contents of the fenced blocks of one language."""
     return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.S | re.M)
+
+
+def sections(document: Path) -> list[str]:
+    """The text under each heading, with it."""
+    return re.split(r"^(?=#+ )", document.read_text(), flags=re.M)
 
 
 def commands(block: str) -> list[str]:

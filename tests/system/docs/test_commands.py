@@ -1,4 +1,4 @@
-"""Every command in README.md and docs/ runs: in a copy of a small run, in a cheaper form, or elsewhere."""
+"""Every documented command runs: in a copy of a small run, in a cheaper form, or in another test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.image_trees import encoded
 from tests.system.clone import Clone
-from tests.system.docs.documents import DOCUMENTS, blocks, commands, experiments_of
+from tests.system.docs.documents import DOCUMENTS, blocks, commands, experiments_of, sections
 
 pytestmark = pytest.mark.xdist_group("ui")  # the copy is of the run that this group makes
 
@@ -28,6 +28,7 @@ _EXPAND = "tests/integration/api/test_expand.py::test_the_command_writes_all_and
 _PREDICT = "tests/integration/pipeline/cli/test_predict.py::test_classifiers_of_the_project"
 _TEAM = "tests/system/test_teams.py::test_second_clone_gets_every_result_without_training"
 _EXPERIMENTS = "tests/system/test_teams.py::test_experiments_of_dvc"
+_POOL = "tests/system/flow/test_work_pool.py::test_a_worker_runs_the_documented_deployment"
 _POSTGRESQL = "tests/system/flow/test_postgresql.py::test_two_pipelines_at_once"
 
 _OWN_IMAGES = "tests/system/docs/test_own_images.py::test_readme_leads_to_a_report_and_images"
@@ -58,6 +59,10 @@ COVERED = {
     ".venv/bin/labelmint expand ~/photos.zip --per-class 500 --out expanded --minutes 10": _EXPAND,
     ".venv/bin/labelmint predict ~/photos.zip --out labels.csv": _PREDICT,
     ".venv/bin/tensorboard --logdir tensorboard": _TENSORBOARD,
+    ".venv/bin/prefect work-pool create --type process labelmint": _POOL,
+    ".venv/bin/prefect --no-prompt deploy --prefect-file docs/cluster/prefect.yaml --name on-pool": _POOL,
+    "LABELMINT_FOLDER=$PWD .venv/bin/prefect worker start --pool labelmint": _POOL,
+    ".venv/bin/prefect deployment run labelmint/on-pool --param workers=2": _POOL,
     "dvc push": _TEAM,
     "git clone … && cd … && dvc pull": _TEAM,
     "dvc exp run -n fewer -S feature_network.steps=20 train_feature_network": _EXPERIMENTS,
@@ -70,10 +75,20 @@ COVERED = {
 }
 
 _TRAINS = "it would train for minutes or hours"
+_ITSELF = "it would run itself"
 INSTEAD = {
     # command: why not as written, and what runs instead
+    "make test-all": (_ITSELF, "make --dry-run test-all"),
+    "make coverage": (_ITSELF, "make --dry-run coverage"),
+    "make lint": ("it takes minutes", "make --dry-run lint"),
+    "make sbom": ("it changes the environment of the tests", "make --dry-run sbom"),
+    "make docs": ("it changes the environment of the tests", "make --dry-run docs"),
+    ".venv/bin/pre-commit install": (
+        "its hooks would check commits of other commands",
+        ".venv/bin/pre-commit install && .venv/bin/pre-commit uninstall",
+    ),
     "make test": (
-        "it would run itself",
+        _ITSELF,
         "make -o .venv/.test test TESTS='--collect-only -q tests/unit/test_dvc_yaml.py'",
     ),
     ".venv/bin/uv pip install psycopg2-binary": (
@@ -199,6 +214,18 @@ def test_no_command_is_listed_that_no_document_has():
 def test_covering_test_exists(test):
     path, name = test.split("::")
     assert f"def {name}(" in (ROOT / path).read_text()
+
+
+def test_commands_in_other_blocks_are_said_not_to_run():
+    """What no test can run, such as docker's commands, is not in a console block, and its section says so."""
+    silent = [
+        f"{document.name}: {section.splitlines()[0]}"
+        for document in DOCUMENTS
+        for section in sections(document)
+        if re.search(r"^```(bash|sh|shell|text)$", section, re.M)
+        and not re.search(r"not (been )?run|not tested|never been", section, re.I)
+    ]
+    assert not silent
 
 
 def test_every_result_is_in_the_index():
