@@ -117,29 +117,34 @@
   }
 
   // Every chart can be saved as SVG or PNG, with its legend and in light colours, and every picture as PNG.
+  const SVG = "http://www.w3.org/2000/svg", ROW = 13, PIXELS_PER_UNIT = 4;
   const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "font-size", "font-family"];
-  const ROW = 13, PIXELS_PER_UNIT = 4;
-  const styled = (element, move = "") => {
+  const shape = (name, attributes, ...children) => {
+    const element = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    element.append(...children);
+    return element;
+  };
+  const styled = (element) => {
     const copy = element.cloneNode(true), parts = all("*", copy);
     all("*", element).forEach((part, index) => {
       const style = getComputedStyle(part);
       for (const name of STYLES) parts[index].setAttribute(name, style.getPropertyValue(name));
     });
-    return `<g transform="${move}">${copy.innerHTML}</g>`;
+    all(".off", copy).forEach((part) => part.remove());
+    return [...copy.childNodes];
   };
   const standalone = (figure) => {
     const chart = figure.querySelector("svg.chart"), { width, height } = chart.viewBox.baseVal;
     const entries = all(".legend > li:not(.off)", figure), total = height + ROW * entries.length + 4;
     figure.style.colorScheme = "light";
-    const drawn = [styled(chart)];
-    entries.forEach((entry, index) => {
-      const y = height + ROW * (index + 0.5), text = document.createElement("b");
-      text.textContent = entry.textContent;
-      const marker = entry.querySelector("svg");
-      drawn.push(marker ? styled(marker, `translate(16 ${y})`) : "", `<text x="${marker ? 34 : 4}" y="${y + 3}" font-size="10" font-family="sans-serif">${text.innerHTML}</text>`);
-    });
+    const legend = entries.map((entry, index) => shape("g", { transform: `translate(16 ${height + ROW * (index + 0.5)})` },
+      ...styled(entry.querySelector("svg")),
+      shape("text", { x: 18, y: 3.5, "font-size": 10, "font-family": "sans-serif" }, entry.textContent)));
+    const drawn = shape("svg", { viewBox: `0 0 ${width} ${total}`, width, height: total },
+      shape("rect", { width: "100%", height: "100%", fill: "#fff" }), ...styled(chart), ...legend);
     figure.style.colorScheme = "";
-    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${total}" width="${width}" height="${total}"><rect width="100%" height="100%" fill="#fff"/>${drawn.join("")}</svg>`;
+    return new XMLSerializer().serializeToString(drawn);
   };
   const save = (name, content) => {
     const address = URL.createObjectURL(content);

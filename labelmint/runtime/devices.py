@@ -16,6 +16,7 @@ from labelmint.runtime.portable import check_limits
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import shortened
 
+_CPU_INFO = Path("/proc/cpuinfo")
 _CPU_RESIDENT_BYTES = 1 << 30
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def available_cores() -> int:
 def processor_name() -> str:
     """Model of the CPU, e.g. "AMD EPYC 9B14"; on an unknown system its architecture."""
     with suppress(OSError):
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        found = re.search(r"^model name\s*:\s*(.+)$", _CPU_INFO.read_text(), re.MULTILINE)
         if found:
             return found[1].strip()
     return platform.processor() or platform.machine()

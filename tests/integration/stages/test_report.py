@@ -7,11 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from labelmint.metrics import registry
 from labelmint.reporting.tables import read_results
 from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.devices import processor_name
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.tracker import NullTracker
+from pipeline.stage import entry, select
 from stages.paths import Arm, Paths
 from tests import random_arms
 
@@ -73,12 +77,13 @@ def test_the_table_has_its_columns_and_rows_in_order(reported):
 
 def test_the_page_is_self_contained_and_complete(reported):
     page = (reported.reports / "index.html").read_text()
-    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]+"', page)
+    assert set(re.findall(r'(?:src|href)="(?!data:|#)([^"]+)"', page)) == {"results.csv"}  # only a link
     assert page.count("<script>") == 1
     assert "@import" not in page
     assert "url(" not in page
     for part in (
         "What is synthetic noise data worth?",
+        f"<dd>{escape(processor_name())}, ",
         "Replacing the real images (100 % of the training data) with synthetic images from dcgan",
         "Accuracy on real test images",
         "dcgan-100-0",
@@ -100,6 +105,17 @@ def test_the_page_is_self_contained_and_complete(reported):
     assert page.count("<b>Protocol.</b>") >= page.count("<figcaption>") - 3  # confusion matrices share one
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
+
+
+def test_the_page_links_to_its_run(one_arm, paths):
+    class Known(NullTracker):
+        def page(self) -> str:
+            return "http://127.0.0.1:5000/#/experiments/1/runs/2?a=b"
+
+    module = entry("report")
+    module.run(select(module.Params, one_arm, None), paths, Known())
+    page = (paths.reports / "index.html").read_text()
+    assert '<a href="http://127.0.0.1:5000/#/experiments/1/runs/2?a=b">this run in MLflow</a>' in page
 
 
 def test_untrusted_names_are_escaped(one_arm, paths):

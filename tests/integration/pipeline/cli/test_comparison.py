@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from labelmint.runtime.errors import InputError
-from pipeline.cli import comparison
+from pipeline.cli import comparison, earlier
 from pipeline.settings import schema
 from pipeline.tracking import evaluations, ship, spool
 from pipeline.tracking.spool import PARENT_RUN, open_spool, open_tracker
@@ -186,6 +186,7 @@ def test_requested_runs_are_shown_and_a_mixture_is_labelled(root, monkeypatch):
         evaluate(root, 40, 0.2)
     first, second = pipelines(root)
     assert synthetic(comparison.collect(root, runs=[first])) == {40: 0.5, 80: 0.8}
+    assert {row["dataset"] for row in earlier.results(root, first)} == {"digits"}
     found = comparison.collect(root, runs=[first, second])
     lines = comparison.to_text(found).splitlines()
     assert "settings" in lines[0]

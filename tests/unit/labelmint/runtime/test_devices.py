@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import types
 
 import pytest
 import torch
 
+from labelmint.runtime import devices
 from labelmint.runtime.devices import (
     arithmetic,
     available_cores,
@@ -29,6 +31,16 @@ def test_cores_are_those_of_this_process(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert available_cores() == 1
+
+
+def test_the_processor_has_its_model_as_name(tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text("vendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 9B14\ncores\t: 2\n")
+    monkeypatch.setattr(devices, "_CPU_INFO", tmp_path / "cpuinfo")
+    assert devices.processor_name() == "AMD EPYC 9B14"
+    monkeypatch.setattr(devices, "_CPU_INFO", tmp_path / "absent")
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert devices.processor_name() == "riscv64"
 
 
 def test_workers_are_at_most_one_per_job_and_core(monkeypatch):
