@@ -47,6 +47,9 @@ def test_mlflow_has_parent_children_and_grandchildren(real):
     assert set(classes) == {f"class {digit}" for digit in range(10)}
     assert len(client.get_metric_history(classes["class 0"].info.run_id, "g_loss")) == 2  # epochs
 
+    address = f"{real.ui.mlflow}/#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}?"
+    assert f'<a href="{address}' in (real.folder / "reports/index.html").read_text()
+
     # Params as such and as tags, the commit, the lock and the data.
     assert parent.data.params["training.epochs"] == "2"
     assert parent.data.metrics["stages/ran"] == STAGES

@@ -11,8 +11,8 @@ from tests.unit.labelmint.reporting.rows import row
 
 def test_the_interval_is_newcombes():
     """Newcombe 1998, Table II, example (a): 56/70 and 48/80 give 0.2 with 0.0524 to 0.3339 by method 10."""
-    now = row("synthetic", 56 / 70, accuracy_low=0.6918, accuracy_high=0.8776)
-    then = row("synthetic", 48 / 80, accuracy_low=0.4905, accuracy_high=0.7004)
+    now = row("synthetic", 56 / 70, accuracy_low=0.69183, accuracy_high=0.87695)
+    then = row("synthetic", 48 / 80, accuracy_low=0.49045, accuracy_high=0.70038)
     (change,) = against.changes([now], [then])
     found = change.difference
     assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=2e-4)
