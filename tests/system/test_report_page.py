@@ -287,7 +287,7 @@ class TestUse:
         assert execute(page, "return document.querySelector('#filter output').textContent") == "2 of 4 arms"
         lines = execute(
             page,
-            "return [...document.querySelectorAll('#accuracy .wide .series')]"
+            "return [...document.querySelectorAll('#accuracy .first .series')]"
             ".filter((each) => getComputedStyle(each).display !== 'none').map((each) => each.dataset.name)",
         )
         assert [name for name in lines if "cgan" in name.split(", ")] == []
@@ -296,7 +296,7 @@ class TestUse:
         assert execute(page, rows) == before
 
     def test_lines_omit_a_fraction_that_is_not_selected(self, page):
-        line = "document.querySelector('#accuracy .wide polyline')"
+        line = "document.querySelector('#accuracy .first polyline')"
         points = f"return {line}.getAttribute('points').split(' ').length"
         assert execute(page, points) == 2
         execute(page, "document.querySelector('[data-by=percent] input').click()")

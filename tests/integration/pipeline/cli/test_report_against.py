@@ -25,7 +25,7 @@ def write(folder: Path, accuracy: float, dataset: str = "digits") -> None:
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with results, which is the current folder."""
     folder = tmp_path / "project"
     write(folder / "reports", 0.80)
