@@ -22,7 +22,7 @@ COVERAGE = (
     "The intervals treat the two runs as independent (Newcombe 1998, method 10). Where both were tested on "
     "the same images, they are rather too wide than too narrow. They cover the "
     "choice of the test images and, where both runs have several seeds, the variation between seeds. "
-    "At 95 %, about one of twenty differences counts as a change by chance."
+    "At 95 %, at most about one of twenty differences counts as a change by chance."
 )
 """What the intervals of differences mean."""
 

@@ -78,5 +78,7 @@ def number(value: float) -> str:
     """Short text of a number, such as 0.5, 1,200 or 3.2 M."""
     size = abs(value)
     if size >= 1e6:
-        return f"{value / 1e6:.3g} M"
-    return f"{value:,.0f}" if size >= 1000 else f"{value:.3g}"
+        text = f"{value / 1e6:.3g} M"
+    else:
+        text = f"{value:,.0f}" if size >= 1000 else f"{value:.3g}"
+    return text.replace("-", "−")

@@ -51,7 +51,7 @@ def png(rows: Sequence[Row], dataset: str, by_settings: bool = False) -> bytes:
     axes.set_xticks(sorted({row["percent"] for row in rows}))
     axes.set_title(f"{dataset}: classifiers by their training images (95 % intervals)", fontsize=10)
     axes.grid(alpha=0.25)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2 if by_settings else 3, fontsize=9)
     content = io.BytesIO()
     figure.savefig(content, format="png")
     return content.getvalue()

@@ -26,7 +26,7 @@ def epoch(**changes) -> dict:
     [
         # The logistic function of 0 and of -ln 3.
         ("dcgan", "Probability given by the discriminator", ("0.5", "0.25")),
-        ("wgan", "Output of the discriminator", ("0", "-1.1")),
+        ("wgan", "Output of the discriminator", ("0", "−1.1")),
     ],
 )
 def test_only_logits_are_shown_as_probabilities(family, title, values):
