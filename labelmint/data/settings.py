@@ -26,7 +26,7 @@ IDX_SETS = (
     ),
 )
 PUBLISHED = ("digits", *IDX_SETS, "cifar10", "cifar100", "celeba", "faces", "lsun", "imagenet32")
-FORMATS = ("imagefolder", "huggingface")
+FORMATS = ("imagefolder", "huggingface", "npz")
 WITH_ATTRIBUTES = ("celeba", "faces")
 
 Fit = Literal["resize", "cover", "contain", "pad"]
@@ -46,13 +46,29 @@ class Dataset(Settings):
         ),
     ] = "digits"
     format: Annotated[
-        Literal["imagefolder", "huggingface"] | None, Doc("Format of your own images at `path`.")
+        Literal["imagefolder", "huggingface", "npz"] | None, Doc("Format of your own images at `path`.")
     ] = None
     path: Annotated[
         str | None,
         Doc(
             "Folder or archive of your own images. For celeba, lsun and imagenet32, their folder if it is "
             "not data/raw/<name>."
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        Doc(
+            "Encoding of the names in an archive that does not state it, e.g. gbk. null guesses, and says so."
+        ),
+    ] = None
+    label_column: Annotated[
+        str | None, Doc("Column of the labels, for huggingface data that have several.")
+    ] = None
+    bit_depth: Annotated[
+        Annotated[int, Interval(ge=1, le=16)] | None,
+        Doc(
+            "Bits that images of 16 bits use, e.g. 12: 4095 becomes white. null takes the most that any of "
+            "them uses, and says so if it is not 16."
         ),
     ] = None
     sha256: Annotated[str | None, Doc("SHA-256 of the archive, as `labelmint import` writes it.")] = None
@@ -148,6 +164,8 @@ class Dataset(Settings):
             raise ValueError(f"attributes: {self.attributes} names one twice")
         if bool(self.categories) != (self.name == "lsun"):
             raise ValueError("categories are for lsun, which needs at least one, e.g. [bedroom]")
+        if self.encoding is not None and not is_encoding(self.encoding):
+            raise ValueError(f"encoding: no encoding of text is called '{self.encoding}'; use e.g. gbk or cp437")
 
     def _check_name(self) -> None:
         if self.name.startswith(TORCHVISION) and self.name[len(TORCHVISION) :].isalnum():
@@ -181,3 +199,12 @@ class Dataset(Settings):
     def multi_hot(self) -> bool:
         """Whether labels are several attributes."""
         return len(self.attributes) > 1
+
+
+def is_encoding(name: str) -> bool:
+    """Whether Python knows a text encoding of this name."""
+    try:
+        b"".decode(name)
+    except (LookupError, ValueError):  # ValueError: a NUL in the name
+        return False
+    return True

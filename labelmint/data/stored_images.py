@@ -174,11 +174,11 @@ class TarImages:
 
 @dataclass(frozen=True)
 class ZipImages:
-    """Members of a zip archive. names: for messages and the manifest. members: names inside the archive."""
+    """Members of a zip archive. names: for messages and the manifest. members: numbers among all members."""
 
     path: Path
     names: list[str]
-    members: list[str]
+    members: list[int]
     named = True
 
     def name(self, index: int) -> str:
@@ -187,11 +187,11 @@ class ZipImages:
     @contextmanager
     def open(self) -> Iterator[Callable[[int], bytes]]:
         with zipfile.ZipFile(self.path) as archive:
+            entries = archive.infolist()
 
             def read(index: int) -> bytes:
-                name = self.members[index]
                 try:
-                    with archive.open(name) as member:
+                    with archive.open(entries[self.members[index]]) as member:
                         content = member.read(MAX_BYTES + 1)  # a zip bomb understates its size
                 except (*DAMAGED, RuntimeError, OSError) as error:  # RuntimeError: the member is encrypted
                     raise BadImageError(f"damaged in the archive ({' '.join(str(error).split())})") from error

@@ -18,11 +18,11 @@ from typing import Literal
 
 import numpy as np
 
-from labelmint.data.archives import unpack_zip_member
 from labelmint.data.download import locate
 from labelmint.data.settings import Dataset
 from labelmint.data.source import TEST, TRAIN, Source
 from labelmint.data.stored_images import Block, RecordImages
+from labelmint.data.zips import unpack_zip_member
 from labelmint.runtime.atomic_files import named_os_errors
 from labelmint.runtime.errors import InputError
 

@@ -17,6 +17,7 @@ from stat import S_ISDIR, S_ISLNK, S_ISREG
 import numpy as np
 
 from labelmint.data.archives import images_of, is_archive, list_members
+from labelmint.data.file_names import check_text
 from labelmint.data.settings import Dataset
 from labelmint.data.source import TEST, TRAIN, VALIDATION, Images, Source
 from labelmint.data.stored_images import FolderImages
@@ -51,12 +52,12 @@ class Entry:
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
     path = Path(str(dataset.path))
     checksums = {f"{path.name} (sha256)": check_sha256(path, dataset.sha256)} if dataset.sha256 else {}
-    return replace(read_from(path, dataset.name, scratch), checksums=checksums)
+    return replace(read_from(path, dataset.name, scratch, dataset.encoding), checksums=checksums)
 
 
-def read_from(path: Path, name: str, scratch: Path) -> Source:
+def read_from(path: Path, name: str, scratch: Path, encoding: str | None = None) -> Source:
     """Read a folder, or a zip or tar archive, as the data set `name`. Raises: InputError."""
-    tree = open_tree(path, scratch)
+    tree = open_tree(path, scratch, encoding)
     entries, others = arrange(tree.names, tree.folders, path)
     images = tree.images([entry.index for entry in entries])
     classes = class_names(entries, path)
@@ -81,13 +82,17 @@ class Tree:
     images: Callable[[list[int]], Images]
 
 
-def open_tree(path: Path, scratch: Path) -> Tree:
-    """List a folder, or a zip or tar archive. Raises: InputError if it is neither."""
+def open_tree(path: Path, scratch: Path, encoding: str | None = None) -> Tree:
+    """List a folder, or a zip or tar archive. Raises: InputError if it is neither.
+
+    encoding: of an archive's names, if it does not state it; None guesses it.
+    """
     if path.is_dir():
         names, folders = list_folder(path)
+        check_text([*names, *folders], path)
         return Tree(names, folders, lambda rows: FolderImages(path, [names[row] for row in rows]))
     if is_archive(path):
-        listing = list_members(path, scratch)
+        listing = list_members(path, scratch, encoding)
         names = [member.name for member in listing.members]
 
         def images(rows: list[int]) -> Images:

@@ -15,7 +15,7 @@ from typing import IO
 
 import numpy as np
 
-from labelmint.data.archives import is_damage, refuse_bomb
+from labelmint.data.archive_members import is_damage, refuse_bomb
 from labelmint.data.settings import Dataset
 from labelmint.data.source import TEST, TRAIN, Source, source_folder
 from labelmint.data.storage.tensors import ArrayHeader, read_array_header
