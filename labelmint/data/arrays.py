@@ -52,5 +52,10 @@ def prepare_arrays(dataset: Dataset, raw: Path = Path("data/raw")) -> LabelledDa
         (images, labels), (test_images, test_labels) = load_set(work / "train"), load_set(work / "test")
         say(prepared.summary())
         return LabelledDataset(
-            np.array(images), labels, np.array(test_images), test_labels, prepared.source.classes, dataset
+            np.array(images),
+            labels,
+            np.array(test_images),
+            test_labels,
+            prepared.source.classes,
+            prepared.dataset,
         )

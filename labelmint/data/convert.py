@@ -24,8 +24,8 @@ _CHUNK_BYTES = 8 << 20
 _CHUNK_IMAGES = 512
 _CHUNKS_PER_WORKER = 16  # so that no process waits long for the last chunk of another
 
-_Chunk = tuple[np.ndarray, np.ndarray, dict[int, str]]
-"""Content hashes and perceptual hashes of a chunk's rows, and reasons of bad images by row."""
+_Chunk = tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, str]]
+"""Content hashes, perceptual hashes and bits of a chunk's rows, and reasons of bad images by row."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,13 @@ class Converted:
     """Facts about N converted images.
 
     hashes: content hashes, uint64 (N,). perceptual: perceptual hashes, uint64 (N,).
+    bits: those that the largest value of a 16-bit image uses, 0 for other images, uint8 (N,).
     good: bool (N,), False for a bad image. bad: names and reasons of the bad images.
     """
 
     hashes: np.ndarray
     perceptual: np.ndarray
+    bits: np.ndarray
     good: np.ndarray
     bad: BadImages
 
@@ -68,7 +70,7 @@ def convert(source: Source, rows: np.ndarray, dataset: Dataset, target: Path, co
     step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // per_image, even))
     chunks = [(start, min(start + step, len(rows))) for start in range(0, len(rows), step)]
     hashes, perceptual = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
-    good = np.ones(len(rows), bool)
+    bits, good = np.zeros(len(rows), np.uint8), np.ones(len(rows), bool)
     reasons: dict[int, str] = {}
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(source.title, len(rows), "images"))
@@ -76,14 +78,14 @@ def convert(source: Source, rows: np.ndarray, dataset: Dataset, target: Path, co
         finished = stack.enter_context(
             closing(_converted(_Task(source, rows, dataset, target, offset), chunks, compute))
         )
-        for position, (content, similar, bad) in finished:
+        for position, (content, similar, used, bad) in finished:
             first, last = chunks[position]
-            hashes[first:last], perceptual[first:last] = content, similar
+            hashes[first:last], perceptual[first:last], bits[first:last] = content, similar, used
             reasons |= bad
             progress.add(last - first)
     good[list(reasons)] = False
     named = [(source.images.name(int(rows[row])), reasons[row]) for row in sorted(reasons)]
-    return Converted(hashes, perceptual, good, named)
+    return Converted(hashes, perceptual, bits, good, named)
 
 
 def _converted(
@@ -117,13 +119,13 @@ class _Worker:
         """Convert and write rows first..last."""
         task, (first, last) = self.task, chunk
         shape = (task.dataset.channels, task.dataset.image_size, task.dataset.image_size)
-        tensors = np.zeros((last - first, *shape), np.uint8)
+        tensors, bits = np.zeros((last - first, *shape), np.uint8), np.zeros(last - first, np.uint8)
         bad = {}
         for row in range(first, last):
             index = int(task.rows[row])
             box = None if task.source.boxes is None else task.source.boxes[index]
             try:
-                tensors[row - first] = to_tensor(self.read(index), task.dataset, box)
+                tensors[row - first], bits[row - first] = to_tensor(self.read(index), task.dataset, box)
             except BadImageError as error:
                 bad[row] = str(error)
         # pwrite, not a memory map, whose dirty pages would count as this process's memory.
@@ -133,7 +135,7 @@ class _Worker:
                 written = os.pwrite(self.target.fileno(), content, position)
                 content, position = content[written:], position + written
         hashes = np.array([content_hash(tensor) for tensor in tensors], np.uint64)
-        return hashes, perceptual_hashes(tensors), bad
+        return hashes, perceptual_hashes(tensors), bits, bad
 
 
 _worker: _Worker

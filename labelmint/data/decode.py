@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from labelmint.data.source import BadImageError
 
@@ -19,14 +20,24 @@ _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 _MIN_SIDE = 4
 _MAX_PIXELS = 64_000_000  # 192 MB as RGB: several processes stay within a gigabyte
 _ORIENTATION_KEYS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
+_PNG_DEPTH = 24  # offset in bytes of the bit depth in a PNG
+_TIFF_DEPTH = 258  # tag
 _DRAFT = 3  # JPEG's own scaling shrinks to no less than this multiple of the needed size
 
 
-def decode(content: bytes, background: int = 0, needed: int | None = None) -> Image.Image:
+class Decoded(NamedTuple):
+    """An image of mode L or RGB. bits: those that its largest value uses of 16; 0 for images of 8 bits."""
+
+    image: Image.Image
+    bits: int = 0
+
+
+def decode(content: bytes, background: int = 0, needed: int | None = None, bit_depth: int = 16) -> Decoded:
     """Decode an image file to mode L or RGB, turned upright by its EXIF orientation.
 
     background: grey value behind transparent pixels, 0..255.
     needed: pixels of the short side that are needed; a much larger JPEG is decoded at a reduced scale.
+    bit_depth: bits that become 0..255 in images of 16 bits.
     Raises: BadImageError.
     """
     if not content:
@@ -45,7 +56,12 @@ def decode(content: bytes, background: int = 0, needed: int | None = None) -> Im
             image.load()
             if image.format == "TIFF" or not _ORIENTATION_KEYS.isdisjoint(image.info):
                 ImageOps.exif_transpose(image, in_place=True)
-            return _to_grey_or_rgb(image, background)
+            if image.mode == "RGB" and _has_16_bits(image, content):
+                # Pillow keeps the upper 8 bits of colours.
+                return _narrowed(np.asarray(image).astype(np.int64) * 257, bit_depth)
+            if image.mode.startswith("I"):
+                return _narrowed(np.asarray(image).astype(np.int64), bit_depth)
+            return Decoded(_to_grey_or_rgb(image, background))
         except BadImageError:
             raise
         except UnidentifiedImageError as error:
@@ -75,7 +91,7 @@ def _check(image: Image.Image) -> None:
 
 
 def _to_grey_or_rgb(image: Image.Image, background: int) -> Image.Image:
-    """Convert any mode of Pillow to L or RGB."""
+    """Convert a mode with 8 bits to L or RGB."""
     mode = image.mode
     if mode in ("L", "RGB"):
         return image
@@ -83,17 +99,31 @@ def _to_grey_or_rgb(image: Image.Image, background: int) -> Image.Image:
         return image.convert("L")
     if mode == "F":
         raise BadImageError("floating-point pixels; save it with 8 or 16 bits")
-    if mode.startswith("I"):
-        wide = np.asarray(image).astype(np.int64)
-        if wide.min() < 0 or wide.max() > 65535:
-            raise BadImageError("32-bit pixels; save it with 8 or 16 bits")
-        return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
     if image.has_transparency_data:
         grey = mode in ("LA", "La")
         image = image.convert("RGBA")
         backdrop = Image.new("RGBA", image.size, (background, background, background, 255))
         return Image.alpha_composite(backdrop, image).convert("L" if grey else "RGB")
     return image.convert("RGB")
+
+
+def _has_16_bits(image: Image.Image, content: bytes) -> bool:
+    """Whether a PNG or TIFF has 16 bits for each colour."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 16 in image.tag_v2.get(_TIFF_DEPTH, ())
+    return image.format == "PNG" and content[_PNG_DEPTH] == 16
+
+
+def _narrowed(values: np.ndarray, bit_depth: int) -> Decoded:
+    """Scale values of `bit_depth` bits, (H, W) or (H, W, 3), to 0..255."""
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise BadImageError(f"pixels from {low:,} to {high:,}; save it with 8 or 16 bits, without a sign")
+    if high.bit_length() > bit_depth:
+        raise BadImageError(f"its value {high:,} does not fit dataset.bit_depth {bit_depth}")
+    white = 2**bit_depth - 1
+    pixels = ((values * 255 + white // 2) // white).astype(np.uint8)
+    return Decoded(Image.fromarray(pixels), high.bit_length())
 
 
 def _limit() -> str:

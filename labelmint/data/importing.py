@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelmint.data.convert import convert
+from labelmint.data.bit_depth import convert_splits
 from labelmint.data.preparation import check_bad_images, check_classes, split
 from labelmint.data.settings import Dataset
 from labelmint.data.source import SPLITS, TEST, TRAIN, BadImages, Source
@@ -31,7 +31,7 @@ class Imported:
 
     sha256: hash of the file. counts: images per class, in the order of classes.
     grey: True if no image has colour. repeated: images that occur more than once.
-    own_test: whether test images were given separately.
+    own_test: whether test images were given separately. bit_depth: of images of 16 bits, None for 16.
     """
 
     path: Path
@@ -41,6 +41,7 @@ class Imported:
     grey: bool
     repeated: int
     own_test: bool
+    bit_depth: int | None
     bad: BadImages
 
 
@@ -54,9 +55,9 @@ def import_images(origin: Path, target: Path, dataset: Dataset, compute: Compute
     work = target.with_name(f".{target.name}.import")
     shutil.rmtree(work, ignore_errors=True)
     try:
-        source = imagefolder.read_from(origin, dataset.name, work / "unpacked")
+        source = imagefolder.read_from(origin, dataset.name, work / "unpacked", dataset.encoding)
         positions = np.arange(len(source.labels))
-        converted = convert(source, positions, dataset, work / "images.npy", compute)
+        (converted,), found = convert_splits(source, [positions], dataset, [work / "images.npy"], compute)
         bad = check_bad_images(source, [converted], dataset.on_bad_image, "--on-bad-image skip")
         good = np.flatnonzero(converted.good)
         parts = [part[converted.good[part]] for part in split(source, dataset)]
@@ -75,6 +76,7 @@ def import_images(origin: Path, target: Path, dataset: Dataset, compute: Compute
         grey=grey,
         repeated=len(good) - len(np.unique(converted.hashes[good])),
         own_test=source.split is not None and bool((source.split == TEST).any()),
+        bit_depth=found.bit_depth,
         bad=bad,
     )
 

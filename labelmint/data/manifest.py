@@ -26,7 +26,7 @@ def save(folder: Path, prepared: Prepared, percents: list[int], seeds: list[int]
     """Write both files into `folder`. The manifest lists the subset of each of `percents` and `seeds`."""
     source, dataset = prepared.source, prepared.dataset
     # Later stages read these. They do not contain percents or seeds, so that a new one makes nothing stale.
-    facts = {
+    facts: dict[str, Any] = {
         "name": dataset.name,
         "title": source.title,
         "licence": source.licence,
@@ -39,6 +39,8 @@ def save(folder: Path, prepared: Prepared, percents: list[int], seeds: list[int]
         "n_test": len(prepared.labels[TEST]),
     }
     save_json(folder / "dataset.json", facts)
+    if dataset.bit_depth is not None:
+        facts["bit_depth"] = dataset.bit_depth
     preprocessing = asdict(dataset) | {
         "resize": "antialiased; a JPEG over 6 times too large is decoded at reduced scale"
     }

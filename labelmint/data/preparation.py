@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labelmint.data.convert import Converted, convert
+from labelmint.data.bit_depth import convert_splits
+from labelmint.data.convert import Converted
 from labelmint.data.duplicates import Duplicates, find_duplicates
 from labelmint.data.settings import Dataset
 from labelmint.data.source import SPLITS, TEST, TRAIN, VALIDATION, BadImages, Source
@@ -27,6 +28,7 @@ _MAX_BAD_FRACTION, _MAX_BAD_OF_FEW = 0.01, 3
 class Prepared:
     """A prepared data set. Lists have one entry per split: training, validation, test.
 
+    dataset: with the bit depth that was found.
     rows: positions in the source of the split's images, int64 (N,).
     kept: indices into rows of the images that are neither bad nor dropped, int64 (K,).
     labels: their labels, (K,) or multi-hot (K, A).
@@ -71,7 +73,7 @@ def prepare(dataset: Dataset, raw: Path, work: Path, compute: Compute) -> Prepar
         say(f"note: {note}")
     rows = split(source, dataset)
     files = [work / name / "images.npy" for name in SPLITS]
-    converted = [convert(source, part, dataset, file, compute) for part, file in zip(rows, files)]
+    converted, dataset = convert_splits(source, rows, dataset, files, compute)
     bad = check_bad_images(source, converted, dataset.on_bad_image)
     with ExitStack() as stack:
         images = [stack.enter_context(ImageFile(file)) for file in files]

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
 
-from labelmint.data.decode import decode
+from labelmint.data.decode import Decoded, decode
 from labelmint.data.settings import Dataset
 from labelmint.data.source import BadImageError, Content
 
 
-def to_tensor(content: Content, dataset: Dataset, box: np.ndarray | None = None) -> np.ndarray:
+class Tensor(NamedTuple):
+    """A converted image, uint8 (C, S, S). bits: those that its largest value used of 16; 0 for 8 bits."""
+
+    pixels: np.ndarray
+    bits: int = 0
+
+
+def to_tensor(content: Content, dataset: Dataset, box: np.ndarray | None = None) -> Tensor:
     """Decode, crop and resize an image, and convert it to grey or RGB.
 
     content: encoded file, or uint8 (H, W[, 3]).
     box: left, top, right, bottom in pixels, for `crop: landmarks` and `bounding_box`.
-    Returns: uint8 (C, S, S).
     Raises: BadImageError if it cannot be decoded, misses its box, or is too large for `fit: pad`.
     """
     size = dataset.image_size
     if isinstance(content, np.ndarray) and content.shape[:2] == (size, size) and dataset.crop == "none":
         if content.ndim == 2:
-            return np.repeat(content[None], dataset.channels, axis=0)
+            return Tensor(np.repeat(content[None], dataset.channels, axis=0))
         if dataset.channels == 3:
-            return np.ascontiguousarray(content.transpose(2, 0, 1))
+            return Tensor(np.ascontiguousarray(content.transpose(2, 0, 1)))
     if isinstance(content, np.ndarray):
-        image = Image.fromarray(content)
+        image, bits = Decoded(Image.fromarray(content))
     else:
-        image = decode(content, dataset.background, _needed_side(dataset))
+        image, bits = decode(content, dataset.background, _needed_side(dataset), dataset.bit_depth or 16)
     if dataset.channels == 1 and image.mode != "L":
         image = image.convert("L")
     pixels = np.asarray(_fit(_crop(image, dataset, box), dataset))
-    return (
-        np.repeat(pixels[None], dataset.channels, axis=0) if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    )
+    if pixels.ndim == 2:
+        return Tensor(np.repeat(pixels[None], dataset.channels, axis=0), bits)
+    return Tensor(pixels.transpose(2, 0, 1), bits)
 
 
 def _needed_side(dataset: Dataset) -> int | None:

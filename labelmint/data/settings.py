@@ -165,7 +165,7 @@ class Dataset(Settings):
         if bool(self.categories) != (self.name == "lsun"):
             raise ValueError("categories are for lsun, which needs at least one, e.g. [bedroom]")
         if self.encoding is not None and not is_encoding(self.encoding):
-            raise ValueError(f"encoding: no encoding of text is called '{self.encoding}'; use e.g. gbk or cp437")
+            raise ValueError(f"encoding: no encoding of text is called '{self.encoding}'; e.g. gbk or cp437")
 
     def _check_name(self) -> None:
         if self.name.startswith(TORCHVISION) and self.name[len(TORCHVISION) :].isalnum():

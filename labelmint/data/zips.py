@@ -79,10 +79,8 @@ def _stored_name(entry: zipfile.ZipInfo) -> str | bytes:
     """Name of a zip's member as it is stored, as bytes where its encoding is not stated."""
     if entry.flag_bits & _UTF8_NAME:
         return entry.orig_filename
-    raw, extra = (
-        entry.orig_filename.encode("cp437"),
-        entry.extra,
-    )  # zipfile decodes as CP437 what is not stated
+    raw = entry.orig_filename.encode("cp437")  # as which zipfile has decoded it
+    extra = entry.extra
     while len(extra) >= 4:
         kind, size = struct.unpack_from("<HH", extra)
         field, extra = extra[4 : 4 + size], extra[4 + size :]

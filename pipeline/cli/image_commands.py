@@ -36,6 +36,13 @@ def import_(
         Literal["fail", "skip"],
         typer.Option(help="Whether a bad image ends the import, or is left out: up to 1 %, or three."),
     ] = "fail",
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoding of the names in a zip or tar that does not state it, e.g. gbk. Default: guessed.",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier import of the same name.")
     ] = False,
@@ -55,6 +62,7 @@ def import_(
             channels=3,
             fit=fit,
             on_bad_image=on_bad_image,
+            encoding=encoding,
         )
     except ValueError as error:
         raise InputError(str(error)) from error

@@ -59,7 +59,7 @@ def describe(dataset: Dataset, imported: Imported) -> str:
 
 
 def _overlay(dataset: Dataset, imported: Imported, origin: Path) -> str:
-    settings = {
+    settings: dict[str, str | int | None] = {
         "name": dataset.name,
         "format": dataset.format,
         "path": dataset.path,
@@ -69,6 +69,8 @@ def _overlay(dataset: Dataset, imported: Imported, origin: Path) -> str:
         "fit": dataset.fit,
         "on_bad_image": dataset.on_bad_image,
     }
+    if imported.bit_depth is not None:
+        settings["bit_depth"] = imported.bit_depth
     # JSON strings are valid YAML, whatever a name contains.
     images = f"{sum(imported.counts):,} in {len(imported.classes)} classes"
     lines = [

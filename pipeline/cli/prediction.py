@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ def _open(root: Path, folder: Path, source: str, device: str) -> Classifier:
     dataset = schema.load(root / PARAMS_FILE).dataset
     described = Paths(root).tensors / "dataset.json"
     with parsing(described):
-        classes = [str(name) for name in load_json(described)["classes"]]
+        content = load_json(described)
+        classes = [str(name) for name in content["classes"]]
+        dataset = replace(dataset, bit_depth=content.get("bit_depth"))
     channels, height, width = facts["shape"]
     if (channels, height) != (dataset.channels, dataset.image_size) or len(classes) != facts["classes"]:
         raise InputError(

@@ -8,24 +8,18 @@ uint8 (N, 3072) in the order channels, rows, columns, and `labels` from 1 to 100
 from __future__ import annotations
 
 import re
-import struct
-import zipfile
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
-from labelmint.data.archive_members import is_damage, refuse_bomb
+from labelmint.data.npz import read_npz
 from labelmint.data.settings import Dataset
 from labelmint.data.source import TEST, TRAIN, Source, source_folder
-from labelmint.data.storage.tensors import ArrayHeader, read_array_header
 from labelmint.data.stored_images import Block, RecordImages
-from labelmint.runtime.atomic_files import named_os_errors
 from labelmint.runtime.errors import InputError
 
 _PIXELS = 3 * 32 * 32
-_CHUNK = 1 << 20
-_MAX_LABELS = 2_000_000  # in one file; all of ImageNet has 1.28 million
+_ADVICE = "fetch the published batches again"
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
@@ -75,69 +69,19 @@ def _class_names(folder: Path, count: int) -> list[str]:
 
 
 def _read_batch(path: Path, scratch: Path) -> tuple[Block, np.ndarray]:
-    """Read the labels of one npz and find its pixels.
-
-    Stored pixels are read in place, deflated ones are decompressed into `scratch` first. Raises: InputError.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
-                refuse_bomb(path, entry.filename, entry.file_size, entry.compress_size)
-            labels = _read_labels(archive, path)
-            entry = archive.getinfo("data.npy")
-            with archive.open(entry) as file:
-                shape, dtype, start = _npy_header(file, path, "data")
-                if dtype != np.uint8 or len(shape) != 2 or shape[1] != _PIXELS:
-                    raise InputError(
-                        f"{path}: data is {dtype} {shape}, expected uint8 (N, {_PIXELS}); fetch it again"
-                    )
-                if len(labels) != shape[0]:
-                    raise InputError(f"{path}: {shape[0]} images but {len(labels)} labels; fetch it again")
-                if entry.file_size != start + shape[0] * _PIXELS:
-                    raise InputError(f"{path}: data is truncated; fetch it again")
-                if entry.compress_type != zipfile.ZIP_STORED:
-                    scratch.mkdir(parents=True, exist_ok=True)
-                    unpacked = scratch / f"{path.stem}.bin"
-                    with unpacked.open("wb") as out:
-                        while chunk := file.read(_CHUNK):
-                            with named_os_errors(unpacked):
-                                out.write(chunk)
-                    return Block(unpacked, 0, _PIXELS, shape[0]), labels
-        with path.open("rb") as file:
-            file.seek(entry.header_offset + 26)
-            name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
-        begin = entry.header_offset + 30 + name_bytes + extra_bytes + start
-        if begin + shape[0] * _PIXELS > path.stat().st_size:
-            raise InputError(f"{path}: data is truncated; fetch it again")
-        return Block(path, begin, _PIXELS, shape[0]), labels
-    except InputError:
-        raise
-    except Exception as error:  # damaged bytes cause errors of many types
-        if not is_damage(error) and not isinstance(error, (KeyError, RuntimeError)):
-            raise
-        reason = " ".join(str(error).split())[:120]
+    """Find the pixels of one npz and read its labels, int64 (N,). Raises: InputError."""
+    arrays = read_npz(path, scratch, _ADVICE)
+    if missing := [name for name in ("data", "labels") if name not in arrays]:
+        raise InputError(f"{path}: not a complete npz with data and labels: no {missing[0]}; {_ADVICE}")
+    data, labels = arrays["data"], arrays["labels"]
+    if data.dtype != np.uint8 or len(data.shape) != 2 or data.shape[1] != _PIXELS:
         raise InputError(
-            f"{path}: not a complete npz with data and labels ({reason}); fetch it again"
-        ) from error
-
-
-def _read_labels(archive: zipfile.ZipFile, path: Path) -> np.ndarray:
-    """Labels, int64 (N,). Raises: InputError."""
-    with archive.open("labels.npy") as file:
-        shape, dtype, _ = _npy_header(file, path, "labels")
-        if dtype.kind not in "iu" or len(shape) != 1:
-            raise InputError(f"{path}: labels are {dtype} {shape}, expected integers (N,); fetch it again")
-        if shape[0] > _MAX_LABELS:
-            raise InputError(f"{path}: {shape[0]:,} labels, but ImageNet has fewer; fetch it again")
-        content = file.read(shape[0] * dtype.itemsize)
-    if len(content) < shape[0] * dtype.itemsize:
-        raise InputError(f"{path}: labels are truncated; fetch it again")
-    return np.frombuffer(content, dtype, shape[0]).astype(np.int64)
-
-
-def _npy_header(file: IO[bytes], path: Path, what: str) -> ArrayHeader:
-    """Read the header of an .npy file within `path`. Raises: InputError."""
-    try:
-        return read_array_header(file)
-    except ValueError as error:
-        raise InputError(f"{path}: {what} {error}; fetch the published batches") from error
+            f"{path}: data is {data.dtype} {data.shape}, expected uint8 (N, {_PIXELS}); {_ADVICE}"
+        )
+    if labels.dtype.kind not in "iu" or len(labels.shape) != 1:
+        raise InputError(
+            f"{path}: labels are {labels.dtype} {labels.shape}, expected integers (N,); {_ADVICE}"
+        )
+    if labels.shape != data.shape[:1]:
+        raise InputError(f"{path}: {data.shape[0]:,} images but {labels.shape[0]:,} labels; {_ADVICE}")
+    return Block(data.path, data.offset, _PIXELS, data.shape[0]), labels.values().astype(np.int64)
