@@ -164,6 +164,8 @@ class Dataset(Settings):
             raise ValueError(f"attributes: {self.attributes} names one twice")
         if bool(self.categories) != (self.name == "lsun"):
             raise ValueError("categories are for lsun, which needs at least one, e.g. [bedroom]")
+        if self.label_column is not None and self.layout != "huggingface":
+            raise ValueError("label_column is for format: huggingface")
         if self.encoding is not None and not is_encoding(self.encoding):
             raise ValueError(f"encoding: no encoding of text is called '{self.encoding}'; e.g. gbk or cp437")
 

@@ -14,6 +14,12 @@ from labelmint.data.settings import Dataset
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLITS = ("train", "validation", "test")
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
+"""Words for the splits in names of folders, files and arrays."""
 
 Content = bytes | np.ndarray
 """One image: an encoded file, or uint8 pixels (H, W) or (H, W, 3)."""

@@ -1,243 +1,173 @@
 """Reader of local Hugging Face data sets: Parquet files, or a folder made by `Dataset.save_to_disk`.
 
-Images are a column of {bytes, path}. Class names come from the features that are stored with the data.
+Images are a column of {bytes, path}, labels one of class numbers or words. Class names come from the features
+that are stored with the data. What fits in several ways is refused.
 Source: https://huggingface.co/docs/datasets, "Image" and "ClassLabel" features.
 """
 
 from __future__ import annotations
 
-import json
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from itertools import accumulate
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from labelmint.data.classes import distinct_names, number_classes
+from labelmint.data.file_names import check_text
 from labelmint.data.settings import Dataset
-from labelmint.data.source import TRAIN, BadImageError, Source
-from labelmint.data.sources.imagefolder import SPLIT_NAMES
-from labelmint.data.stored_images import check_size
+from labelmint.data.source import SPLIT_NAMES, SPLITS, TEST, TRAIN, Source
+from labelmint.data.sources.huggingface_columns import Columns, find_columns
+from labelmint.data.table_files import TableFile, TableImages, open_table
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import shortened
 
 
-@dataclass(frozen=True)
-class Shard:
-    """A data file. group_sizes: rows of each row group (Parquet) or record batch (Arrow)."""
-
-    path: Path
-    split: int | None
-    group_sizes: list[int]
-
-
-@dataclass(frozen=True)
-class TableImages:
-    """Cells of one column of many shards. One row group is in memory at a time."""
-
-    shards: list[Shard]
-    column: str
-    named = False
-
-    def name(self, index: int) -> str:
-        number, position = _locate(index, [sum(shard.group_sizes) for shard in self.shards])
-        return f"{self.shards[number].path.name}, row {position}"
-
-    @contextmanager
-    def open(self) -> Iterator[Callable[[int], bytes]]:
-        import pyarrow as pa
-
-        loaded: dict[tuple[int, int], Any] = {}
-        sizes = [sum(shard.group_sizes) for shard in self.shards]
-        with ExitStack() as stack:
-            files: dict[int, Any] = {}
-
-            def read(index: int) -> bytes:
-                number, position = _locate(index, sizes)
-                group, row = _locate(position, self.shards[number].group_sizes)
-                if (number, group) not in loaded:
-                    if number not in files:
-                        files[number] = _open(self.shards[number].path, stack)
-                    loaded.clear()
-                    try:
-                        loaded[number, group] = _read_group(files[number], group, self.column)
-                    except (pa.ArrowException, OSError) as error:
-                        reason = " ".join(str(error).split())[:80]
-                        raise BadImageError(f"damaged in the table ({reason})") from error
-                cell = loaded[number, group][row].as_py()
-                content = cell.get("bytes") if isinstance(cell, dict) else cell
-                if not isinstance(content, bytes):
-                    raise BadImageError("no image in the row; save the data set with embedded images")
-                return check_size(content)
-
-            yield read
-
-
-def _locate(index: int, sizes: list[int]) -> tuple[int, int]:
-    """(number of the part, position in it) of element `index` in consecutive parts of these sizes."""
-    starts = list(accumulate(sizes, initial=0))
-    if index >= starts[-1]:
-        raise IndexError(index)
-    number = bisect_right(starts, index) - 1
-    return number, index - starts[number]
-
-
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
+    path = Path(str(dataset.path))
+    with _damage_reported(path):
+        tables, splits = _find_tables(path)
+        columns = find_columns(tables, path, dataset.label_column)
+        labels, labelled = _labels(tables, columns, path)
+    split = np.repeat(splits, [table.rows for table in tables])
+    if columns.classes is None and labels.dtype.kind == "i":
+        # Without class names, -1 may be a class: it says "no label" where a whole split has nothing else.
+        for part in set(splits):
+            labelled[split == part] &= bool((labels[split == part] != -1).any())
+    elif columns.classes is not None:
+        labelled &= labels >= 0
+    notes = [*columns.notes, *_describe_unlabelled(labelled, split, path)]
+    rows = np.flatnonzero(labelled)
+    if columns.classes is None:
+        classes, numbers = number_classes(labels[rows])
+    else:
+        classes, numbers = distinct_names(columns.classes), labels[rows]
+    check_text(classes, path)
+    if len(set(splits)) == 1 and splits[0] > TRAIN:
+        notes.append(f"only a {SPLITS[splits[0]]} split is there; it is used as all images")
+    return Source(
+        title=f"{dataset.name} ({path.name})",
+        licence="the owner's",
+        classes=classes,
+        labels=numbers,
+        images=TableImages(
+            [table.path for table in tables], [table.group_sizes for table in tables], columns.image, rows
+        ),
+        split=split[rows].astype(np.uint8) if len(set(splits)) > 1 else None,
+        notes=notes,
+    )
+
+
+@contextmanager
+def _damage_reported(path: Path) -> Iterator[None]:
+    """Turn the errors of pyarrow about damaged files into InputError."""
     import pyarrow as pa
 
-    path = Path(str(dataset.path))
     try:
-        shards, schema = _find_shards(path)
-        features = _features(schema, path)
-        column = _find_column(schema, features, "Image", ("image", "img"), path)
-        target = _find_column(schema, features, "ClassLabel", ("label", "labels", "fine_label"), path)
-        labels = np.concatenate([_read_labels(shard, target, path) for shard in shards])
+        yield
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: damaged Parquet or Arrow data ({reason}); save it again") from error
-    if not len(labels) or labels.min() < 0:
-        raise InputError(f"{path}: column '{target}' has no class numbers, expected 0, 1, …; save it again")
-    feature = features.get(target)
-    names = feature.get("names") if isinstance(feature, dict) else None
-    names = names or [str(number) for number in range(_count_classes(labels, path))]
-    if not isinstance(names, list):
-        raise InputError(f"{path}: the class names are not a list; save it again")
-    split = None
-    if all(shard.split is not None for shard in shards) and any(shard.split == TRAIN for shard in shards):
-        split = np.concatenate([np.full(sum(shard.group_sizes), shard.split, np.uint8) for shard in shards])
-    return Source(
-        title=f"{dataset.name} ({path.name})",
-        licence="the owner's",
-        classes=[str(name) for name in names],
-        labels=labels,
-        images=TableImages(shards, column),
-        split=split,
-    )
 
 
-def _count_classes(labels: np.ndarray, path: Path) -> int:
-    """Number of classes by the highest label. Raises: InputError where there are more classes than images."""
-    count = int(labels.max()) + 1
-    if count > len(labels):
-        raise InputError(f"{path}: {count:,} classes but only {len(labels):,} images; check the labels")
-    return count
+def _find_tables(path: Path) -> tuple[list[TableFile], list[int]]:
+    """All data files below `path`, ordered by split, and their splits; -1 for all where names say none.
 
-
-def _find_shards(path: Path) -> tuple[list[Shard], Any]:
-    """All data files below `path`, ordered by split, and their schema. Raises: InputError."""
-    files = [path] if path.is_file() else sorted(path.rglob("*.parquet")) or sorted(path.rglob("*.arrow"))
-    if not files:
+    Raises: InputError when there is no file, when some belong to other data sets, or to no split.
+    """
+    found = [path] if path.is_file() else _files(path, "parquet") or _files(path, "arrow")
+    if not found:
         raise InputError(
             f"{path}: no Parquet or Arrow files there; set dataset.path to a folder that has them"
         )
-    shards, schemas = [], []
-    with ExitStack() as stack:
-        for file in files:
-            opened = _open(file, stack)
-            shards.append(Shard(file, _split_of(file, path), _group_sizes(opened)))
-            schemas.append(opened.schema_arrow if hasattr(opened, "schema_arrow") else opened.schema)
-    different = [file.name for file, schema in zip(files, schemas) if schema.names != schemas[0].names]
-    if different:
+    places = {file: _place(file, path) for file in found}
+    if len(names := sorted({name for name, _ in places.values()})) > 1:
         raise InputError(
-            f"{path}: {shortened(different)} has other columns than {files[0].name}; "
+            f"{path}: {len(names)} configurations or data sets, {shortened([each or '.' for each in names])}; "
+            "set dataset.path to the folder or file of one"
+        )
+    splits = {split for _, split in places.values()}
+    if len(splits) > 1 and None in splits:
+        outside = [file.name for file, (_, split) in places.items() if split is None]
+        raise InputError(
+            f"{path}: {shortened(outside)} belongs to no split by its name, but other files do; "
+            "rename it, e.g. train-1.parquet, or move it away"
+        )
+    if len(splits) > 1 and TRAIN not in splits:
+        raise InputError(f"{path}: has test and validation data, but no training data; add train-*.parquet")
+    found.sort(key=lambda file: places[file][1] or 0)
+    tables = [open_table(file) for file in found]
+    expected = tables[0].schema.names
+    if different := [table.path.name for table in tables if table.schema.names != expected]:
+        raise InputError(
+            f"{path}: {shortened(different)} has other columns than {found[0].name}; "
             "keep one data set per folder"
         )
-    order = sorted(range(len(shards)), key=lambda number: (shards[number].split or 0, number))
-    return [shards[number] for number in order], schemas[0]
+    return tables, [-1 if (split := places[file][1]) is None else split for file in found]
 
 
-def _split_of(file: Path, root: Path) -> int | None:
-    """Split by the folder (save_to_disk) or the start of the file name (train-00000-of-00002.parquet)."""
-    folders = file.relative_to(root).parts[:-1] if file != root else ()
-    parts = [part.lower() for part in (*folders, file.stem.split("-")[0])]
-    return next((SPLIT_NAMES[part] for part in parts if part in SPLIT_NAMES), None)
-
-
-def _open(path: Path, stack: ExitStack) -> Any:
-    """A ParquetFile, an Arrow RecordBatchFileReader, or a Table for Arrow's stream format."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if path.suffix == ".arrow":
-        mapped = stack.enter_context(pa.memory_map(str(path)))
-        try:
-            return pa.ipc.open_file(mapped)
-        except pa.ArrowInvalid:  # `datasets` writes the stream format
-            return pa.ipc.open_stream(mapped).read_all()
-    return stack.enter_context(pq.ParquetFile(path))
-
-
-def _group_sizes(opened: Any) -> list[int]:
-    if hasattr(opened, "num_row_groups"):
-        return [opened.metadata.row_group(number).num_rows for number in range(opened.num_row_groups)]
-    if hasattr(opened, "num_record_batches"):
-        return [opened.get_batch(number).num_rows for number in range(opened.num_record_batches)]
-    return [opened.num_rows]
-
-
-def _read_group(opened: Any, group: int, column: str) -> Any:
-    """One column of one row group."""
-    if hasattr(opened, "num_row_groups"):
-        return opened.read_row_group(group, columns=[column]).column(column)
-    if hasattr(opened, "num_record_batches"):
-        return opened.get_batch(group).column(column)
-    return opened.column(column)
-
-
-def _read_labels(shard: Shard, column: str, where: Path) -> np.ndarray:
-    """Labels of a shard, int64 (N,). Raises: InputError."""
-    with ExitStack() as stack:
-        opened = _open(shard.path, stack)
-        # Record batches have plain arrays, which refuse to copy unless asked; the others have chunked ones.
-        options = {"zero_copy_only": False} if hasattr(opened, "num_record_batches") else {}
-        groups = range(len(shard.group_sizes))
-        values = np.concatenate([_read_group(opened, group, column).to_numpy(**options) for group in groups])
-    if values.dtype.kind not in "iu":
-        raise InputError(
-            f"{where}: column '{column}' of {shard.path.name} is {values.dtype}, "
-            "expected class numbers without gaps; save it again"
-        )
-    return values.astype(np.int64)
-
-
-def _features(schema: Any, path: Path) -> dict[str, Any]:
-    """Column descriptions that `datasets` wrote in the schema's metadata or in dataset_info.json, else {}."""
-    stored = (schema.metadata or {}).get(b"huggingface")
-    try:
-        if stored:
-            return _mapping(_mapping(_mapping(json.loads(stored)).get("info", {})).get("features", {}))
-        for file in sorted(path.rglob("dataset_info.json")) if path.is_dir() else []:
-            return _mapping(_mapping(json.loads(file.read_text())).get("features", {}))
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{path}: the column descriptions of `datasets` cannot be read ({error}); save it again"
-        ) from error
-    return {}
-
-
-def _mapping(content: Any) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise TypeError(f"expected an object, got {type(content).__name__}")
-    return content
-
-
-def _find_column(
-    schema: Any, features: dict[str, Any], feature_type: str, usual: tuple[str, ...], path: Path
-) -> str:
-    """Name of the column that has the feature type, or a usual name. Raises: InputError."""
-    typed = [
-        name
-        for name, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == feature_type
+def _files(folder: Path, suffix: str) -> list[Path]:
+    """Data files at any depth, without hidden ones and those that `datasets` caches."""
+    return [
+        file
+        for file in sorted(folder.rglob(f"*.{suffix}"))
+        if not file.name.startswith("cache-")
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     ]
-    for name in [*(name for name in usual if name in typed), *typed, *usual]:
-        if name in schema.names:
-            return name
-    raise InputError(
-        f"{path}: no {feature_type} column among {', '.join(schema.names)}; name it '{usual[0]}'"
-    )
+
+
+def _place(file: Path, root: Path) -> tuple[str, int | None]:
+    """Name of the data set and split of a file: default/train/0.parquet, or en-train-00000-of-00002.parquet.
+
+    Both are in the names of folders and in the words of the file's name up to the split.
+    """
+    names, split = [], None
+    for folder in file.relative_to(root).parts[:-1] if file != root else ():
+        found = SPLIT_NAMES.get(folder.lower().removeprefix("partial-"))
+        if found is None:
+            names.append(folder)
+        split = found if split is None else split
+    words = [word for word in re.split(r"[\W\d_]+", file.stem.lower()) if word]
+    where = next((number for number, word in enumerate(words) if word in SPLIT_NAMES), None)
+    if split is None and where is not None:
+        split = SPLIT_NAMES[words[where]]
+        names += words[:where]
+    return "/".join(names), split
+
+
+def _labels(tables: list[TableFile], columns: Columns, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of all rows, int64 or text, and whether there is one, bool (N,)."""
+    parts = [table.values(columns.label) for table in tables]
+    present = np.concatenate([each for _, each in parts])
+    values = np.concatenate([each for each, _ in parts if len(each)] or [np.empty(0, np.int64)])
+    if values.dtype.kind == "b" or (len(values) and all(isinstance(value, str) for value in values[:1])):
+        values = values.astype(str)
+    if values.dtype.kind not in "iuU" or (columns.classes is not None and values.dtype.kind == "U"):
+        kind = tables[0].schema.field(columns.label).type
+        raise InputError(
+            f"{path}: column '{columns.label}' is {kind}, expected one class number or word per image; "
+            "set dataset.label_column"
+        )
+    is_text = values.dtype.kind == "U"
+    labels = np.full(len(present), "" if is_text else -1, values.dtype if is_text else np.int64)
+    labels[present] = values
+    return labels, present
+
+
+def _describe_unlabelled(labelled: np.ndarray, split: np.ndarray, path: Path) -> list[str]:
+    """Sentences about images without a label. Raises: InputError when no training image has one."""
+    notes = []
+    for part in np.unique(split).tolist():
+        own = labelled[split == part]
+        missing, name = int((~own).sum()), SPLITS[part] if part >= 0 else "training"
+        if missing == len(own) and part <= TRAIN:
+            raise InputError(f"{path}: the {name} images have no labels; set dataset.label_column")
+        if missing == len(own):
+            instead = ": held out from train instead" if part == TEST else " and is left out"
+            notes.append(f"the {name} split has no labels (-1){instead}")
+        elif missing:
+            notes.append(f"{missing:,} of {len(own):,} {name} images have no label and are left out")
+    return notes

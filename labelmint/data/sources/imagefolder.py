@@ -19,7 +19,7 @@ import numpy as np
 from labelmint.data.archives import images_of, is_archive, list_members
 from labelmint.data.file_names import check_text
 from labelmint.data.settings import Dataset
-from labelmint.data.source import TEST, TRAIN, VALIDATION, Images, Source
+from labelmint.data.source import SPLIT_NAMES, TRAIN, Images, Source
 from labelmint.data.stored_images import FolderImages
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import shortened
@@ -29,11 +29,6 @@ _IMAGE_SUFFIXES = {
     *(".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"),
 }
 _CLUTTER = {"__MACOSX", "Thumbs.db", "thumbs.db", "desktop.ini", "@eaDir"}
-SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), TRAIN),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), VALIDATION),
-    **dict.fromkeys(("test", "testing"), TEST),
-}
 
 
 @dataclass(frozen=True)
