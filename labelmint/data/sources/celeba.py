@@ -1,4 +1,4 @@
-"""Reader of CelebA: faces with 40 attributes, in the published folder layout.
+"""Reader of CelebA: faces with 40 attributes, as it is published or as Kaggle gives it.
 
 Source: Liu, Luo, Wang, Tang 2015, https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html.
 Its terms forbid a download by a program: the user accepts them and puts the files into data/raw/celeba.
@@ -14,6 +14,7 @@ import numpy as np
 from labelmint.data.archives import images_of, is_archive, list_members
 from labelmint.data.settings import Dataset
 from labelmint.data.source import Source, single_attribute_to_classes, source_folder
+from labelmint.data.sources.celeba_tables import read_table
 from labelmint.data.stored_images import FolderImages, TarImages, ZipImages
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import did_you_mean, shortened
@@ -21,9 +22,9 @@ from labelmint.runtime.words import did_you_mean, shortened
 WINDOW, BEFORE_EYE = 64, 15
 _FOLDERS = ("img_align_celeba", "img_celeba")
 _PARTITION, _LANDMARKS, _BOXES = (
-    "list_eval_partition.txt",
-    "list_landmarks_align_celeba.txt",
-    "list_bbox_celeba.txt",
+    "list_eval_partition",
+    "list_landmarks_align_celeba",
+    "list_bbox_celeba",
 )
 
 
@@ -35,28 +36,28 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
             "put img_align_celeba.zip and the list_*.txt files there, "
             "or set dataset.name: faces for procedural faces"
         )
-    table = folder / "list_attr_celeba.txt"
-    names, header, values = read_table(table, head_lines=2)
-    attributes = header.split()
+    table = read_table(folder, "list_attr_celeba")
+    names, attributes, values = table.names, table.columns, table.values
     if values.shape[1] != len(attributes):
         raise InputError(
-            f"{table}: names {len(attributes)} attributes but has {values.shape[1]} columns; fetch it again"
+            f"{table.path}: names {len(attributes)} attributes but has {values.shape[1]} columns; fetch it again"
         )
     if not np.isin(values, (-1, 1)).all():
-        raise InputError(f"{table}: has values other than 1 and -1; fetch it again")
+        raise InputError(f"{table.path}: has values other than 1 and -1; fetch it again")
     columns = [find_attribute(name, attributes) for name in dataset.attributes]
-    images, location = find_images(folder, names, scratch, table)
-    partition = _values_of(names, folder / _PARTITION, head_lines=0)[:, 0]
+    images, location = find_images(folder, names, scratch, table.path)
+    parts = read_table(folder, _PARTITION, has_head=False)
+    partition = parts.of(names)[:, 0]
     if not np.isin(partition, (0, 1, 2)).all():
-        raise InputError(f"{folder / _PARTITION}: has values other than 0, 1 and 2; fetch it again")
-    used = [table, folder / _PARTITION]
+        raise InputError(f"{parts.path}: has values other than 0, 1 and 2; fetch it again")
+    used = [table, parts]
     boxes, notes = None, []
     if dataset.crop == "landmarks":
-        used.append(folder / _LANDMARKS)
-        boxes = landmark_boxes(_values_of(names, used[-1], head_lines=2)[:, :2])
+        used.append(read_table(folder, _LANDMARKS))
+        boxes = landmark_boxes(used[-1].of(names)[:, :2])
     elif dataset.crop == "bounding_box":
-        used.append(folder / _BOXES)
-        boxes = _values_of(names, used[-1], head_lines=2).astype(np.int32)
+        used.append(read_table(folder, _BOXES))
+        boxes = used[-1].of(names).astype(np.int32)
         boxes[:, 2:] += boxes[:, :2]
         notes.append(
             "bounding boxes are unreliable: they were drawn on the original photographs, "
@@ -70,7 +71,9 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
         images=images,
         split=partition.astype(np.uint8),
         boxes=boxes,
-        checksums={f"{path.name} (sha256)": hashlib.sha256(path.read_bytes()).hexdigest() for path in used},
+        checksums={
+            f"{each.path.name} (sha256)": hashlib.sha256(each.path.read_bytes()).hexdigest() for each in used
+        },
         notes=notes,
     )
     return single_attribute_to_classes(source, dataset)
@@ -94,51 +97,6 @@ def find_attribute(name: str, known: list[str]) -> int:
     raise InputError(f"dataset.attributes: no '{name}'{hint}")
 
 
-def read_table(path: Path, head_lines: int) -> tuple[list[str], str, np.ndarray]:
-    """Read one of the published text tables.
-
-    head_lines: 2 for a table that starts with the number of rows and the column names, else 0.
-    Returns: (names in the first column, last head line, int64 (N, columns)).
-    Raises: InputError with the line at fault.
-    """
-    try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing; it is one of CelebA's annotation files") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text table; fetch it again") from error
-    head, rows = lines[:head_lines], [line.split() for line in lines[head_lines:] if line.strip()]
-    if not rows:
-        raise InputError(f"{path}: no rows; fetch it again")
-    if head and head[0].strip() != str(len(rows)):
-        raise InputError(
-            f"{path}: the first line declares {head[0].strip()} rows, "
-            f"the file has {len(rows)}; fetch it again"
-        )
-    width = len(rows[0])
-    values = np.empty((len(rows), width - 1), np.int64)
-    for number, row in enumerate(rows):
-        try:
-            values[number] = row[1:]
-        except ValueError as error:
-            raise InputError(
-                f"{path}, line {number + head_lines + 1}: expected a name and {width - 1} integers, "
-                f"got '{' '.join(row)[:60]}'; fetch it again"
-            ) from error
-    return [row[0] for row in rows], head[-1] if head else "", values
-
-
-def _values_of(names: list[str], path: Path, head_lines: int) -> np.ndarray:
-    """Rows of a table in the order of `names`. Raises: InputError when a name has no row."""
-    own, _, values = read_table(path, head_lines)
-    if own == names:
-        return values
-    row_of = {name: row for row, name in enumerate(own)}
-    if missing := [name for name in names if name not in row_of]:
-        raise InputError(f"{path}: no row for {shortened(missing)}; fetch it again")
-    return values[[row_of[name] for name in names]]
-
-
 def find_images(
     folder: Path, names: list[str], scratch: Path, table: Path
 ) -> tuple[FolderImages | TarImages | ZipImages, str]:
@@ -147,8 +105,10 @@ def find_images(
     Returns: (images in the order of `names`, name of the folder they are in).
     Raises: InputError when there are none, or when the files differ from `names`.
     """
-    for name in _FOLDERS:
+    for name in (*_FOLDERS, *(f"Img/{name}" for name in _FOLDERS)):
         if (path := folder / name).is_dir():
+            if (inner := path / path.name).is_dir():  # an archive unpacked into a folder of its name
+                path = inner
             found = {file.name for file in path.iterdir() if file.suffix.lower() in (".jpg", ".png")}
             _check_names(names, found, path, table)
             return FolderImages(path, names), name

@@ -86,7 +86,7 @@ def _find_tables(path: Path) -> tuple[list[TableFile], list[int]]:
     places = {file: _place(file, path) for file in found}
     if len(names := sorted({name for name, _ in places.values()})) > 1:
         raise InputError(
-            f"{path}: {len(names)} configurations or data sets, {shortened([each or '.' for each in names])}; "
+            f"{path}: {len(names)} configurations, {shortened([each or '.' for each in names])}; "
             "set dataset.path to the folder or file of one"
         )
     splits = {split for _, split in places.values()}

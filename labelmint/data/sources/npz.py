@@ -1,7 +1,7 @@
 """Reader of an .npz of images and labels, such as MedMNIST's: train_images, train_labels, test_images, ….
 
-The name of an array says what it holds and, unless there is one set only, its split; Keras's x_train and y_train
-will do. Images are uint8 (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W).
+The name of an array says what it holds and, unless there is one set only, its split; so do Keras's x_train and
+y_train. Images are uint8 (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W).
 Source: Yang et al. 2023, https://medmnist.com.
 """
 
