@@ -23,8 +23,10 @@ from stat import S_ISREG
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
-from labelmint.data.source import BadImageError
+from labelmint.data.source import BadImageError, Images
+from labelmint.data.storage.image_grid import png
 
 MAX_BYTES = 256 << 20
 """Size limit of an image file. Networks take at most 1,024 x 1,024 pixels, so larger files are not useful."""
@@ -198,6 +200,24 @@ class ZipImages:
                 return check_size(content)
 
             yield read
+
+
+@dataclass(frozen=True)
+class PngImages:
+    """Pixels of other images, encoded as PNG files. rows: index of each among `pixels`."""
+
+    pixels: Images
+    rows: list[int]
+    names: list[str]
+    named = True
+
+    def name(self, index: int) -> str:
+        return self.names[index]
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], bytes]]:
+        with self.pixels.open() as read:
+            yield lambda index: png(Image.fromarray(np.ascontiguousarray(read(self.rows[index]))))
 
 
 def check_size(content: bytes) -> bytes:

@@ -40,7 +40,8 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
     names, attributes, values = table.names, table.columns, table.values
     if values.shape[1] != len(attributes):
         raise InputError(
-            f"{table.path}: names {len(attributes)} attributes but has {values.shape[1]} columns; fetch it again"
+            f"{table.path}: names {len(attributes)} attributes but has {values.shape[1]} columns; "
+            "fetch it again"
         )
     if not np.isin(values, (-1, 1)).all():
         raise InputError(f"{table.path}: has values other than 1 and -1; fetch it again")

@@ -18,9 +18,10 @@ import numpy as np
 
 from labelmint.data.archives import images_of, is_archive, list_members
 from labelmint.data.file_names import check_text
+from labelmint.data.npz_set import names_as_files, read_set
 from labelmint.data.settings import Dataset
 from labelmint.data.source import SPLIT_NAMES, TRAIN, Images, Source
-from labelmint.data.stored_images import FolderImages
+from labelmint.data.stored_images import FolderImages, PngImages
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import shortened
 
@@ -78,7 +79,7 @@ class Tree:
 
 
 def open_tree(path: Path, scratch: Path, encoding: str | None = None) -> Tree:
-    """List a folder, or a zip or tar archive. Raises: InputError if it is neither.
+    """List a folder, or a zip or tar archive, or the images of an .npz as files. Raises: InputError.
 
     encoding: of an archive's names, if it does not state it; None guesses it.
     """
@@ -86,6 +87,10 @@ def open_tree(path: Path, scratch: Path, encoding: str | None = None) -> Tree:
         names, folders = list_folder(path)
         check_text([*names, *folders], path)
         return Tree(names, folders, lambda rows: FolderImages(path, [names[row] for row in rows]))
+    if path.suffix == ".npz" and path.is_file():
+        pixels = read_set(path, path.stem, scratch)
+        files = names_as_files(pixels)
+        return Tree(files, [], lambda rows: PngImages(pixels.images, rows, [files[row] for row in rows]))
     if is_archive(path):
         listing = list_members(path, scratch, encoding)
         names = [member.name for member in listing.members]
