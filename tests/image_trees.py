@@ -93,3 +93,22 @@ def smooth_images(count: int, size: int = 32, seed: int = 0) -> np.ndarray:
         np.asarray(Image.fromarray(each).resize((size, size), Image.Resampling.BICUBIC)) for each in small
     ]
     return np.stack(large).transpose(0, 3, 1, 2)
+
+
+def in_raw_zip(path: Path, tree: dict[bytes, bytes], method: int = 0, extra: bytes = b"") -> Path:
+    """A zip whose names are stored as they are, without saying in which encoding.
+
+    method: compression method that is declared. extra: extra field of each member.
+    """
+    local, central = b"", b""
+    for name, content in tree.items():
+        sizes = (zlib.crc32(content), len(content), len(content), len(name), len(extra))
+        common = struct.pack("<HHHHIIIHH", 0, method, 0, 33, *sizes)
+        offset = len(local)
+        local += b"PK\x03\x04" + struct.pack("<H", 20) + common + name + extra + content
+        rest = struct.pack("<HHHII", 0, 0, 0, 0, offset)
+        central += b"PK\x01\x02" + struct.pack("<HH", 20, 20) + common + rest + name + extra
+    count = len(tree)
+    end = struct.pack("<HHHHIIH", 0, 0, count, count, len(central), len(local), 0)
+    path.write_bytes(local + central + b"PK\x05\x06" + end)
+    return path

@@ -1,6 +1,6 @@
 """A data set in one .npz, such as MedMNIST's: train_images, train_labels, test_images, ….
 
-The name of an array says what it holds and, unless there is one set only, its split, as x_train of Keras does.
+The name of an array says what it holds and, unless there is one set only, its split, as Keras's x_train.
 Images are uint8 (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W).
 Source: Yang et al. 2023, https://medmnist.com.
 """

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from labelmint.data.storage.tensors import save_set
-from tests.image_trees import MINE, encoded, good_tree, in_folder, in_tar, in_zip, png_of
+from tests.image_trees import MINE, encoded, good_tree, in_folder, in_raw_zip, in_tar, in_zip, png_of
 from tests.payload import Payload
 
 FIRST, LAST = "<!-- written by `python -m tests.integration.fuzz.error_table` -->", "<!-- end -->"
@@ -109,6 +111,16 @@ def _folder_with(name: str, content: bytes) -> Arrange:
 
 def _mnist(images: bytes) -> Arrange:
     return written("data/raw/MNIST/raw/train-images-idx3-ubyte", images)
+
+
+def _raw_zip(tree: dict[bytes, bytes], method: int = 0) -> Arrange:
+    return lambda root: in_raw_zip(root / "t.zip", tree, method)
+
+
+def _two_labels(root: Path) -> None:
+    table = pa.table({"image": [b"x"], "fine_label": [0], "coarse_label": [0]})
+    (root / "t").mkdir()
+    pq.write_table(table, root / "t" / "train.parquet")
 
 
 def _npz(root: Path) -> None:
@@ -376,8 +388,55 @@ _ARCHIVES = [
         "arrays that contain Python objects",
         "stage prepare",
         "prepare: data/raw/imagenet32/train_data_batch_1.npz: labels contains Python objects, "
-        "which can run any code when they are loaded; fetch the published batches",
+        "which can run any code when they are loaded; fetch the published batches again",
         arrange=both(_npz, dataset(name="imagenet32", image_size=32, channels=3)),
+    ),
+    Row(
+        "names in an unknown encoding",
+        "labelmint import t.zip --name mine",
+        "t.zip: does not state the encoding of its names, such as b'\\xaa\\xae\\xe8\\xaa\\xa0/0.png'; "
+        "say which it is with --encoding, e.g. cp866",
+        arrange=_raw_zip({"кошка/0.png".encode("cp866"): b""}),
+    ),
+    Row(
+        "names that are not UTF-8",
+        _IMPORT,
+        r"photos: 'cat/caf\udce9.png' is not valid UTF-8; rename it, "
+        "for example with `convmv -f latin1 -t utf8 -r --notest FOLDER`",
+        arrange=_folder_with("cat/caf\udce9.png", b""),
+    ),
+    Row(
+        "a compression method that is not read",
+        "labelmint import t.zip --name mine",
+        "t.zip: member 'cat/0.png' has compression method 9 (Deflate64), which is not read; "
+        "unpack the archive and give the folder",
+        arrange=_raw_zip({b"cat/0.png": b""}, method=9),
+    ),
+    Row(
+        "one name twice in an archive",
+        "stage prepare",
+        "prepare: t.tar: 'cat/0.png' is in the archive more than once, and one would be lost; "
+        "create the archive again",
+        arrange=mine("t.tar", _tar_with("cat/0.png")),
+    ),
+    Row(
+        "a RAR archive",
+        "labelmint import t.rar --name mine",
+        "t.rar: a RAR archive; unpack it and give the folder",
+        arrange=written("t.rar", b"Rar!\x1a\x07\x01\x00"),
+    ),
+    Row(
+        "arrays without names",
+        "labelmint import t.npz --name mine",
+        "t.npz: cannot tell what 'arr_0' holds of arr_0; name its arrays as MedMNIST does: "
+        "train_images, train_labels, test_images, test_labels",
+        arrange=lambda root: np.savez(root / "t.npz", np.zeros((2, 8, 8), np.uint8)),
+    ),
+    Row(
+        "several columns of labels",
+        "stage prepare",
+        "prepare: t: fine_label, coarse_label could be the labels; set dataset.label_column to one of them",
+        arrange=mine("t", _two_labels, format="huggingface"),
     ),
     Row(
         "a damaged table",

@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from labelmint.data import archives
+from labelmint.data import archive_members, archives
 from labelmint.data.source import BadImageError
 from labelmint.runtime.errors import InputError
 from tests.image_trees import PACKERS, encoded, good_tree, in_tar, in_zip
@@ -110,7 +110,7 @@ def test_refuses_a_zip_whose_members_overlap(tmp_path):
 
 
 def test_refuses_a_gzip_bomb(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "_FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(archive_members, "_FREE_BYTES", 1 << 20)
     path = tmp_path / "t.tar.gz"
     path.write_bytes(gzip.compress(in_tar(tmp_path / "t.tar", {"cat/0.png": bytes(16 << 20)}).read_bytes()))
     with pytest.raises(InputError, match=r"'t\.tar\.gz' .* bomb"):
@@ -122,11 +122,9 @@ def test_refuses_a_gzip_bomb(tmp_path, monkeypatch):
 def test_refuses_a_truncated_archive(tmp_path, packer):
     path = PACKERS[packer](tmp_path, good_tree(count=10))
     path.write_bytes(path.read_bytes()[:3000])
-    if archives.is_archive(path):
-        with pytest.raises(InputError, match="damaged archive"):
-            archives.list_members(path, tmp_path / "scratch")
-    else:
-        assert packer == "zip"
+    assert archives.is_archive(path)
+    with pytest.raises(InputError, match="damaged archive|a zip without its end"):
+        archives.list_members(path, tmp_path / "scratch")
 
 
 def test_a_damaged_member_of_a_zip_is_a_bad_image(tmp_path):

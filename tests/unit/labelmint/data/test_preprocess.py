@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labelmint.data.preprocess import to_tensor
+from labelmint.data import preprocess
 from labelmint.data.settings import Dataset, Fit
-from labelmint.data.source import BadImageError
+from labelmint.data.source import BadImageError, Content
+
+
+def to_tensor(content: Content, dataset: Dataset, box: np.ndarray | None = None) -> np.ndarray:
+    return preprocess.to_tensor(content, dataset, box).pixels
 
 
 def test_pad_surrounds_the_image():

@@ -63,6 +63,33 @@ def test_bounding_boxes_come_with_a_warning(folder):
     assert "bounding boxes are unreliable" in source.notes[0]
 
 
+def test_kaggles_tables_of_commas(folder):
+    expected = read_celeba(folder, crop="landmarks")
+    for name in ("list_attr_celeba", "list_eval_partition", "list_landmarks_align_celeba"):
+        lines = (folder / f"{name}.txt").read_text().splitlines()
+        rows = [line.split() for line in lines[0 if name == "list_eval_partition" else 2 :]]
+        head = ["image_id", *(lines[1].split() if len(lines) > len(rows) else ["partition"])]
+        (folder / f"{name}.csv").write_text("".join(f"{','.join(row)}\n" for row in [head, *rows]))
+        (folder / f"{name}.txt").unlink()
+    source = read_celeba(folder, crop="landmarks")
+    assert source.labels.tolist() == expected.labels.tolist()
+    assert np.asarray(source.split).tolist() == np.asarray(expected.split).tolist()
+    assert np.asarray(source.boxes).tolist() == np.asarray(expected.boxes).tolist()
+    assert list(source.checksums)[0] == "list_attr_celeba.csv (sha256)"
+
+
+@pytest.mark.parametrize("image_folder", ["img_align_celeba/img_align_celeba", "Img/img_align_celeba"])
+def test_folders_within_folders(folder, contents, image_folder):
+    expected = contents(read_celeba(folder), *range(12))
+    (folder / "img_align_celeba").rename(folder / "moved")
+    (folder / image_folder).parent.mkdir()
+    (folder / "moved").rename(folder / image_folder)
+    for name, inner in (("list_attr_celeba.txt", "Anno"), ("list_eval_partition.txt", "Eval")):
+        (folder / inner).mkdir()
+        (folder / name).rename(folder / inner / name)
+    assert contents(read_celeba(folder), *range(12)) == expected
+
+
 def without(number):
     return lambda lines: [*lines[:number], *lines[number + 1 :]]
 
