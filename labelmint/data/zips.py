@@ -16,6 +16,7 @@ from labelmint.runtime.errors import InputError
 _CHUNK = 1 << 20
 _ZIP_END, _ZIP_END_BYTES = b"PK\x05\x06", 22 + 65_535  # with the longest comment
 _UTF8_NAME, _UNICODE_PATH = 0x800, 0x7075  # flag, and Info-ZIP's extra field
+_READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _METHODS = {
     **{1: "Shrink", 6: "Implode", 9: "Deflate64", 93: "Zstandard"},
     **{95: "XZ", 96: "JPEG", 97: "WavPack", 98: "PPMd"},
@@ -48,8 +49,8 @@ def list_zip(path: Path, encoding: str | None) -> Listing:
                 raise InputError(
                     f"{path}: member '{name}' is encrypted; create the archive without a password"
                 )
-            if entry.compress_type in _METHODS:
-                method = f"{entry.compress_type} ({_METHODS[entry.compress_type]})"
+            if entry.compress_type not in _READ:
+                method = f"{entry.compress_type} ({_METHODS.get(entry.compress_type, 'unknown')})"
                 raise InputError(
                     f"{path}: member '{name}' has compression method {method}, which is not read; "
                     "unpack the archive and give the folder"

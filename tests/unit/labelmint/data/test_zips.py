@@ -57,7 +57,9 @@ def test_folders_are_known_by_their_attributes(tmp_path, attributes):
     assert contents(tmp_path / "t.zip") == {"cat/0.png": b"zero"}
 
 
-@pytest.mark.parametrize(("method", "name"), [(9, "Deflate64"), (93, "Zstandard"), (98, "PPMd")])
+@pytest.mark.parametrize(
+    ("method", "name"), [(9, "Deflate64"), (93, "Zstandard"), (98, "PPMd"), (50, "unknown")]
+)
 def test_compression_methods_that_are_not_read_are_named(tmp_path, method, name):
     path = in_raw_zip(tmp_path / "t.zip", TREE, method)
     message = rf"'cat/0.png' has compression method {method} \({name}\), which is not read; unpack"
