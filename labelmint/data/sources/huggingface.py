@@ -17,11 +17,13 @@ import numpy as np
 from labelmint.data.classes import distinct_names, number_classes
 from labelmint.data.file_names import check_text
 from labelmint.data.settings import Dataset
-from labelmint.data.source import SPLIT_NAMES, SPLITS, TEST, TRAIN, Source
+from labelmint.data.source import SPLIT_NAMES, TEST, TRAIN, Source
 from labelmint.data.sources.huggingface_columns import Columns, find_columns
 from labelmint.data.table_files import TableFile, TableImages, open_table
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import shortened
+
+_NAMES = ("training", "validation", "test")
 
 
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
@@ -45,7 +47,7 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
         classes, numbers = distinct_names(columns.classes), labels[rows]
     check_text(classes, path)
     if len(set(splits)) == 1 and splits[0] > TRAIN:
-        notes.append(f"only a {SPLITS[splits[0]]} split is there; it is used as all images")
+        notes.append(f"only a {_NAMES[splits[0]]} split is there; it is used as all images")
     return Source(
         title=f"{dataset.name} ({path.name})",
         licence="the owner's",
@@ -162,7 +164,7 @@ def _describe_unlabelled(labelled: np.ndarray, split: np.ndarray, path: Path) ->
     notes = []
     for part in np.unique(split).tolist():
         own = labelled[split == part]
-        missing, name = int((~own).sum()), SPLITS[part] if part >= 0 else "training"
+        missing, name = int((~own).sum()), _NAMES[max(part, TRAIN)]
         if missing == len(own) and part <= TRAIN:
             raise InputError(f"{path}: the {name} images have no labels; set dataset.label_column")
         if missing == len(own):

@@ -39,8 +39,8 @@ def convert(folder: Path, images: list[np.ndarray], **settings) -> tuple[np.ndar
 def test_the_bits_of_all_images_of_all_splits_become_0_to_255(tmp_path, capsys):
     pixels, depth = convert(tmp_path, [GREY * 8, GREY * 8, GREY * 16])
     assert depth == 12
-    assert (pixels[2] == np.rint(GREY * 16 * 255 / 4095)).all()
-    assert (pixels[0] == np.rint(GREY * 8 * 255 / 4095)).all()
+    assert (pixels[2] == np.rint(GREY * (16 * 255 / 4095))).all()
+    assert (pixels[0] == np.rint(GREY * (8 * 255 / 4095))).all()
     said = capsys.readouterr().err
     assert "note: 3 images of 16 bits use 12 bits: 0 to 4,095 become 0 to 255; dataset.bit_depth" in said
 
