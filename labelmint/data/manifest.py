@@ -38,9 +38,9 @@ def save(folder: Path, prepared: Prepared, percents: list[int], seeds: list[int]
         "n_validation": len(prepared.labels[VALIDATION]),
         "n_test": len(prepared.labels[TEST]),
     }
-    save_json(folder / "dataset.json", facts)
     if dataset.bit_depth is not None:
         facts["bit_depth"] = dataset.bit_depth
+    save_json(folder / "dataset.json", facts)
     preprocessing = asdict(dataset) | {
         "resize": "antialiased; a JPEG over 6 times too large is decoded at reduced scale"
     }

@@ -206,7 +206,9 @@ class Dataset(Settings):
 def is_encoding(name: str) -> bool:
     """Whether Python knows a text encoding of this name."""
     try:
-        b"".decode(name)
+        b"a".decode(name)
+    except UnicodeDecodeError:
+        return True
     except (LookupError, ValueError):  # ValueError: a NUL in the name
         return False
     return True

@@ -155,6 +155,22 @@ def test_classifiers_of_the_project(project, photos):
     assert "no classifier 'dcgan-100-0/mixd'; did you mean 'dcgan-100-0/mixed'?" in wrong.err
 
 
+def test_images_of_16_bits_are_scaled_as_those_of_training(project, photos, tmp_path):
+    described = project / "data" / "tensors" / "dataset.json"
+    described.write_text(json.dumps(load_json(described) | {"bit_depth": 12}))
+    for path in photos.rglob("*.png"):
+        pixels = np.asarray(Image.open(path))
+        wide = tmp_path / "wide" / path.relative_to(photos)
+        wide.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels.astype(np.uint16) * 4095 + 127) // 255).save(wide)
+    name = "real-100-0/real"
+    expected, found = (
+        command(project, "predict", folder, "--classifier", name) for folder in (photos, tmp_path / "wide")
+    )
+    assert (expected.code, found.code) == (0, 0), found.err
+    assert [row["label"] for row in rows_of(found.out)] == [row["label"] for row in rows_of(expected.out)]
+
+
 def test_a_classifier_of_other_images_is_refused(project, photos):
     path = project / "params.yaml"
     path.write_text(path.read_text().replace("  image_size: 16 ", "  image_size: 32 "))

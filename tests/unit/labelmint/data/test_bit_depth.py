@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelmint.data.arrays import prepare_arrays
 from labelmint.data.bit_depth import convert_splits
 from labelmint.data.settings import Dataset
 from labelmint.data.source import Source
 from labelmint.data.storage.tensors import ImageFile
 from labelmint.data.stored_images import FolderImages
+from labelmint.data.unlabelled import read_unlabelled
 from labelmint.runtime.settings import Compute
 
 GREY = np.arange(64, dtype=np.uint16).reshape(8, 8) * 4  # 0 to 252
@@ -51,6 +53,19 @@ def test_other_images_are_as_they_were_without_a_word(tmp_path, capsys, images, 
     assert depth is found
     assert (abs(pixels[0].astype(int) - GREY) <= 1).all()
     assert not capsys.readouterr().err
+
+
+def test_new_images_are_scaled_as_those_of_training(tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(4):
+            Image.fromarray(GREY * 16 + number + 5 * (label == "b")).save(tmp_path / label / f"{number}.png")
+    settings = Dataset(name="mine", format="imagefolder", path=str(tmp_path), image_size=8, channels=1)
+    dataset = prepare_arrays(settings)
+    assert dataset.preparation is not None
+    new = read_unlabelled(tmp_path / "b" / "3.png", dataset.preparation, Compute(workers=1))
+    assert dataset.preparation.bit_depth == 12
+    assert (new.images[0, 0] == np.rint((GREY * 16.0 + 8) * 255 / 4095)).all()
 
 
 def test_the_setting_decides(tmp_path, capsys):
