@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
+
+from labelmint.data.file_names import check_text
+from labelmint.runtime.errors import InputError
 
 
 def number_classes(values: np.ndarray) -> tuple[list[str], np.ndarray]:
@@ -19,6 +23,14 @@ def number_classes(values: np.ndarray) -> tuple[list[str], np.ndarray]:
     order = sorted(range(len(names)), key=lambda index: (int(names[index]), names[index]))
     position = np.argsort(order)
     return [names[index] for index in order], position[labels].astype(np.int64)
+
+
+def check_names(names: list[str], where: Path) -> None:
+    """Raise InputError when there are fewer than two classes, or a name cannot be encoded."""
+    if len(names) < 2:
+        only = f"'{names[0]}' is the only class" if names else "there are no classes"
+        raise InputError(f"{where}: {only}, and a classifier needs two")
+    check_text(names, where)
 
 
 def distinct_names(names: list[str]) -> list[str]:

@@ -65,7 +65,8 @@ def _locate(
     name = entry.filename.removesuffix(_SUFFIX)
     with archive.open(entry) as file:
         shape, dtype, start = _header(file, f"{path}: {name}", advice)
-        if entry.file_size != start + math.prod(shape) * dtype.itemsize:
+        size = math.prod(shape) * dtype.itemsize
+        if min(shape, default=1) < 0 or not dtype.itemsize or entry.file_size != start + size:
             raise InputError(f"{path}: {name} is truncated; {advice}")
         if entry.compress_type != zipfile.ZIP_STORED:
             scratch.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,7 @@ def _locate(
         whole.seek(entry.header_offset + 26)
         name_bytes, extra_bytes = struct.unpack("<HH", whole.read(4))
     begin = entry.header_offset + 30 + name_bytes + extra_bytes + start
-    if begin + math.prod(shape) * dtype.itemsize > path.stat().st_size:
+    if begin + size > path.stat().st_size:
         raise InputError(f"{path}: {name} is truncated; {advice}")
     return StoredArray(path, begin, shape, dtype)
 

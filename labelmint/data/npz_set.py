@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from labelmint.data.classes import number_classes
+from labelmint.data.classes import check_names, number_classes
 from labelmint.data.npz import StoredArray, read_npz
 from labelmint.data.source import SPLIT_NAMES, SPLITS, TRAIN, Source
 from labelmint.data.stored_images import Block, RecordImages
@@ -48,7 +48,11 @@ def read_set(path: Path, name: str, scratch: Path) -> Source:
     shape, layout = _layout(shapes.pop(), path)
     stride = math.prod(shape)
     blocks = [Block(images[part].path, images[part].offset, stride, images[part].shape[0]) for part in parts]
-    classes, numbers = number_classes(np.concatenate([_values(labels[part], path) for part in parts]))
+    try:
+        classes, numbers = number_classes(np.concatenate([_values(labels[part], path) for part in parts]))
+    except ValueError as error:
+        raise InputError(f"{path}: its labels are no text ({error}); {_ADVICE}") from error
+    check_names(classes, path)
     sizes = [block.count for block in blocks]
     if sum(sizes) != len(numbers) or any(labels[part].shape[0] != size for part, size in zip(parts, sizes)):
         raise InputError(f"{path}: {sum(sizes):,} images but {len(numbers):,} labels; {_ADVICE}")

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelmint.data.classes import distinct_names, number_classes
-from labelmint.data.file_names import check_text
+from labelmint.data.classes import check_names, distinct_names, number_classes
 from labelmint.data.settings import Dataset
 from labelmint.data.source import SPLIT_NAMES, TEST, TRAIN, Source
 from labelmint.data.sources.huggingface_columns import Columns, find_columns
@@ -45,7 +44,7 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
         classes, numbers = number_classes(labels[rows])
     else:
         classes, numbers = distinct_names(columns.classes), labels[rows]
-    check_text(classes, path)
+    check_names(classes, path)
     if len(set(splits)) == 1 and splits[0] > TRAIN:
         notes.append(f"only a {_NAMES[splits[0]]} split is there; it is used as all images")
     return Source(

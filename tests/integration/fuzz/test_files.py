@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labelmint.data import npz_set
 from labelmint.data.settings import Dataset
 from labelmint.data.source import BadImageError, Source
 from labelmint.data.sources import huggingface, idx, imagefolder, imagenet32
@@ -115,6 +116,22 @@ def test_npz(folder, data):
     except InputError as error:
         return assert_one_line(error)
     read_all(source, lambda image: image.shape == (32, 32, 3))
+
+
+ARRAYS = io.BytesIO()
+np.savez(ARRAYS, images=np.zeros((4, 5, 6), np.uint8), labels=np.array(["cat", "dog"] * 2))
+
+
+@bounded()
+@given(data=st.data())
+def test_a_set_in_an_npz(folder, data):
+    path = folder / "set.npz"
+    path.write_bytes(data.draw(corrupt_bytes(ARRAYS.getvalue())))
+    try:
+        source = npz_set.read_set(path, "mine", folder / "scratch")
+    except InputError as error:
+        return assert_one_line(error)
+    read_all(source, lambda image: image.shape == source.images.shape[:2])
 
 
 FEATURES = {
