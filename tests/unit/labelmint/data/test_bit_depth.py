@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelmint.data.arrays import prepare_arrays
 from labelmint.data.bit_depth import convert_splits
+from labelmint.data.preparation import prepare
 from labelmint.data.settings import Dataset
 from labelmint.data.source import Source
 from labelmint.data.storage.tensors import ImageFile
@@ -55,16 +55,15 @@ def test_other_images_are_as_they_were_without_a_word(tmp_path, capsys, images, 
     assert not capsys.readouterr().err
 
 
-def test_new_images_are_scaled_as_those_of_training(tmp_path):
+def test_new_images_are_scaled_as_those_of_training(tmp_path, tmp_path_factory):
     for label in "ab":
         (tmp_path / label).mkdir()
         for number in range(4):
             Image.fromarray(GREY * 16 + number + 5 * (label == "b")).save(tmp_path / label / f"{number}.png")
     settings = Dataset(name="mine", format="imagefolder", path=str(tmp_path), image_size=8, channels=1)
-    dataset = prepare_arrays(settings)
-    assert dataset.preparation is not None
-    new = read_unlabelled(tmp_path / "b" / "3.png", dataset.preparation, Compute(workers=1))
-    assert dataset.preparation.bit_depth == 12
+    prepared = prepare(settings, tmp_path, tmp_path_factory.mktemp("work"), Compute(workers=1))
+    new = read_unlabelled(tmp_path / "b" / "3.png", prepared.dataset, Compute(workers=1))
+    assert prepared.dataset.bit_depth == 12
     assert (new.images[0, 0] == np.rint((GREY * 16.0 + 8) * 255 / 4095)).all()
 
 

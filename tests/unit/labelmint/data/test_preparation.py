@@ -75,7 +75,7 @@ class TestClasses:
 class TestBadImages:
     def converted(self, total: int, bad: int) -> list[Converted]:
         zeros = np.zeros(total, np.uint64)
-        return [Converted(zeros, zeros, np.arange(total) >= bad, [("x.png", "empty file")] * bad)]
+        return [Converted(zeros, zeros, zeros, np.arange(total) >= bad, [("x.png", "empty file")] * bad)]
 
     def test_one_is_refused_or_skipped(self):
         source = grey_source(np.zeros(100, np.int64))
