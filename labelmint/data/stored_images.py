@@ -75,12 +75,12 @@ class Block:
 class RecordImages:
     """Records of one size in several files.
 
-    shape: shape of a record as stored. layout: meaning of its axes; CHW is returned as HWC, and WH as HW.
+    shape: shape of a record as stored. layout: order of its axes; CHW is returned as HWC, and WH as HW.
     """
 
     blocks: list[Block]
     shape: tuple[int, ...]
-    layout: Literal["HW", "WH", "CHW"]
+    layout: Literal["HW", "WH", "HWC", "CHW"]
     named = False
 
     def name(self, index: int) -> str:

@@ -45,7 +45,7 @@ def list_tar(tar: Path, given: Path, encoding: str | None) -> Listing:
             if not 0 <= entry.size <= total - entry.offset_data:
                 raise tarfile.ReadError(f"member {entry.name!r} is truncated")
             spans.append((entry.offset_data, entry.size))
-        end = archive.offset  # type: ignore[attr-defined]
+        end = archive.offset
     _check_end(tar, end, given)
     names = decode_names(stored, given, encoding)
     members = [Member(name, span[1], span[0]) for name, span in zip(names, spans) if span]

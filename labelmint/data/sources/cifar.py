@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -89,14 +88,14 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
                 raise InputError(
                     f"{archive}: the size of {name} is not a multiple of {stride} bytes; fetch it again"
                 )
-            offset = cast(int, members[name].key)
+            offset = members[name].key
             records = np.memmap(path, np.uint8, "r", offset, (count, stride))
             labels.append(records[:, known.label_bytes - 1].astype(np.int64))
             blocks.append(Block(path, offset + known.label_bytes, stride, count))
             split.append(np.full(count, part, np.uint8))
     meta = members[known.class_names]
     with path.open("rb") as file:
-        file.seek(cast(int, meta.key))
+        file.seek(meta.key)
         classes = file.read(meta.size).decode("ascii", "replace").split()
     if len(classes) != known.classes:
         raise InputError(

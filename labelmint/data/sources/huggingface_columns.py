@@ -92,7 +92,7 @@ def _label_column(schema: Any, features: dict[str, Any], path: Path, chosen: str
         raise InputError(
             f"{path}: {', '.join(found)} could be the labels; set dataset.label_column to one of them"
         )
-    return found[0]
+    return str(found[0])
 
 
 def _typed(features: dict[str, Any], kind: str, schema: Any) -> list[str]:

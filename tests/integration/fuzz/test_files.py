@@ -131,7 +131,7 @@ def test_a_set_in_an_npz(folder, data):
         source = npz_set.read_set(path, "mine", folder / "scratch")
     except InputError as error:
         return assert_one_line(error)
-    read_all(source, lambda image: image.shape == source.images.shape[:2])
+    read_all(source, lambda image: image.ndim in (2, 3) and image.dtype == np.uint8)
 
 
 FEATURES = {

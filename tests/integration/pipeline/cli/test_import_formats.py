@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ CLASSES = ("苹果", "香蕉")
 def imported_files(checkout):
     """Contents of data/raw/mine.tar by name."""
     with tarfile.open(checkout / "data" / "raw" / "mine.tar") as archive:
-        return {entry.name: archive.extractfile(entry).read() for entry in archive if entry.isfile()}
+        files = {entry.name: archive.extractfile(entry) for entry in archive if entry.isfile()}
+        return {name: file.read() for name, file in files.items() if file}
 
 
 @pytest.fixture
@@ -100,10 +102,9 @@ def test_an_npz_of_images_and_labels(checkout):
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
     labels = np.arange(40)[:, None] % 2
     parts = {"train": slice(0, 24), "val": slice(24, 30), "test": slice(30, 40)}
-    arrays = {f"{part}_images": images[rows] for part, rows in parts.items()}
-    np.savez(
-        checkout / "mnist.npz", **arrays, **{f"{part}_labels": labels[rows] for part, rows in parts.items()}
-    )
+    arrays: dict[str, Any] = {f"{part}_images": images[rows] for part, rows in parts.items()}
+    arrays |= {f"{part}_labels": labels[rows] for part, rows in parts.items()}
+    np.savez(checkout / "mnist.npz", **arrays)
     done = labelmint(checkout, "import", "mnist.npz", "--name", "mine", "--size", 28, "--json")
     assert done.code == 0, done.err
     result = json.loads(done.out)

@@ -49,7 +49,7 @@ def write(path: Path, columns: dict, names: dict[str, list[str]] | None = None, 
     table = pa.table(
         ({} if "image" in columns else {"image": [b"%d" % row for row in range(count)]}) | columns
     )
-    types = {name: {"_type": kind} for name, kind in features.items()}
+    types: dict = {name: {"_type": kind} for name, kind in features.items()}
     types |= {name: {"_type": "ClassLabel", "names": own} for name, own in (names or {}).items()}
     stored = json.dumps({"info": {"features": types}})
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ IMAGES = {
     part: RNG.integers(0, 256, (n, 5, 6), np.uint8) for part, n in (("train", 6), ("val", 2), ("test", 3))
 }
 LABELS = {part: np.arange(len(images))[:, None] % 2 for part, images in IMAGES.items()}
-MEDMNIST = {f"{part}_images": IMAGES[part] for part in IMAGES} | {
+MEDMNIST: dict[str, Any] = {f"{part}_images": IMAGES[part] for part in IMAGES} | {
     f"{part}_labels": LABELS[part] for part in LABELS
 }
 
