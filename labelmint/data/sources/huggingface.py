@@ -30,28 +30,18 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
     with _damage_reported(path):
         tables, splits = _find_tables(path)
         columns = find_columns(tables, path, dataset.label_column)
-        labels, labelled = _labels(tables, columns, path)
-    split = np.repeat(splits, [table.rows for table in tables])
-    if columns.classes is None and labels.dtype.kind == "i":
-        # Without class names, -1 may be a class: it says "no label" where a whole split has nothing else.
-        for part in set(splits):
-            labelled[split == part] &= bool((labels[split == part] != -1).any())
-    elif columns.classes is not None:
-        labelled &= labels >= 0
-    notes = [*columns.notes, *_describe_unlabelled(labelled, split, path)]
-    rows = np.flatnonzero(labelled)
-    if columns.classes is None:
-        classes, numbers = number_classes(labels[rows])
-    else:
-        classes, numbers = distinct_names(columns.classes), labels[rows]
-    check_names(classes, path)
+        split = np.repeat(splits, [table.rows for table in tables])
+        classes, labels = _read_labels(tables, columns, split, path)
+    notes = [*columns.notes, *_describe_unlabelled(labels, split, path)]
     if len(set(splits)) == 1 and splits[0] > TRAIN:
         notes.append(f"only a {_NAMES[splits[0]]} split is there; it is used as all images")
+    check_names(classes, path)
+    rows = np.flatnonzero(labels >= 0)
     return Source(
         title=f"{dataset.name} ({path.name})",
         licence="the owner's",
         classes=classes,
-        labels=numbers,
+        labels=labels[rows],
         images=TableImages(
             [table.path for table in tables], [table.group_sizes for table in tables], columns.image, rows
         ),
@@ -139,31 +129,52 @@ def _place(file: Path, root: Path) -> tuple[str, int | None]:
     return "/".join(names), split
 
 
-def _labels(tables: list[TableFile], columns: Columns, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of all rows, int64 or text, and whether there is one, bool (N,)."""
+def _read_labels(
+    tables: list[TableFile], columns: Columns, split: np.ndarray, path: Path
+) -> tuple[list[str], np.ndarray]:
+    """Classes, and the labels of all rows, int64 (N,), -1 where there is none."""
+    values, labelled = _values(tables, columns, path)
+    if values.dtype.kind == "U":
+        labelled &= values != ""
+    elif columns.classes is not None:
+        labelled &= values >= 0
+    else:
+        # -1 may be a class: it says that there is no label where a whole split has nothing else.
+        for part in np.unique(split):
+            own = labelled & (split == part)
+            labelled[own] = bool((values[own] != -1).any())
+    labels = np.full(len(values), -1)
+    if columns.classes is None:
+        classes, labels[labelled] = number_classes(values[labelled])
+    else:
+        classes, labels[labelled] = distinct_names(columns.classes), values[labelled]
+    return classes, labels
+
+
+def _values(tables: list[TableFile], columns: Columns, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of the label column, int64 or text (N,), and whether there is one, bool (N,)."""
     parts = [table.values(columns.label) for table in tables]
     present = np.concatenate([each for _, each in parts])
-    values = np.concatenate([each for each, _ in parts if len(each)] or [np.empty(0, np.int64)])
-    if values.dtype.kind == "b" or (len(values) and all(isinstance(value, str) for value in values[:1])):
-        values = values.astype(str)
-    if values.dtype.kind not in "iuU" or (columns.classes is not None and values.dtype.kind == "U"):
+    cells = np.concatenate([each for each, _ in parts if len(each)] or [np.empty(0, np.int64)])
+    if cells.dtype.kind == "b" or (cells.dtype.kind == "O" and isinstance(cells[0], str)):
+        cells = cells.astype(str)
+    if cells.dtype.kind not in "iuU" or (columns.classes is not None and cells.dtype.kind == "U"):
         kind = tables[0].schema.field(columns.label).type
         raise InputError(
             f"{path}: column '{columns.label}' is {kind}, expected one class number or word per image; "
             "set dataset.label_column"
         )
-    is_text = values.dtype.kind == "U"
-    labels = np.full(len(present), "" if is_text else -1, values.dtype if is_text else np.int64)
-    labels[present] = values
-    return labels, present
+    values = np.zeros(len(present), cells.dtype if cells.dtype.kind == "U" else np.int64)
+    values[present] = cells
+    return values, present
 
 
-def _describe_unlabelled(labelled: np.ndarray, split: np.ndarray, path: Path) -> list[str]:
+def _describe_unlabelled(labels: np.ndarray, split: np.ndarray, path: Path) -> list[str]:
     """Sentences about images without a label. Raises: InputError when no training image has one."""
     notes = []
     for part in np.unique(split).tolist():
-        own = labelled[split == part]
-        missing, name = int((~own).sum()), _NAMES[max(part, TRAIN)]
+        own = labels[split == part]
+        missing, name = int((own < 0).sum()), _NAMES[max(part, TRAIN)]
         if missing == len(own) and part <= TRAIN:
             raise InputError(f"{path}: the {name} images have no labels; set dataset.label_column")
         if missing == len(own):

@@ -147,9 +147,9 @@ class TestLabels:
         assert contents(source, 0, 1, 2) == [b"0", b"1", b"2"]
 
     def test_images_without_a_label_are_counted(self, tmp_path, contents):
-        write(tmp_path / "train.parquet", {"label": ["cat", None, "dog", "cat"]})
+        write(tmp_path / "train.parquet", {"label": ["cat", None, "dog", "cat", ""]})
         source = read_table(tmp_path)
-        assert source.notes == ["1 of 4 training images have no label and are left out"]
+        assert source.notes == ["2 of 5 training images have no label and are left out"]
         assert (source.classes, source.labels.tolist()) == (["cat", "dog"], [0, 1, 0])
         assert contents(source, 1, 2) == [b"2", b"3"]
         assert source.images.name(1) == "train.parquet, row 2"
