@@ -75,7 +75,7 @@ def decode_names(names: list[str | bytes], archive: Path, encoding: str | None =
     if found is None:
         raise InputError(
             f"{archive}: does not state the encoding of its names, such as {foreign[0]!r}; "
-            "say which it is with --encoding, e.g. cp866"
+            "say which it is with --encoding or dataset.encoding, e.g. cp866"
         )
     decoded = _decoded(unstated, found)
     if decoded is None:
@@ -84,7 +84,7 @@ def decode_names(names: list[str | bytes], archive: Path, encoding: str | None =
         example = next(word for name in decoded for word in _foreign_words(name))
         say(
             f"note: {archive.name} does not state the encoding of its names; read as {found}, "
-            f"e.g. '{example}'; --encoding decides otherwise"
+            f"e.g. '{example}'; --encoding or dataset.encoding decides otherwise"
         )
     remaining = iter(decoded)
     texts = [next(remaining) if isinstance(name, bytes) else name for name in names]

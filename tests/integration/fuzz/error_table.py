@@ -395,7 +395,7 @@ _ARCHIVES = [
         "names in an unknown encoding",
         "labelmint import t.zip --name mine",
         "t.zip: does not state the encoding of its names, such as b'\\xaa\\xae\\xe8\\xaa\\xa0/0.png'; "
-        "say which it is with --encoding, e.g. cp866",
+        "say which it is with --encoding or dataset.encoding, e.g. cp866",
         arrange=_raw_zip({"кошка/0.png".encode("cp866"): b""}),
     ),
     Row(

@@ -65,7 +65,9 @@ def test_the_given_encoding_decides(capsys):
 
 
 def test_an_encoding_that_cannot_be_guessed_is_asked_for():
-    with pytest.raises(InputError, match="such as b'.*'; say which it is with --encoding, e.g. cp866"):
+    with pytest.raises(
+        InputError, match="such as b'.*'; say which it is with --encoding or dataset.encoding, e.g. cp866"
+    ):
         decode_names(["кошка/0.png".encode("cp866")], ZIP)
 
 
