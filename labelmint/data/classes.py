@@ -33,7 +33,10 @@ def check_names(names: list[str], where: Path) -> None:
     check_text(names, where)
 
 
-def distinct_names(names: list[str]) -> list[str]:
-    """Names without repetition: two classes `crane`, as ImageNet has, become crane_134 and crane_517."""
+def distinct_names(names: list[str], first: int = 0) -> list[str]:
+    """Names without repetition: two classes `crane`, as ImageNet has, become crane_135 and crane_518.
+
+    first: number of the first class.
+    """
     counts = Counter(names)
-    return [name if counts[name] == 1 else f"{name}_{number}" for number, name in enumerate(names)]
+    return [name if counts[name] == 1 else f"{name}_{number}" for number, name in enumerate(names, first)]

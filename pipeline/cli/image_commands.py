@@ -22,7 +22,9 @@ app = typer.Typer()
 
 @app.command("import", epilog="Example: labelmint import ~/photos.zip --name photos --size 64")
 def import_(
-    origin: Annotated[Path, typer.Argument(help="Folder, zip or tar with one folder of images per class.")],
+    origin: Annotated[
+        Path, typer.Argument(help="Folder, zip or tar with one folder of images per class; or an .npz.")
+    ],
     *,
     name: Annotated[
         str, typer.Option(help="Name of the data set: lower-case letters, digits and _, e.g. photos.")

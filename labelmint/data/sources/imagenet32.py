@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from labelmint.data.classes import distinct_names
 from labelmint.data.npz import read_npz
 from labelmint.data.settings import Dataset
 from labelmint.data.source import TEST, TRAIN, Source, source_folder
@@ -63,9 +64,7 @@ def _class_names(folder: Path, count: int) -> list[str]:
     by_number = {int(row[1]): row[2] for row in rows if len(row) == 3 and row[1].isdigit()}
     if set(range(1, count + 1)) - set(by_number):
         raise InputError(f"{path}: does not name every class from 1 to {count}; fetch it again")
-    # Two classes can have the same name (crane, maillot): the number distinguishes them.
-    names = [by_number[number] for number in range(1, count + 1)]
-    return [name if names.count(name) == 1 else f"{name}_{number}" for number, name in enumerate(names, 1)]
+    return distinct_names([by_number[number] for number in range(1, count + 1)], first=1)
 
 
 def _read_batch(path: Path, scratch: Path) -> tuple[Block, np.ndarray]:
