@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Optional, Protocol
+from typing import Any, Optional, Protocol
 
 import numpy as np
 
@@ -49,6 +49,7 @@ class Source:
     split: uint8 (N,) of TRAIN, VALIDATION, TEST; None where `prepare` draws the split.
     boxes: int32 (N, 4), left, top, right, bottom in pixels; set where `dataset.crop` uses annotated windows.
     unreadable: images that the reader had to leave out. notes: sentences that `prepare` prints.
+    reading: how the user's own files were understood, for the manifest.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Source:
     checksums: dict[str, str] = field(default_factory=dict)
     unreadable: BadImages = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    reading: dict[str, Any] = field(default_factory=dict)
 
 
 def single_attribute_to_classes(source: Source, dataset: Dataset) -> Source:

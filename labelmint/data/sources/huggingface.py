@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from labelmint.data.reading.split_names import SPLIT_NAMES
 from labelmint.data.settings import Dataset
 from labelmint.data.source import TRAIN, BadImageError, Source
-from labelmint.data.sources.imagefolder import SPLIT_NAMES
 from labelmint.data.stored_images import check_size
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import shortened

@@ -1,0 +1,160 @@
+"""The one reading of a tree: from what was packed, from a table of labels, or from folders."""
+
+from __future__ import annotations
+
+import unicodedata
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from labelmint.data.reading import split_names
+from labelmint.data.reading.folder import Folder
+from labelmint.data.reading.folders import chosen_parts, read_folders
+from labelmint.data.reading.kinds import NO_IMAGES, Files, is_hidden, sort_files
+from labelmint.data.reading.packed import read_packed
+from labelmint.data.reading.reading import (
+    Choice,
+    Draft,
+    Entry,
+    LeftOut,
+    Proposal,
+    Reading,
+    UnclearError,
+    is_text,
+)
+from labelmint.data.reading.tables import LabelTable, find_tables, read_table
+from labelmint.data.reading.tree import Tree
+from labelmint.data.source import TRAIN
+from labelmint.runtime.errors import InputError
+from labelmint.runtime.words import counted, shortened
+
+
+def read_tree(tree: Tree, where: Path, choice: Choice, imported: bool = False) -> Reading:
+    """Read a tree. where: for messages. imported: whether `labelmint import` wrote it.
+
+    Raises: UnclearError where several readings fit, InputError where none does.
+    """
+    if packed := read_packed(tree, where, imported):
+        return packed
+    files = sort_files(tree)
+    if not files.images:
+        kinds = f"; it has {shortened([str(each) for each in files.others])}" if files.others else ""
+        raise InputError(
+            f"{where}: no images in it (PNG, JPEG, BMP, WebP, TIFF or PPM, in one folder per class){kinds}"
+        )
+    _refuse_odd_names(files, where)
+    if choice.labels:
+        draft = _from_table(read_table(choice.labels, tree, files.images, where), files, where, choice)
+    else:
+        draft = _clear(tree, files, where, choice)
+    _refuse_empty_classes(tree, files, draft, where)
+    return Reading.of(draft.without(files.others), where)
+
+
+def _clear(tree: Tree, files: Files, where: Path, choice: Choice) -> Draft:
+    """The draft from folders or from a table, whichever alone fits."""
+    if choice.layout or choice.split_folders:
+        return read_folders(files.images, where, choice)
+    by_table: dict[str, Draft] = {}
+    proposals: list[Proposal] = []
+    found = find_tables(tree, files.images, where)
+    for table in found.tables:
+        with suppress(InputError):
+            draft = _from_table(table, files, where, choice)
+            proposals.append(Proposal(Choice(labels=table.text), Reading.of(draft, where).summary))
+            by_table[table.text] = draft
+    try:
+        draft = read_folders(files.images, where, choice)
+        by_folders = Reading.of(draft, where)
+    except UnclearError as error:
+        raise UnclearError(error.problem, error.proposals + proposals) from error
+    except InputError as error:
+        if not by_table and found.problems:
+            raise InputError(f"{error}; {found.problems[0]}") from error
+        if not by_table:
+            raise
+        if len(by_table) > 1:
+            raise UnclearError(f"{where}: several tables name the images", proposals) from None
+        return next(iter(by_table.values()))
+    if not all(_agree(draft, each) for each in by_table.values()):
+        layout = Choice("splits" if by_folders.has_splits else "classes")
+        problem = f"{where}: a table gives other classes than the folders"
+        raise UnclearError(problem, [Proposal(layout, by_folders.summary), *proposals])
+    return draft
+
+
+def _agree(first: Draft, second: Draft) -> bool:
+    """Whether two drafts distinguish the same classes, under whatever names, in the images that both have."""
+    other = {entry.index: entry.label for entry in second.entries}
+    pairs = {(entry.label, other[entry.index]) for entry in first.entries if entry.index in other}
+    return len(pairs) == len({label for label, _ in pairs}) == len({label for _, label in pairs})
+
+
+def _from_table(table: LabelTable, files: Files, where: Path, choice: Choice) -> Draft:
+    splits = _splits(table, files, where, choice)
+    labelled = [image for image in files.images if image.index in table.labels]
+    taken = [image for image in labelled if splits is None or image.index in splits]
+    entries = [
+        Entry(
+            None if splits is None else splits[image.index],
+            table.labels[image.index],
+            image.name,
+            image.index,
+        )
+        for image in taken
+    ]
+    if not entries:
+        raise InputError(f"{where}: {table.text} names none of the images; check the columns")
+    outside = sorted({image.index for image in labelled} - {image.index for image in taken})
+    without = [image.index for image in files.images if image.index not in table.labels]
+    left_out = [LeftOut("image", "with a label", "not in the folders of --split", outside)] if outside else []
+    left_out += [LeftOut("image", "without a label", f"not in {table.text}", without)] if without else []
+    unknown = f"; {counted(table.unknown, 'row')} without an image" if table.unknown else ""
+    return Draft(f"{table.text}{unknown}", entries, left_out, tables=table.files)
+
+
+def _splits(table: LabelTable, files: Files, where: Path, choice: Choice) -> dict[int, int] | None:
+    """Split of each labelled image by its folder. None where the folders are no splits."""
+    root = Folder([image for image in files.images if image.index in table.labels] or files.images)
+    if choice.split_folders:
+        parts = chosen_parts(Folder(files.images), where, choice)
+        return {image.index: split for split, folder in parts for image in folder.images}
+    if choice.layout == "classes":
+        return None
+    top = root.unwrapped(lambda folder: not split_names.says_split(folder.path[-1]), False)
+    roles = {name: role for name, role in split_names.roles(top.folders).items() if role >= TRAIN}
+    if not roles:
+        return None
+    if top.loose or len(roles) < len(top.folders) or TRAIN not in roles.values():
+        problem = f"{where}: only some of the labelled images are in a folder named as a split"
+        raise UnclearError(problem, [Proposal(Choice("classes", labels=table.text), "folders are no splits")])
+    return {image.index: role for name, role in roles.items() for image in top.folders[name].images}
+
+
+def _refuse_odd_names(files: Files, where: Path) -> None:
+    for image in files.images:
+        if not is_text(image.name):
+            raise InputError(f"{where}: the name {image.name!r} is not UTF-8; rename it, e.g. with convmv")
+
+
+def _refuse_empty_classes(tree: Tree, files: Files, draft: Draft, where: Path) -> None:
+    """Refuse a folder beside those of classes that has nothing, or only images of a kind that is not read."""
+    filled = {entry.index for entry in draft.entries}
+    other = {index for kind in files.others if kind.reason == NO_IMAGES for index in kind.indices}
+    used = {
+        _parts(tree.names[index])[: len(top) + 1] for top in draft.class_folders for index in filled | other
+    }
+    empty = [
+        folder
+        for folder in tree.folders
+        if (parts := _parts(folder))[:-1] in draft.class_folders
+        and parts not in used
+        and not is_hidden(folder)
+    ]
+    if empty:
+        raise InputError(
+            f"{where}: no images in class folder {shortened(empty)}; add images or remove the folder"
+        )
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return PurePosixPath(unicodedata.normalize("NFC", name)).parts

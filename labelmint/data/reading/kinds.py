@@ -1,0 +1,105 @@
+"""Which files of a tree are images, by their endings, and by their content where an ending says nothing."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass
+from mimetypes import MimeTypes
+from pathlib import PurePosixPath
+
+from labelmint.data.decode import is_image_file
+from labelmint.data.reading.reading import Image, LeftOut
+from labelmint.data.reading.tree import Tree
+from labelmint.data.source import BadImageError
+
+_IMAGE_SUFFIXES = {
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+    *(".gif", ".heic", ".heif", ".avif"),  # not decoded, but what they hold is said of each
+}
+_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,7}")  # what is counted as a kind of its own
+_CLUTTER = {"__MACOSX", "Thumbs.db", "thumbs.db", "desktop.ini", "@eaDir"}
+NO_IMAGES = "not images"
+"""Reason to leave out files of other kinds."""
+_TYPES = MimeTypes()  # of the standard library alone, so that all machines read alike
+_OTHER_PICTURES = {
+    ".tga",
+    ".psd",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".raw",
+    ".jp2",
+    ".jxl",
+    ".exr",
+    ".dcm",
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of a tree, sorted by what they are. others: those that are no images, by kind."""
+
+    images: list[Image]
+    others: list[LeftOut]
+
+
+def sort_files(tree: Tree) -> Files:
+    """Tell images from other files. A file whose ending is unknown is opened."""
+    images: list[Image] = []
+    hidden: list[int] = []
+    pictures: dict[str, list[int]] = defaultdict(list)
+    others: dict[str, list[int]] = defaultdict(list)
+    for index, name in enumerate(tree.names):
+        path = PurePosixPath(unicodedata.normalize("NFC", name))
+        suffix = path.suffix.lower()
+        if _is_clutter(path):
+            hidden.append(index)
+        elif suffix in _IMAGE_SUFFIXES:
+            images.append(Image(index, path.parts))
+        elif _is_picture(suffix):
+            pictures[suffix].append(index)
+        elif _is_known(suffix) or not _has_image(tree, index):
+            others[suffix if _SUFFIX.fullmatch(suffix) else ""].append(index)
+        else:
+            images.append(Image(index, path.parts))
+    left_out = [
+        LeftOut("file", suffix, "images of a kind that is not read; convert them, e.g. to PNG", rows)
+        for suffix, rows in sorted(pictures.items())
+    ]
+    left_out += [
+        LeftOut("file", suffix or "without a known ending", NO_IMAGES, rows)
+        for suffix, rows in sorted(others.items())
+    ]
+    if hidden:
+        left_out.append(LeftOut("file", "of the system or hidden", "not looked at", hidden))
+    return Files(images, left_out)
+
+
+def is_hidden(folder: str) -> bool:
+    """Whether a folder is hidden, or one that a system makes, or below one."""
+    return _is_clutter(PurePosixPath(folder))
+
+
+def _is_clutter(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part in _CLUTTER for part in path.parts)
+
+
+def _is_picture(suffix: str) -> bool:
+    kind = _TYPES.guess_type(f"x{suffix}")[0] or ""
+    return suffix in _OTHER_PICTURES or kind.startswith("image/")
+
+
+def _is_known(suffix: str) -> bool:
+    return any(_TYPES.guess_type(f"x{suffix}"))
+
+
+def _has_image(tree: Tree, index: int) -> bool:
+    try:
+        return is_image_file(tree.content(index))
+    except BadImageError:  # it cannot be read
+        return False
