@@ -27,9 +27,13 @@ def decided(run: Callable[[Choice], Result], choice: Choice) -> Result:
     try:
         return run(choice)
     except UnclearError as error:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not _on_terminal():
             raise
         return run(_asked(error))
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _asked(error: UnclearError) -> Choice:

@@ -69,7 +69,7 @@ def _clear(tree: Tree, files: Files, where: Path, choice: Choice) -> Draft:
         raise UnclearError(error.problem, error.proposals + proposals) from error
     except InputError as error:
         if not by_table and found.problems:
-            raise InputError(f"{error}; {found.problems[0]}") from error
+            raise InputError(found.problems[0]) from error
         if not by_table:
             raise
         if len(by_table) > 1:

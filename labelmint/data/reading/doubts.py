@@ -35,9 +35,12 @@ def of_classes(tops: list[Folder]) -> str | None:
         return f"{shortened(loose)} outside of a class folder; {ADVICE}"
     if odd := sorted({name for top in tops for name in split_names.roles(top.folders)}):
         return f"class {shortened(odd)} is named as a split"
-    # A folder of the same name in every class, such as images/, is no class.
     below = {image.parts[top.depth + 1 : -1] for top in tops for image in top.images}
-    if len(below) > 1:
+    if odd := sorted(split_names.roles({path[0] for path in below if path})):
+        return (
+            f"folders named as a split ({shortened(odd)}) are below class folders; put them above the classes"
+        )
+    if len(below) > 1:  # a folder of the same name in every class, such as images/, is no class
         top, deep = next(
             (top, image) for top in tops for image in top.images if len(image.parts) > top.depth + 2
         )

@@ -43,6 +43,8 @@ def read_folders(images: list[Image], where: Path, choice: Choice) -> Draft:
     else:
         top = root.unwrapped(lambda folder: _is_wrapper(folder, choice), decided)
         roles = {} if choice.layout == "classes" else split_names.roles(top.folders)
+        if choice.layout == "innermost" and len(roles) < len(top.folders):
+            roles = {}
         if doubt := None if decided else doubts.of_splits(top, roles):
             raise _unclear(images, where, choice, doubt)
         parts = [(role, top.folders[name]) for name, role in roles.items()]

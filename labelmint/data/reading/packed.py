@@ -83,11 +83,10 @@ def _described(tree: Tree, where: Path) -> Reading:
 
 
 def _old(tree: Tree) -> Reading | None:
-    with_splits = {name.split("/")[0] for name in tree.names} <= set(SPLITS)
-    entries = (_entries(tree, True) if with_splits else None) or _entries(tree, False)
+    entries = _entries(tree, True)
+    if entries is None or not any(entry.split == TRAIN for entry in entries):
+        entries = _entries(tree, False)
     if entries is None or len(classes := sorted({entry.label for entry in entries})) < 2:
-        return None
-    if with_splits and not any(entry.split == TRAIN for entry in entries):
         return None
     entries.sort(key=lambda entry: (entry.split or 0, entry.label, entry.file))
     return Reading("one folder per class", classes, entries, [], class_order="code points")
