@@ -33,9 +33,10 @@ class Imported:
     """Result of an import.
 
     sha256: hash of the file. labels: where they come from. counts: images per class, in the order of classes.
-    splits: images of each split that was given by name; empty where none was. left_out: files, and why.
-    grey: True if no image has colour. repeated: images that occur more than once. copies: training images
-    that are also in another split. bad: images that cannot be used.
+    splits: images of each split that was given; empty where none was. left_out: files, and why.
+    grey: True if no image has colour. repeated: images that occur more than once. contradictory: images
+    whose content is in several classes. copies: training images that are also in another split.
+    bad: images that cannot be used.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Imported:
     left_out: list[str]
     grey: bool
     repeated: int
+    contradictory: int
     copies: int
     bad: BadImages
 
@@ -92,6 +94,7 @@ def import_images(origin: Path, target: Path, dataset: Dataset, compute: Compute
         left_out=reading.left_out,
         grey=grey,
         repeated=len(good) - len(np.unique(converted.hashes[good])),
+        contradictory=_in_several_classes(converted.hashes[good], source.labels[good]),
         copies=int(copied.sum()),
         bad=bad,
     )
@@ -101,6 +104,13 @@ def _is_grey(path: Path, rows: np.ndarray) -> bool:
     with ImageFile(path) as file:
         chunks = (file[rows[start : start + _CHUNK]] for start in range(0, len(rows), _CHUNK))
         return all((images == images[:, :1]).all() for images in chunks)
+
+
+def _in_several_classes(hashes: np.ndarray, labels: np.ndarray) -> int:
+    """Number of images whose content has more than one label. hashes, labels: (N,)."""
+    _, group = np.unique(hashes, return_inverse=True)
+    pairs = np.unique(np.stack([group, labels]), axis=1)
+    return int((np.bincount(pairs[0])[group] > 1).sum())
 
 
 def _pack(reading: Reading, images: Images, target: Path) -> None:

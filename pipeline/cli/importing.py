@@ -58,6 +58,10 @@ def describe(dataset: Dataset, imported: Imported) -> str:
         are = "are copies of others" if imported.repeated > 1 else "is a copy of another"
         none = "none will be in both training and test set"
         rows.append(("copies", f"{counted(imported.repeated, 'image')} {are}; {none}"))
+    if imported.contradictory:
+        rows.append(
+            ("labels", f"{counted(imported.contradictory, 'image')} with equal content in another class")
+        )
     rows += [("left out", text) for text in imported.left_out]
     lines = [f"  {printable(f'{title:<10}  {text}')}" for title, text in rows]
     return "\n".join([f"{dataset.name}: {images} in {len(counts)} classes ({named}{rest}), {colour}", *lines])

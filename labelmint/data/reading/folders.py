@@ -38,8 +38,10 @@ def read_folders(images: list[Image], where: Path, choice: Choice) -> Draft:
     """
     root, decided = Folder(images), choice.layout is not None
     if choice.split_folders:
-        doubt, parts = None, chosen_parts(root, where, choice)
+        parts = chosen_parts(root, where, choice)
         plan = _plan_of_splits(parts, where, decided)
+        if plan.unlabelled:
+            raise InputError(f"{where}: no class folders in {shortened(list(plan.unlabelled))} of --split")
     else:
         top = root.unwrapped(lambda folder: _is_wrapper(folder, choice), decided)
         roles = {} if choice.layout == "classes" else split_names.roles(top.folders)

@@ -67,6 +67,7 @@ def sort_files(tree: Tree) -> Files:
             others[suffix if _SUFFIX.fullmatch(suffix) else ""].append(index)
         else:
             images.append(Image(index, path.parts))
+    images.sort(key=lambda image: image.parts)  # file systems list in any order
     left_out = [
         LeftOut("file", suffix, "images of a kind that is not read; convert them, e.g. to PNG", rows)
         for suffix, rows in sorted(pictures.items())

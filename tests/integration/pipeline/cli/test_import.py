@@ -218,6 +218,13 @@ class TestReadings:
         assert "  2  --layout innermost: 3 classes (cat, dog, more), 17 images\n" in done.err
         assert "(cat 9, dog 8)" in done.out
 
+    def test_an_image_in_two_classes_is_said(self, checkout, photos):
+        for label in ("cat", "dog"):
+            (photos / label / "both.png").write_bytes(encoded(4321))
+        done = labelmint(checkout, "import", photos, "--name", "mine", "--dry-run")
+        assert "  labels      2 images with equal content in another class\n" in done.out
+        assert "  copies      1 image is a copy of another; none will be in both" in done.out
+
     def test_a_test_set_of_training_images_is_no_test_set(self, checkout):
         tree = good_tree()
         both = {f"{part}/{name}": content for part in ("train", "test") for name, content in tree.items()}

@@ -185,6 +185,7 @@ class TestEmptyClassFolders:
             0,
         ),
         (Choice(split_folders=("train=train", "test=train/a")), "'train/a' of --split is within 'train'", 0),
+        (Choice(split_folders=("train=train", "test=cat")), "no class folders in cat of --split", 0),
         (Choice(split_folders=("train=train",)), {"train/a": 3, "train/b": 3}, 7),
     ],
 )
