@@ -1,4 +1,4 @@
-"""What a user says about the folders of a tree: flags, or answers where several readings fit."""
+"""What a user says about the folders of a tree: flags, or an answer where several readings fit."""
 
 from __future__ import annotations
 
@@ -22,14 +22,18 @@ def of_flags(layout: str | None, split: str, labels: str | None) -> Choice:
 def decided(run: Callable[[Choice], Result], choice: Choice) -> Result:
     """Result of `run` with `choice`. On a terminal the user is asked which reading is meant.
 
-    Raises: UnclearError where there is no terminal.
+    Raises: UnclearError where there is no terminal, or no answer.
     """
     try:
         return run(choice)
     except UnclearError as error:
         if not _on_terminal():
             raise
-        return run(_asked(error))
+        try:
+            answer = _asked(error)
+        except typer.Abort:  # Ctrl-C or Ctrl-D
+            raise error from None
+    return run(answer)
 
 
 def _on_terminal() -> bool:
@@ -43,7 +47,5 @@ def _asked(error: UnclearError) -> Choice:
     numbers = [str(number) for number in range(1, len(error.proposals) + 1)]
     answer = ""
     while answer not in numbers:
-        answer = typer.prompt(
-            f"Which one is meant ({'/'.join(numbers)}, Ctrl-C for none)", default="1", err=True
-        )
+        answer = typer.prompt(f"Which one is meant ({'/'.join(numbers)})", default="1", err=True)
     return error.proposals[int(answer) - 1].choice

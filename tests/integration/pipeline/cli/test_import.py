@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 
 import pytest
@@ -217,6 +218,14 @@ class TestReadings:
         assert "  1  --layout classes: 2 classes (cat, dog), 17 images\n" in done.err
         assert "  2  --layout innermost: 3 classes (cat, dog, more), 17 images\n" in done.err
         assert "(cat 9, dog 8)" in done.out
+
+    def test_no_answer_on_a_terminal_is_the_refusal(self, checkout, monkeypatch):
+        in_folder(checkout / "photos", good_tree() | {"cat/more/1.png": encoded(77)})
+        monkeypatch.setattr(reading, "_on_terminal", lambda: True)
+        monkeypatch.setattr("sys.stdin", io.StringIO())
+        done = labelmint(checkout, "import", "photos", "--name", "mine")
+        assert done.code == 2
+        assert "decide with --layout classes or --layout innermost" in done.err.splitlines()[-1]
 
     def test_an_image_in_two_classes_is_said(self, checkout, photos):
         for label in ("cat", "dog"):
