@@ -6,26 +6,15 @@ import unicodedata
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from labelmint.data.reading import split_names
-from labelmint.data.reading.folder import Folder
-from labelmint.data.reading.folders import chosen_parts, read_folders
+from labelmint.data.reading.folders import read_folders
 from labelmint.data.reading.kinds import NO_IMAGES, Files, is_hidden, sort_files
+from labelmint.data.reading.labelled import read_labelled
 from labelmint.data.reading.packed import read_packed
-from labelmint.data.reading.reading import (
-    Choice,
-    Draft,
-    Entry,
-    LeftOut,
-    Proposal,
-    Reading,
-    UnclearError,
-    is_text,
-)
-from labelmint.data.reading.tables import LabelTable, find_tables, read_table
+from labelmint.data.reading.reading import Choice, Draft, Proposal, Reading, UnclearError, is_text
+from labelmint.data.reading.tables import find_tables, read_table
 from labelmint.data.reading.tree import Tree
-from labelmint.data.source import TRAIN
 from labelmint.runtime.errors import InputError
-from labelmint.runtime.words import counted, shortened
+from labelmint.runtime.words import shortened
 
 
 def read_tree(tree: Tree, where: Path, choice: Choice, imported: bool = False) -> Reading:
@@ -43,7 +32,9 @@ def read_tree(tree: Tree, where: Path, choice: Choice, imported: bool = False) -
         )
     _refuse_odd_names(files, where)
     if choice.labels:
-        draft = _from_table(read_table(choice.labels, tree, files.images, where), files, where, choice)
+        draft = read_labelled(
+            read_table(choice.labels, tree, files.images, where), files.images, where, choice
+        )
     else:
         draft = _clear(tree, files, where, choice)
     _refuse_empty_classes(tree, files, draft, where)
@@ -59,7 +50,7 @@ def _clear(tree: Tree, files: Files, where: Path, choice: Choice) -> Draft:
     found = find_tables(tree, files.images, where)
     for table in found.tables:
         with suppress(InputError):
-            draft = _from_table(table, files, where, choice)
+            draft = read_labelled(table, files.images, where, choice)
             proposals.append(Proposal(Choice(labels=table.text), Reading.of(draft, where).summary))
             by_table[table.text] = draft
     try:
@@ -87,47 +78,6 @@ def _agree(first: Draft, second: Draft) -> bool:
     other = {entry.index: entry.label for entry in second.entries}
     pairs = {(entry.label, other[entry.index]) for entry in first.entries if entry.index in other}
     return len(pairs) == len({label for label, _ in pairs}) == len({label for _, label in pairs})
-
-
-def _from_table(table: LabelTable, files: Files, where: Path, choice: Choice) -> Draft:
-    splits = _splits(table, files, where, choice)
-    labelled = [image for image in files.images if image.index in table.labels]
-    taken = [image for image in labelled if splits is None or image.index in splits]
-    entries = [
-        Entry(
-            None if splits is None else splits[image.index],
-            table.labels[image.index],
-            image.name,
-            image.index,
-        )
-        for image in taken
-    ]
-    if not entries:
-        raise InputError(f"{where}: {table.text} names none of the images; check the columns")
-    outside = sorted({image.index for image in labelled} - {image.index for image in taken})
-    without = [image.index for image in files.images if image.index not in table.labels]
-    left_out = [LeftOut("image", "with a label", "not in the folders of --split", outside)] if outside else []
-    left_out += [LeftOut("image", "without a label", f"not in {table.text}", without)] if without else []
-    unknown = f"; {counted(table.unknown, 'row')} without an image" if table.unknown else ""
-    return Draft(f"{table.text}{unknown}", entries, left_out, tables=table.files)
-
-
-def _splits(table: LabelTable, files: Files, where: Path, choice: Choice) -> dict[int, int] | None:
-    """Split of each labelled image by its folder. None where the folders are no splits."""
-    root = Folder([image for image in files.images if image.index in table.labels] or files.images)
-    if choice.split_folders:
-        parts = chosen_parts(Folder(files.images), where, choice)
-        return {image.index: split for split, folder in parts for image in folder.images}
-    if choice.layout == "classes":
-        return None
-    top = root.unwrapped(lambda folder: not split_names.says_split(folder.path[-1]), False)
-    roles = {name: role for name, role in split_names.roles(top.folders).items() if role >= TRAIN}
-    if not roles:
-        return None
-    if top.loose or len(roles) < len(top.folders) or TRAIN not in roles.values():
-        problem = f"{where}: only some of the labelled images are in a folder named as a split"
-        raise UnclearError(problem, [Proposal(Choice("classes", labels=table.text), "folders are no splits")])
-    return {image.index: role for name, role in roles.items() for image in top.folders[name].images}
 
 
 def _refuse_odd_names(files: Files, where: Path) -> None:

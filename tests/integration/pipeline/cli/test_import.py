@@ -199,8 +199,8 @@ class TestReadings:
         assert not (checkout / "data").exists()
 
     def test_flags_decide_for_import_and_expand(self, checkout):
-        in_folder(checkout / "photos", good_tree(above="a/") | good_tree(count=3, above="b/"))
-        flags = ("--split", "train=a,test=b")
+        in_folder(checkout / "photos", good_tree(above="a/") | good_tree(count=3, above="bb/"))
+        flags = ("--split", "train=a,test=bb")
         done = labelmint(checkout, "import", "photos", "--name", "mine", *flags)
         assert "  training    12 images\n  test        6 images\n" in done.out, done.err
         done = labelmint(checkout, "expand", "photos", "--out", "more", "--dry-run", *flags)
