@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import unicodedata
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from labelmint.data.reading.folders import read_folders
 from labelmint.data.reading.kinds import NO_IMAGES, Files, is_hidden, sort_files
@@ -12,7 +11,7 @@ from labelmint.data.reading.labelled import read_labelled
 from labelmint.data.reading.packed import read_packed
 from labelmint.data.reading.reading import Choice, Draft, Proposal, Reading, UnclearError, is_text
 from labelmint.data.reading.tables import find_tables, read_table
-from labelmint.data.reading.tree import Tree
+from labelmint.data.reading.tree import Tree, parts_of
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import shortened
 
@@ -89,14 +88,14 @@ def _refuse_odd_names(files: Files, where: Path) -> None:
 def _refuse_empty_classes(tree: Tree, files: Files, draft: Draft, where: Path) -> None:
     """Refuse a folder beside those of classes that has nothing, or only images of a kind that is not read."""
     filled = {entry.index for entry in draft.entries}
-    other = {index for kind in files.others if kind.reason == NO_IMAGES for index in kind.indices}
-    used = {
-        _parts(tree.names[index])[: len(top) + 1] for top in draft.class_folders for index in filled | other
-    }
+    other = [index for kind in files.others if kind.reason == NO_IMAGES for index in kind.indices]
+    paths = [image.parts for image in files.images if image.index in filled]
+    paths += [parts_of(tree.names[index]) for index in other]
+    used = {parts[: len(top) + 1] for top in draft.class_folders for parts in paths}
     empty = [
         folder
         for folder in tree.folders
-        if (parts := _parts(folder))[:-1] in draft.class_folders
+        if (parts := parts_of(folder))[:-1] in draft.class_folders
         and parts not in used
         and not is_hidden(folder)
     ]
@@ -104,7 +103,3 @@ def _refuse_empty_classes(tree: Tree, files: Files, draft: Draft, where: Path) -
         raise InputError(
             f"{where}: no images in class folder {shortened(empty)}; add images or remove the folder"
         )
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    return PurePosixPath(unicodedata.normalize("NFC", name)).parts

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from mimetypes import MimeTypes
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 from labelmint.data.decode import is_image_file
 from labelmint.data.reading.reading import Image, LeftOut
-from labelmint.data.reading.tree import Tree
+from labelmint.data.reading.tree import Tree, parts_of
 from labelmint.data.source import BadImageError
 
 _IMAGE_SUFFIXES = {
@@ -55,18 +54,18 @@ def sort_files(tree: Tree) -> Files:
     pictures: dict[str, list[int]] = defaultdict(list)
     others: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(tree.names):
-        path = PurePosixPath(unicodedata.normalize("NFC", name))
-        suffix = path.suffix.lower()
-        if _is_clutter(path):
+        parts = parts_of(name)
+        suffix = splitext(parts[-1])[1].lower()
+        if _is_clutter(parts):
             hidden.append(index)
         elif suffix in _IMAGE_SUFFIXES:
-            images.append(Image(index, path.parts))
+            images.append(Image(index, parts))
         elif _is_picture(suffix):
             pictures[suffix].append(index)
         elif _is_known(suffix) or not _has_image(tree, index):
             others[suffix if _SUFFIX.fullmatch(suffix) else ""].append(index)
         else:
-            images.append(Image(index, path.parts))
+            images.append(Image(index, parts))
     images.sort(key=lambda image: image.parts)  # file systems list in any order
     left_out = [
         LeftOut("file", suffix, "images of a kind that is not read; convert them, e.g. to PNG", rows)
@@ -83,11 +82,11 @@ def sort_files(tree: Tree) -> Files:
 
 def is_hidden(folder: str) -> bool:
     """Whether a folder is hidden, or one that a system makes, or below one."""
-    return _is_clutter(PurePosixPath(folder))
+    return _is_clutter(parts_of(folder))
 
 
-def _is_clutter(path: PurePosixPath) -> bool:
-    return any(part.startswith(".") or part in _CLUTTER for part in path.parts)
+def _is_clutter(parts: tuple[str, ...]) -> bool:
+    return not _CLUTTER.isdisjoint(parts) or any(part.startswith(".") for part in parts)
 
 
 def _is_picture(suffix: str) -> bool:

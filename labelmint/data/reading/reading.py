@@ -212,4 +212,8 @@ def _can_be_folder(name: str) -> bool:
 
 def is_text(name: str) -> bool:
     """Whether a name can be encoded; names of files that are not UTF-8 cannot."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

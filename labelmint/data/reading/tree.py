@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,11 @@ class Tree:
         """Bytes of one file. Raises: BadImageError if it cannot be read."""
         with self.images([index]).open() as read:
             return cast(bytes, read(0))
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """Folders and file of a name in a tree, normalized to NFC: the same letters have one form."""
+    return tuple(unicodedata.normalize("NFC", name).split("/"))
 
 
 def open_tree(path: Path, scratch: Path) -> Tree:
