@@ -19,12 +19,12 @@ from labelmint.runtime.errors import InputError
 def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
     path = Path(str(dataset.path))
     checksums = {f"{path.name} (sha256)": check_sha256(path, dataset.sha256)} if dataset.sha256 else {}
-    source = read_from(path, dataset.name, scratch, Choice.of(dataset), imported=bool(checksums))
+    source = read_from(path, dataset.name, scratch, choice=Choice.of(dataset), imported=bool(checksums))
     return replace(source, checksums=checksums)
 
 
 def read_from(
-    path: Path, name: str, scratch: Path, choice: Choice | None = None, imported: bool = False
+    path: Path, name: str, scratch: Path, *, choice: Choice | None = None, imported: bool = False
 ) -> Source:
     """Read a folder, or a zip or tar archive, as the data set `name`.
 

@@ -58,7 +58,7 @@ class TestReadFrom:
     def test_folders_below_a_class_belong_to_it(self, tmp_path):
         tree = good_tree(count=4) | {f"cat/more/{number}.png": IMAGE for number in range(4)}
         source = imagefolder.read_from(
-            in_folder(tmp_path / "t", tree), "mine", tmp_path, Choice(layout="classes")
+            in_folder(tmp_path / "t", tree), "mine", tmp_path, choice=Choice(layout="classes")
         )
         assert np.bincount(source.labels).tolist() == [8, 4]
         assert source.images.name(4) == "cat/more/0.png"
