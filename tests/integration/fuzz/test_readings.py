@@ -65,14 +65,18 @@ def assert_complete(tree: dict[str, bytes], reading: Reading) -> None:
     names = list(tree)
     indices = [entry.index for entry in reading.entries]
     assert len(set(indices)) == len(indices)
-    counted = sum(int(re.match(r"[\d,]+", text)[0].replace(",", "")) for text in reading.left_out)  # type: ignore[index]
+    counted = sum(map(_count, reading.left_out))
     rest = len(names) - len(indices) - counted
     tables = [name for name in names if name.endswith("labels.csv")] if ".csv" in reading.labels else []
     assert 0 <= rest <= len(tables), reading
     images = {image.index for image in sort_files(in_memory(tree)).images}
     assert set(indices) <= images
-    left_images = sum(int(text.split()[0]) for text in reading.left_out if re.match(r"\d+ images? ", text))
+    left_images = sum(_count(text) for text in reading.left_out if re.match(r"\d+ images? ", text))
     assert len(images) == len(indices) + left_images
+
+
+def _count(text: str) -> int:
+    return int(text.split()[0].replace(",", ""))
 
 
 def assert_clear(reading: Reading) -> None:
