@@ -76,7 +76,7 @@ def assert_complete(tree: dict[str, bytes], reading: Reading) -> None:
 
 
 def _count(text: str) -> int:
-    return int(text.split()[0].replace(",", ""))
+    return int(text.split(maxsplit=1)[0].replace(",", ""))
 
 
 def assert_clear(reading: Reading) -> None:
