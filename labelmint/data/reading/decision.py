@@ -21,7 +21,10 @@ def read_tree(tree: Tree, where: Path, choice: Choice, imported: bool = False) -
 
     Raises: UnclearError where several readings fit, InputError where none does.
     """
-    if packed := read_packed(tree, where, imported):
+    chosen = choice != Choice()
+    if packed := read_packed(tree, where, imported and not chosen):
+        if chosen:
+            raise InputError(f"{where}: `labelmint import` stored how it is read; leave out {choice}")
         return packed
     files = sort_files(tree)
     if not files.images:

@@ -35,6 +35,13 @@ def test_any_reading_comes_back(split):
     ]
 
 
+def test_a_choice_cannot_change_a_stored_reading():
+    reading = Reading("folders", ["a", "b"], [Entry(None, label, "1.png", 0) for label in "ab"], [])
+    tree = dict.fromkeys(packed_names(reading), b"") | {DESCRIPTION: describe(reading)}
+    with pytest.raises(InputError, match="stored how it is read; leave out --layout innermost"):
+        read_tree(in_memory(tree), WHERE, Choice("innermost"))
+
+
 def test_files_whose_names_would_be_equal_are_all_packed():
     entries = [Entry(None, label, file, 0) for label in "ab" for file in ("x/1.png", "x\\1.png", "x/1.png")]
     names = packed_names(Reading("", ["a", "b"], entries, []))
