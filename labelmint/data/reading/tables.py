@@ -49,7 +49,7 @@ class Found:
 
 
 class _OtherTableError(InputError):
-    """A table that names no image."""
+    """A file that is no table, or one that does not name the images."""
 
 
 def read_table(text: str, tree: Tree, images: list[Image], where: Path) -> LabelTable:
@@ -98,9 +98,9 @@ def _split_text(text: str) -> tuple[str, tuple[str, str] | None]:
 
 
 def _named(file: str, tree: Tree) -> dict[str, int]:
-    """Indices of the files at a path of the tree, or else of this name, by path."""
-    exact = {name: index for index, name in enumerate(tree.names) if name == file}
-    return exact or {name: index for index, name in enumerate(tree.names) if PurePosixPath(name).name == file}
+    """Indices of the files at a path of the tree, or else of this name, by path in order."""
+    found = sorted((name, index) for index, name in enumerate(tree.names) if name.split("/")[-1] == file)
+    return {name: index for index, name in enumerate(tree.names) if name == file} or dict(found)
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,11 @@ def _rows(content: bytes, name: str, where: Path) -> Rows:
                 {str(key): value or "" for key, value in row.items() if key is not None} for row in reader
             ]
     except (ValueError, TypeError, AttributeError, csv.Error, RecursionError) as error:
-        raise InputError(f"{where}: {name} cannot be read as a table ({error}); save it as UTF-8") from error
+        raise _OtherTableError(
+            f"{where}: {name} cannot be read as a table ({error}); save it as UTF-8"
+        ) from error
     if not rows:
-        raise InputError(f"{where}: {name} has no rows; add a row for each image")
+        raise _OtherTableError(f"{where}: {name} has no rows; add a row for each image")
     return rows
 
 
