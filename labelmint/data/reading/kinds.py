@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from mimetypes import MimeTypes
 from posixpath import splitext
 
@@ -22,20 +23,9 @@ _SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,7}")  # what is counted as a kind of it
 _CLUTTER = {"__MACOSX", "Thumbs.db", "thumbs.db", "desktop.ini", "@eaDir"}
 NO_IMAGES = "not images"
 """Reason to leave out files of other kinds."""
-_TYPES = MimeTypes()  # of the standard library alone, so that all machines read alike
 _OTHER_PICTURES = {
-    ".tga",
-    ".psd",
-    ".dng",
-    ".cr2",
-    ".cr3",
-    ".nef",
-    ".arw",
-    ".raw",
-    ".jp2",
-    ".jxl",
-    ".exr",
-    ".dcm",
+    *(".tga", ".psd", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw"),
+    *(".jp2", ".jxl", ".exr", ".dcm"),
 }
 
 
@@ -90,12 +80,18 @@ def _is_clutter(parts: tuple[str, ...]) -> bool:
 
 
 def _is_picture(suffix: str) -> bool:
-    kind = _TYPES.guess_type(f"x{suffix}")[0] or ""
-    return suffix in _OTHER_PICTURES or kind.startswith("image/")
+    return suffix in _OTHER_PICTURES or (_type_of(suffix) or "").startswith("image/")
 
 
 def _is_known(suffix: str) -> bool:
-    return any(_TYPES.guess_type(f"x{suffix}"))
+    return _type_of(suffix) is not None
+
+
+@cache
+def _type_of(suffix: str) -> str | None:
+    """MIME type or encoding by the standard library's own table, so that all machines read alike."""
+    kind, encoding = MimeTypes().guess_type(f"x{suffix}")
+    return kind or encoding
 
 
 def _has_image(tree: Tree, index: int) -> bool:
