@@ -7,12 +7,16 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
+
+from labelmint.data.reading import tree as reading
 
 MINE: dict[str, Any] = {"name": "mine", "format": "imagefolder", "image_size": 8, "channels": 3}
 """Settings of `dataset` for a tree; `path` is missing."""
@@ -112,3 +116,29 @@ def in_raw_zip(path: Path, tree: dict[bytes, bytes], method: int = 0, extra: byt
     end = struct.pack("<HHHHIIH", 0, 0, count, count, len(central), len(local), 0)
     path.write_bytes(local + central + b"PK\x05\x06" + end)
     return path
+
+
+@dataclass(frozen=True)
+class _MemoryImages:
+    names: list[str]
+    contents: list[bytes]
+    named = True
+
+    def name(self, index: int) -> str:
+        return self.names[index]
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], bytes]]:
+        yield self.contents.__getitem__
+
+
+def in_memory(tree: Tree | Iterable[str], folders: Iterable[str] = ()) -> reading.Tree:
+    """A tree as the readers see it. Files that are only named are empty. folders: without files."""
+    content = tree if isinstance(tree, dict) else dict.fromkeys(tree, b"")
+    names = list(content)
+    parents = {str(path) for name in names for path in PurePosixPath(name).parents if path.name}
+    return reading.Tree(
+        names,
+        sorted(parents | set(folders)),
+        lambda rows: _MemoryImages([names[row] for row in rows], [content[names[row]] for row in rows]),
+    )

@@ -22,14 +22,16 @@ def load_dataset(source: str | Path, *, raw: str | Path = "data/raw", **settings
 
     Args:
         source: A folder, zip or tar with one folder of images per class (with or without `train/` and `test/`
-            above them), or the name of a published data set, e.g. "digits" or "mnist".
+            above them) or with a table of labels, or the name of a published data set, e.g. "digits".
         raw: Folder with the original files of published data sets; absent ones are downloaded into it.
-        **settings: Fields of `dataset` in params.yaml, e.g. `image_size=64`, `test_percent=30`.
+        **settings: Fields of `dataset` in params.yaml, e.g. `image_size=64`, `test_percent=30`,
+            or `layout="classes"` where folders can be read in several ways.
 
     Returns:
         Training and test images, uint8 (N, C, S, S), their labels, and the names of the classes.
 
     Raises:
+        UnclearError: The folders can be read in several ways. Its `proposals` list them.
         InputError: The data cannot be used, or a setting is unknown or out of range. One line says why.
     """
     known = [field.name for field in fields(Dataset)]

@@ -16,7 +16,12 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from labelmint.data.source import BadImageError
 
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
+_CONVERT = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC photo"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF image"),
+}
+"""Names of what has these brands in its `ftyp` box."""
 _MIN_SIDE = 4
 _MAX_PIXELS = 64_000_000  # 192 MB as RGB: several processes stay within a gigabyte
 _ORIENTATION_KEYS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
@@ -76,6 +81,17 @@ def decode(content: bytes, background: int = 0, needed: int | None = None, bit_d
             raise BadImageError(f"damaged ({' '.join(str(error).split())[:120]})") from error
 
 
+def is_image_file(content: bytes) -> bool:
+    """Whether a file starts as one of the formats that `decode` reads."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Image.open(io.BytesIO(content), formats=_FORMATS).close()
+    except Exception:  # decoders raise errors of nearly every type
+        return False
+    return True
+
+
 def _check(image: Image.Image) -> None:
     """Check what the header declares, before pixels are decoded."""
     width, height = image.size
@@ -132,6 +148,8 @@ def _limit() -> str:
 
 def _guess(content: bytes) -> str:
     """What the file is instead of an image, for the most common cases."""
+    if content[4:8] == b"ftyp" and (name := _CONVERT.get(content[8:12])):
+        return f", but a {name}: convert it first, e.g. `magick photo.heic photo.jpg`"
     if content.startswith(b"GIF8"):
         return ", but a GIF"
     if content.lstrip()[:1] == b"<":

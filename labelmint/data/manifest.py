@@ -48,6 +48,7 @@ def save(folder: Path, prepared: Prepared, percents: list[int], seeds: list[int]
         **facts,
         "checksums": source.checksums,
         "notes": source.notes,
+        "reading": source.reading,
         "preprocessing": preprocessing,
         "duplicates": prepared.duplicates.described,
         "bad_images": [{"image": name, "reason": reason} for name, reason in prepared.bad],

@@ -80,7 +80,8 @@ def prepare(dataset: Dataset, raw: Path, work: Path, compute: Compute) -> Prepar
         duplicates = find_duplicates(converted, images, dataset)
     kept = [np.flatnonzero(part.good & ~dropped) for part, dropped in zip(converted, duplicates.dropped)]
     labels = [source.labels[part[indices]] for part, indices in zip(rows, kept)]
-    check_classes(labels[TRAIN], labels[TEST], source.classes)
+    copies = int(duplicates.dropped[TRAIN].sum())
+    check_classes(labels[TRAIN], labels[TEST], source.classes, copies)
     for file, indices, own in zip(files, kept, labels):
         keep_rows(file, indices)
         save_array(file.with_name("labels.npy"), own if own.ndim == 1 else own.astype(np.float32))
@@ -135,9 +136,10 @@ def check_bad_images(
     return bad
 
 
-def check_classes(train: np.ndarray, test: np.ndarray, classes: list[str]) -> None:
+def check_classes(train: np.ndarray, test: np.ndarray, classes: list[str], copies: int = 0) -> None:
     """Check the labels of training and test images, (N,) or multi-hot (N, A).
 
+    copies: training images that were dropped because another split has them.
     Raises: InputError when a class has fewer than two training images or no test image, or a label has no
     class.
     """
@@ -154,7 +156,11 @@ def check_classes(train: np.ndarray, test: np.ndarray, classes: list[str]) -> No
             counts = np.bincount(labels, minlength=len(classes))
         poor = [classes[index] for index in np.flatnonzero(counts < least)]
         if poor:
-            raise InputError(
-                f"class {shortened(poor)}: fewer than {least} {split_name} images; "
-                "add images or remove the class"
-            )
+            advice = "add images or remove the class"
+            if copies and split_name == "training":
+                advice = (
+                    f"{copies:,} of {counted(len(train) + copies, 'training image')} are also in the test or "
+                    "validation set, and a test on images that were learned measures nothing; remove these "
+                    "copies from one of the sets"
+                )
+            raise InputError(f"class {shortened(poor)}: fewer than {least} {split_name} images; {advice}")

@@ -71,6 +71,25 @@ class Dataset(Settings):
             "them uses, and says so if it is not 16."
         ),
     ] = None
+    layout: Annotated[
+        Literal["classes", "splits", "innermost"] | None,
+        Doc(
+            "What the folders of your own images are. `classes`: each outer folder is a class. `splits`: "
+            "those named train, test, … are splits and have class folders. `innermost`: the folder that "
+            "holds an image is its class. null takes what is clear, and refuses what is not."
+        ),
+    ] = None
+    split_folders: Annotated[
+        list[str],
+        Doc("Folders of the splits, if their names do not say it, e.g. [train=photos/a, test=photos/b]."),
+    ] = field(default_factory=list)
+    labels: Annotated[
+        str | None,
+        Doc(
+            "Table with the labels of your own images. FILE, or FILE:FILE_COLUMN,LABEL_COLUMN, "
+            "e.g. labels.csv:id,breed."
+        ),
+    ] = None
     sha256: Annotated[str | None, Doc("SHA-256 of the archive, as `labelmint import` writes it.")] = None
     categories: Annotated[list[str], Doc("Categories of lsun, e.g. [bedroom].")] = field(default_factory=list)
     attributes: Annotated[
@@ -164,10 +183,15 @@ class Dataset(Settings):
             raise ValueError(f"attributes: {self.attributes} names one twice")
         if bool(self.categories) != (self.name == "lsun"):
             raise ValueError("categories are for lsun, which needs at least one, e.g. [bedroom]")
-        if self.label_column is not None and self.layout != "huggingface":
+        if self.label_column is not None and self.reader != "huggingface":
             raise ValueError("label_column is for format: huggingface")
         if self.encoding is not None and not is_encoding(self.encoding):
             raise ValueError(f"encoding: no encoding of text is called '{self.encoding}'; e.g. gbk or cp437")
+        if (self.layout or self.split_folders or self.labels) and self.reader != "imagefolder":
+            raise ValueError("layout, split_folders and labels are for your own images, format: imagefolder")
+        for each in self.split_folders:
+            if not re.fullmatch(r"(train|validation|test)=.+", each):
+                raise ValueError(f"split_folders: '{each}' must be train=, validation= or test=FOLDER")
 
     def _check_name(self) -> None:
         if self.name.startswith(TORCHVISION) and self.name[len(TORCHVISION) :].isalnum():
@@ -178,22 +202,22 @@ class Dataset(Settings):
             raise ValueError(
                 f"name must be lower-case letters, digits and _, starting with a letter, got '{self.name}'"
             )
-        if self.layout is None and self.name not in PUBLISHED:
+        if self.reader is None and self.name not in PUBLISHED:
             raise ValueError(
                 f"name: no data set '{self.name}'{did_you_mean(self.name, (*PUBLISHED, *FORMATS))}; known "
                 f"are {', '.join(PUBLISHED)}; for your own images see `labelmint import --help`"
             )
-        if self.layout is not None and self.name in PUBLISHED:
+        if self.reader is not None and self.name in PUBLISHED:
             raise ValueError(
                 f"name: '{self.name}' is a published data set and takes no format; choose another name"
             )
-        if self.layout is not None and not self.path:
+        if self.reader is not None and not self.path:
             raise ValueError(
                 f"path must say where the images of '{self.name}' are, or use `labelmint import`"
             )
 
     @property
-    def layout(self) -> str | None:
+    def reader(self) -> str | None:
         """Format of `path`, also given by `name: imagefolder` alone; None for a published data set."""
         return self.format or (self.name if self.name in FORMATS else None)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Optional, Protocol
+from typing import Any, Optional, Protocol
 
 import numpy as np
 
@@ -15,9 +15,9 @@ from labelmint.data.settings import Dataset
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("train", "training", "trn", "trainval"), TRAIN),
     **dict.fromkeys(("val", "valid", "validation", "dev"), VALIDATION),
-    **dict.fromkeys(("test", "testing"), TEST),
+    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout"), TEST),
 }
 """Words for the splits in names of folders, files and arrays."""
 
@@ -55,6 +55,7 @@ class Source:
     split: uint8 (N,) of TRAIN, VALIDATION, TEST; None where `prepare` draws the split.
     boxes: int32 (N, 4), left, top, right, bottom in pixels; set where `dataset.crop` uses annotated windows.
     unreadable: images that the reader had to leave out. notes: sentences that `prepare` prints.
+    reading: how the user's own files were understood, for the manifest.
     """
 
     title: str
@@ -67,6 +68,7 @@ class Source:
     checksums: dict[str, str] = field(default_factory=dict)
     unreadable: BadImages = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    reading: dict[str, Any] = field(default_factory=dict)
 
 
 def single_attribute_to_classes(source: Source, dataset: Dataset) -> Source:

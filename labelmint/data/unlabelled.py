@@ -10,9 +10,10 @@ import numpy as np
 
 from labelmint.data.archives import is_archive
 from labelmint.data.convert import convert
+from labelmint.data.reading.kinds import sort_files
+from labelmint.data.reading.tree import open_tree
 from labelmint.data.settings import Dataset
 from labelmint.data.source import BadImages, Images, Source
-from labelmint.data.sources.imagefolder import is_image, open_tree
 from labelmint.data.stored_images import FolderImages
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
@@ -57,7 +58,7 @@ def _find(path: Path, scratch: Path) -> tuple[list[str], Images]:
     if path.is_file() and not is_archive(path):
         return [path.name], FolderImages(path.parent, [path.name])
     tree = open_tree(path, scratch)
-    rows = sorted((row for row, name in enumerate(tree.names) if is_image(name)), key=tree.names.__getitem__)
+    rows = sorted((image.index for image in sort_files(tree).images), key=tree.names.__getitem__)
     if not rows:
-        raise InputError(f"{path}: no images in it (PNG, JPEG, BMP, WebP or TIFF)")
+        raise InputError(f"{path}: no images in it (PNG, JPEG, BMP, WebP, TIFF or PPM)")
     return [tree.names[row] for row in rows], tree.images(rows)

@@ -112,7 +112,8 @@ def _curve_deviation(curve: LearningCurve) -> np.ndarray:
     if seeds < 2 or not spread.sum():
         return np.zeros(len(means))
     factor = sum(map(_run_variance, curve.correct)) / spread.sum()
-    return np.sqrt(factor * spread / seeds)
+    deviations: np.ndarray = np.sqrt(factor * spread / seeds)
+    return deviations
 
 
 def _run_variance(correct: np.ndarray) -> float:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from labelmint.data.reading.reading import Choice
 from labelmint.data.settings import Dataset
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import printable
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import counted
-from pipeline.cli.options import AsJson, complete_classifier, complete_generator
+from pipeline.cli.options import AsJson, Labels, Layout, Split, complete_classifier, complete_generator
 from pipeline.project import project_root, project_root_or_none
 
 app = typer.Typer()
@@ -45,6 +46,9 @@ def import_(
             show_default=False,
         ),
     ] = None,
+    layout: Layout = None,
+    split: Split = "",
+    labels: Labels = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier import of the same name.")
     ] = False,
@@ -52,23 +56,28 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Import your own images: check each, pack them into data/raw, and write an experiment for them."""
+    from pipeline.cli import reading
     from pipeline.cli.importing import describe, import_dataset
 
-    root, path = project_root(), f"data/raw/{name}.tar"
+    root = project_root()
     try:
         dataset = Dataset(
             name=name,
             format="imagefolder",
-            path=path,
+            path=f"data/raw/{name}.tar",
             image_size=size,
             channels=3,
             fit=fit,
             on_bad_image=on_bad_image,
             encoding=encoding,
+            **reading.of_flags(layout, split, labels).settings,
         )
     except ValueError as error:
         raise InputError(str(error)) from error
-    imported = import_dataset(root, origin, dataset, force, dry_run)
+    imported = reading.decided(
+        lambda choice: import_dataset(root, origin, replace(dataset, **choice.settings), force, dry_run),
+        Choice.of(dataset),
+    )
     if as_json:
         typer.echo(json.dumps({**asdict(imported), "path": str(imported.path)}, ensure_ascii=False))
         return
@@ -180,6 +189,9 @@ def expand(
     family: Annotated[str, typer.Option(help="GAN family, one with classes.")] = "dcgan",
     seed: Annotated[int, typer.Option(help="Seed of everything that is random.")] = 0,
     device: Annotated[str, typer.Option(help="As compute.device: auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    layout: Layout = None,
+    split: Split = "",
+    labels: Labels = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and check the images, and train nothing.")
     ] = False,
@@ -188,22 +200,30 @@ def expand(
     """Make more labelled images from a folder of some, and say whether they help. Needs no project."""
     from labelmint.api.dataset import load_dataset
     from labelmint.api.expand import expand as run
+    from pipeline.cli import reading
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out} exists already; name a new folder")
+    given = reading.of_flags(layout, split, labels)
     if dry_run:
-        dataset = load_dataset(origin, image_size=size)
+        dataset = reading.decided(
+            lambda choice: load_dataset(origin, image_size=size, **choice.settings), given
+        )
         kept = f"{counted(len(dataset.labels), 'training image')} of {len(dataset.classes)} classes"
         typer.echo(f"{kept}, {counted(len(dataset.test_labels), 'test image')}; nothing was trained")
         return
-    done = run(
-        origin,
-        per_class=per_class,
-        minutes=minutes,
-        family=family,
-        seed=seed,
-        device=device,
-        image_size=size,
+    done = reading.decided(
+        lambda choice: run(
+            origin,
+            per_class=per_class,
+            minutes=minutes,
+            family=family,
+            seed=seed,
+            device=device,
+            image_size=size,
+            **choice.settings,
+        ),
+        given,
     )
     done.save(out)
     for doubt in done.doubts:

@@ -14,6 +14,7 @@ from labelmint.runtime.progress import printable
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.words import counted
 
+_SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 _MAX_CLASSES = 8  # named in the description
 
 
@@ -44,18 +45,26 @@ def describe(dataset: Dataset, imported: Imported) -> str:
     rest = f" and {others:,} more" if others > 0 else ""
     images = counted(sum(imported.counts), "image")
     colour = "grey" if imported.grey else "colour"
-    lines = [
-        f"{dataset.name}: {images} in {len(counts)} classes ({named}{rest}), {colour}",
-        "training and test images as given"
-        if imported.own_test
-        else f"no test set: {dataset.test_percent} % of the images will be held out",
-    ]
-    if imported.repeated:
-        are = "are copies of others" if imported.repeated > 1 else "is a copy of another"
-        lines.append(
-            f"{counted(imported.repeated, 'image')} {are}; none will be in both training and test set"
+    rows = [("labels", imported.labels)]
+    rows += [(_SPLITS[split], counted(count, "image")) for split, count in imported.splits.items()]
+    if "test" not in imported.splits:
+        rows.append(("test", f"no test set: {dataset.test_percent} % of each class will be held out"))
+    if imported.copies and imported.splits:
+        also = "is also in another set; it" if imported.copies == 1 else "are also in another set; they"
+        rows.append(
+            ("copies", f"{counted(imported.copies, 'training image')} {also} will be left out of training")
         )
-    return "\n".join(lines)
+    elif imported.repeated:
+        are = "are copies of others" if imported.repeated > 1 else "is a copy of another"
+        none = "none will be in both training and test set"
+        rows.append(("copies", f"{counted(imported.repeated, 'image')} {are}; {none}"))
+    if imported.contradictory:
+        rows.append(
+            ("labels", f"{counted(imported.contradictory, 'image')} with equal content in another class")
+        )
+    rows += [("left out", text) for text in imported.left_out]
+    lines = [f"  {printable(f'{title:<10}  {text}')}" for title, text in rows]
+    return "\n".join([f"{dataset.name}: {images} in {len(counts)} classes ({named}{rest}), {colour}", *lines])
 
 
 def _overlay(dataset: Dataset, imported: Imported, origin: Path) -> str:

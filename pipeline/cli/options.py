@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from pipeline.project import experiments_root, project_root_or_none
 from pipeline.settings import experiments
 
+Layout = Annotated[
+    Literal["classes", "splits", "innermost"] | None,
+    typer.Option(
+        help="What folders are, where it is not clear: each a class; splits (train, test, …) with a folder "
+        "per class; or the folder that holds an image is its class.",
+        show_default=False,
+    ),
+]
+Split = Annotated[
+    str,
+    typer.Option(
+        metavar="train=FOLDER,test=FOLDER",
+        help="Folders of the training, test and validation images, where their names do not say it.",
+        show_default=False,
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE[:FILE_COLUMN,LABEL_COLUMN]",
+        help="Table (CSV or JSON lines) with the label of each image, e.g. labels.csv:id,breed.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 

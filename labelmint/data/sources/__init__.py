@@ -18,6 +18,6 @@ def read(dataset: Dataset, raw: Path, scratch: Path) -> Source:
     raw: folder of raw data. scratch: empty folder for unpacked files; the caller deletes it.
     Raises: InputError.
     """
-    name = "torchvision" if dataset.name.startswith(TORCHVISION) else dataset.layout or dataset.name
+    name = "torchvision" if dataset.name.startswith(TORCHVISION) else dataset.reader or dataset.name
     reader = import_module(f"{__name__}.{_MODULES.get(name, name)}")
     return cast(Source, reader.read(dataset, raw, scratch))

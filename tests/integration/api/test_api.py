@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import labelmint
+from labelmint.data.reading.reading import UnclearError
 from labelmint.runtime.errors import InputError
+from tests.image_trees import encoded, good_tree, in_folder
 
 SMALL: dict[str, Any] = {"epochs": 1, "images_per_epoch": 32, "batch_size": 16, "preview_images": 2}
 RECIPE: dict[str, Any] = {"network": "small_cnn", "steps": 30, "batch_size": 32, "evaluations": 2}
@@ -44,6 +46,15 @@ class TestDataset:
         assert len(own.images) + len(own.test_images) == 150
         known = {image.tobytes() for image in dataset.images}
         assert all(image.tobytes() in known for image in own.images)
+
+    def test_of_folders_that_can_be_read_in_several_ways(self, tmp_path):
+        root = in_folder(tmp_path / "photos", good_tree() | {"cat/young/1.png": encoded(77)})
+        with pytest.raises(UnclearError, match="is cat/young/1.png of class cat or young") as error:
+            labelmint.load_dataset(root)
+        settings = error.value.proposals[0].choice.settings
+        own = labelmint.load_dataset(root, **settings)
+        assert (own.classes, settings["layout"]) == (["cat", "dog"], "classes")
+        assert len(own.images) + len(own.test_images) == 13
 
     def test_refuses_what_does_not_exist_and_unknown_settings(self, tmp_path):
         with pytest.raises(InputError, match="nowhere does not exist; give a folder or archive"):

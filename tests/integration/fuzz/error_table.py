@@ -166,6 +166,7 @@ def _settings_folder(root: Path) -> None:
 _TRAIN = "stage train_generators dcgan-40-0"
 _IMPORT = "labelmint import photos --name mine"
 _SKIP = "repair or remove them, or leave up to 3 out with --on-bad-image skip"
+_SETTINGS_TOO = "(settings of `dataset`: layout, split_folders, labels)"
 _SETTINGS = [
     Row(
         "an unknown setting",
@@ -292,8 +293,73 @@ _IMAGES = [
     Row(
         "an image outside of a class folder",
         _IMPORT,
-        "photos: loose.png outside of a class folder; put each image into the folder of its class",
+        "photos: loose.png outside of a class folder; put each image into the folder of its class; "
+        f"decide with --layout classes {_SETTINGS_TOO}",
         arrange=_folder_with("loose.png", encoded()),
+    ),
+    Row(
+        "a split beside classes",
+        _IMPORT,
+        f"photos: test/ named as a split, beside cat/, dog/; decide with --layout classes {_SETTINGS_TOO}",
+        arrange=_folder_with("test/1.png", encoded()),
+    ),
+    Row(
+        "folders below class folders",
+        _IMPORT,
+        "photos: folders below class folders: is cat/young/1.png of class cat or young?; "
+        f"decide with --layout classes or --layout innermost {_SETTINGS_TOO}",
+        arrange=_folder_with("cat/young/1.png", encoded()),
+    ),
+    Row(
+        "the same images twice",
+        _IMPORT,
+        "photos: photos/ has the same files as what is beside it (if these are copies, remove one of them); "
+        f"decide with --layout classes or --layout innermost {_SETTINGS_TOO}",
+        arrange=lambda root: in_folder(root / "photos", good_tree() | good_tree(above="photos/")),
+    ),
+    Row(
+        "splits without class folders",
+        _IMPORT,
+        "photos: no class folders in images/train/ (a data set for detection?); put each image into the "
+        "folder of its class, or give a table of labels with --labels FILE",
+        arrange=lambda root: in_folder(root / "photos", good_tree(("train", "val"), above="images/")),
+    ),
+    Row(
+        "one class only",
+        _IMPORT,
+        "photos: 'only' is the only class, and a classifier needs two; "
+        "put the images of each class into a folder of its own",
+        arrange=lambda root: in_folder(root / "photos", good_tree(("only",))),
+    ),
+    Row(
+        "a table with several columns",
+        _IMPORT,
+        "photos: which column of t.csv has the labels, breed, age? name it with --labels t.csv:id,COLUMN",
+        arrange=lambda root: in_folder(
+            root / "photos", good_tree(("images",)) | {"t.csv": b"id,breed,age\n0,a,1\n1,b,2\n"}
+        ),
+    ),
+    Row(
+        "a test set of the training images",
+        _IMPORT,
+        "class cat, dog: fewer than 2 training images; 12 of 12 training images are also in the test or "
+        "validation set, and a test on images that were learned measures nothing; remove these copies from "
+        "one of the sets",
+        arrange=lambda root: in_folder(
+            root / "photos",
+            {
+                f"{part}/{name}": content
+                for part in ("train", "test")
+                for name, content in good_tree().items()
+            },
+        ),
+    ),
+    Row(
+        "a HEIC photo",
+        _IMPORT,
+        "1 of 13 images cannot be used (cat/x.HEIC: not a PNG, JPEG, BMP, WEBP, TIFF or PPM image, but a "
+        f"HEIC photo: convert it first, e.g. `magick photo.heic photo.jpg`); {_SKIP}",
+        arrange=_folder_with("cat/x.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
     ),
     Row(
         "a class without images",

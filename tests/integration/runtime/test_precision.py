@@ -13,6 +13,7 @@ import torch
 
 from labelmint.classifiers import feature_learner
 from labelmint.classifiers import training as classifiers
+from labelmint.runtime.progress import Progress
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import NullTracker
 from labelmint.training import strategies
@@ -51,9 +52,9 @@ def classifiers_of_an_arm(
     compute: Compute, reach: Callable[[bool], None], patch: pytest.MonkeyPatch, *_: Any
 ) -> None:
     patch.setattr(classifiers, "pick_device", lambda _: CUDA)
-    patch.setattr(classifiers, "fit_together", lambda jobs, device, bf16, resident_bytes: reach(bf16))
+    patch.setattr(classifiers, "fit_together", lambda *_, **options: reach(options["bf16"]))
     patch.setattr(classifiers, "resident_bytes", lambda *_: 0)
-    list(classifiers._fit_all([], compute))
+    list(classifiers._fit_all([], compute, Progress("classifiers", 0, "steps")))
 
 
 def feature_network(

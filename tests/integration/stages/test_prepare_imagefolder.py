@@ -32,7 +32,7 @@ class TestGoodTrees:
             "prepare", **MINE, path=str(PACKERS[packer](project, tree | {"cat/notes.txt": b"x"}))
         )
         assert code == 0, stderr
-        assert "note: ignored 1 files that are not images" in stderr
+        assert "note: left out: 1 file .txt: not images" in stderr
         images, labels = load_set(project / "data/tensors")
         assert labels.tolist() == [0] * 5 + [1] * 5
         manifest = load_json(project / "data/tensors/manifest.json")
@@ -68,7 +68,7 @@ class TestGoodTrees:
         # All classes have the same images: those that are drawn for testing are dropped from training.
         last = stderr.splitlines()[-1]
         assert code == 2
-        assert "class 0, class 1, class 10 and 497 more: fewer than 2 training images" in last
+        assert "class 0, class 1, class 2 and 497 more: fewer than 2 training images" in last
         tree = {name: encoded(number, size=(4, 4)) for number, name in enumerate(names)}
         code, stderr = run_stage("prepare", path=str(in_tar(project / "t.tar", tree)))
         assert code == 0, stderr
@@ -99,12 +99,12 @@ BAD_IMAGES = {
     "truncated.jpg": (truncated(encoded(kind="JPEG", size=(64, 64))), "damaged ("),
     "truncated.png": (truncated(encoded(size=(64, 64))), "damaged ("),
     "empty.png": (b"", "empty file"),
-    "text.png": (b"this is not a picture\n", "not a PNG, JPEG, BMP, WEBP or TIFF image, but text"),
-    "page.png": (b"<html><body>404</body></html>", "not a PNG, JPEG, BMP, WEBP or TIFF image, but "),
+    "text.png": (b"this is not a picture\n", "not a PNG, JPEG, BMP, WEBP, TIFF or PPM image, but text"),
+    "page.png": (b"<html><body>404</body></html>", "not a PNG, JPEG, BMP, WEBP, TIFF or PPM image, but "),
     "bomb.png": (png_of(50_000, 50_000), "declares 2,500,000,000 pixels; at most 64,000,000 are decoded"),
     "large.png": (png_of(10_000, 8_000), "declares 10000 x 8000 pixels"),
     "dot.png": (encoded(size=(1, 1)), "1 x 1 pixels; at least 4 x 4"),
-    "animated.gif": (animated("GIF"), "not a PNG, JPEG, BMP, WEBP or TIFF image, but a GIF"),
+    "animated.gif": (animated("GIF"), "not a PNG, JPEG, BMP, WEBP, TIFF or PPM image, but a GIF"),
     "animated.png": (animated("PNG"), "3 frames"),
     "animated.webp": (animated("WEBP"), "3 frames"),
     "pages.tif": (animated("TIFF"), "3 frames"),

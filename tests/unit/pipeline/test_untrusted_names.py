@@ -81,7 +81,7 @@ def test_datasheet_shows_names_as_text():
     archive = untrained("per_class")
     archive = replace(archive, label_spec=replace(archive.label_spec, names=names))
     archive.trained_on.update(title=f"Pets {MARKUP}", licence="x | </table><script>alert(1)</script>")
-    export = Export(archive, "ab", Order(1), "folders", Path("out"), 1)
+    export = Export(archive, "ab", Order(1), "folders", Path("out"))
     sheet = datasheet.render(export, "pets-40-0", "ab" * 32, None)
     tags = _Tags()
     tags.feed(markdown(sheet, extensions=["tables", "fenced_code"]))

@@ -11,7 +11,7 @@ import torch
 from labelmint.data.storage.tensors import load_set
 from labelmint.export import export
 from labelmint.export.export import Export
-from labelmint.export.orders import Order
+from labelmint.export.orders import Order, sample_rows
 from labelmint.gans.archive import GeneratorArchive
 from labelmint.runtime.atomic_files import load_json, save_bytes, save_json
 from labelmint.runtime.errors import InputError
@@ -109,7 +109,6 @@ def test_another_device_is_refused_and_older_exports_are_of_a_cpu(generator, tmp
 
 def test_images_are_computed_on_the_device(generator, tmp_path, monkeypatch):
     asked = []
-    sample_rows = export.sample_rows
 
     def recorded(archive, plan, rows, device):
         asked.append(device.type)

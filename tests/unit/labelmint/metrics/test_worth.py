@@ -12,8 +12,9 @@ SIZES = np.array([10, 20, 50, 100, 200, 500])
 CHANCE = 0.1
 
 
-def true_accuracy(images: float | np.ndarray) -> np.ndarray:
-    return 1 - (1 - CHANCE) * (1 + np.asarray(images) / 6) ** -0.75
+def true_accuracy(images: int | np.ndarray) -> np.ndarray:
+    accuracies: np.ndarray = 1 - (1 - CHANCE) * (1 + np.atleast_1d(images) / 6) ** -0.75
+    return accuracies
 
 
 def classified(
@@ -24,7 +25,8 @@ def classified(
     spread = run_deviation * np.sqrt(accuracies * (1 - accuracies))[:, None]
     own = np.clip(accuracies[:, None] + rng.standard_normal(shape) * spread, 0.01, 0.999)
     noise = rng.standard_normal((*shape, len(difficulty)))
-    return (np.sqrt(0.5) * (difficulty + noise) < norm.ppf(own)[..., None]).astype(float)
+    correct: np.ndarray = np.sqrt(0.5) * (difficulty + noise) < norm.ppf(own)[..., None]
+    return correct.astype(float)
 
 
 def exact(accuracies: list[float], seeds: int = 2, images: int = 100) -> np.ndarray:
@@ -73,7 +75,7 @@ def test_new_real_images_are_worth_their_number():
     rng = np.random.default_rng(0)
     difficulty = rng.standard_normal(2000)
     curve = LearningCurve(SIZES, classified(rng, true_accuracy(SIZES), difficulty, 0.02, 3), CHANCE)
-    found = worth(curve, classified(rng, true_accuracy([80]), difficulty, 0.02, 3)[0])
+    found = worth(curve, classified(rng, true_accuracy(80), difficulty, 0.02, 3)[0])
     assert found.low <= 80 <= found.high
     assert found.high < 1.5 * found.low
 
@@ -89,7 +91,7 @@ def test_interval_covers(seeds, run_deviation, monkeypatch):
         curve = LearningCurve(
             sizes, classified(rng, true_accuracy(sizes), difficulty, run_deviation, seeds), CHANCE
         )
-        found = worth(curve, classified(rng, true_accuracy([70]), difficulty, run_deviation, seeds)[0])
+        found = worth(curve, classified(rng, true_accuracy(70), difficulty, run_deviation, seeds)[0])
         covered += found.low <= 70 <= found.high
     assert covered >= 51
 
