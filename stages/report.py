@@ -62,16 +62,19 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     doubts = sanity.doubts(
         rows, first_look=params.first_look, n_train=manifest["n_train"], unhealthy=unhealthy
     )
-    save_bytes(folder / "results.md", tables.to_markdown(rows, doubts).encode())
+    answer, conclusions = headline(rows, doubts), verdict(rows, n_test) if rows else []
+    save_bytes(
+        folder / "results.md", tables.to_markdown(rows, doubts, [answer, *conclusions[-1:]]).encode()
+    )
     save_json(folder / "summary.json", tables.to_summary(rows) | {"warnings": len(doubts)})
 
     ordered = tables.ordered(rows)
     page = Page(
         manifest=manifest,
         split=split,
-        headline=headline(rows, doubts),
+        headline=answer,
         doubts=doubts,
-        verdict=verdict(rows, n_test) if rows else [],
+        verdict=conclusions,
         rows=ordered,
         replicates=replicates.table(ordered) if len(params.seeds) > 1 else [],
         similarity=tables.similarity_metrics(rows),

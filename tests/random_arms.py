@@ -11,6 +11,7 @@ import numpy as np
 
 from labelmint.data.storage.image_grid import grid, png
 from labelmint.data.storage.tensors import save_set
+from labelmint.metrics import per_image
 from labelmint.runtime.atomic_files import save_bytes, save_json, save_table
 from labelmint.runtime.tracker import NullTracker
 from pipeline.settings import schema as settings
@@ -138,6 +139,7 @@ def row(arm: Arm, source: str, classes: list[str], rng: np.random.Generator) -> 
         **{"difference": difference, "difference_low": difference - 0.01},
         "difference_high": difference + 0.01,
         **{"recalls": recalls, "confusion": counts.tolist(), "holdout_gap": 0.01},
+        "correct": per_image.packed((rng.random(40 * len(classes)) < accuracy).astype(float), 1),
     }
     if source != "mixed":
         protocol = {

@@ -15,7 +15,7 @@ from labelmint.api.dataset import LabelledDataset, load_dataset
 from labelmint.api.synthesizer import Synthesizer
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.settings import Classifier as Recipe
-from labelmint.metrics.intervals import paired_difference
+from labelmint.metrics.replicated import paired_difference
 from labelmint.reporting import sanity
 from labelmint.reporting.sanity import Doubt
 from labelmint.runtime.atomic_files import load_json, save_json
@@ -67,15 +67,15 @@ class Expansion:
         value, low, high = (100 * each for each in self.difference["mixed"])
         tests = counted(len(self.dataset.test_labels), "real test image")
         if low > 0:
-            answer = "Adding the synthetic images helped"
+            answer = "In this run, adding the synthetic images raised accuracy"
         elif high < 0:
-            answer = "Adding the synthetic images did harm"
+            answer = "In this run, adding the synthetic images lowered accuracy"
         else:
-            answer = "There is no evidence that adding the synthetic images helps"
+            answer = "In this run, adding the synthetic images made no clear difference"
         return (
             f"{answer}: {mixed:.1f} % of {tests} are classified correctly instead of {real:.1f} % "
             f"({value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}). "
-            f"Trained on synthetic images only: {synthetic:.1f} %. One run; another seed gives other numbers."
+            f"Trained on synthetic images only: {synthetic:.1f} %. Another seed gives other numbers."
         )
 
     def save(self, folder: str | Path) -> Path:

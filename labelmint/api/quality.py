@@ -16,7 +16,8 @@ from labelmint.classifiers.feature_network import FrozenNetwork
 from labelmint.classifiers.settings import FeatureNetwork
 from labelmint.metrics import registry
 from labelmint.metrics.inputs import Comparison
-from labelmint.metrics.intervals import paired_difference, wilson
+from labelmint.metrics.intervals import wilson
+from labelmint.metrics.replicated import paired_difference
 from labelmint.metrics.settings import Metrics
 from labelmint.runtime.devices import arithmetic, pick_device, precision_in_force
 from labelmint.runtime.errors import InputError

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from labelmint.metrics import per_image
 from labelmint.metrics.inputs import ClassifierResult, Setup
-from labelmint.metrics.intervals import clustered_wilson, wilson
+from labelmint.metrics.intervals import wilson
+from labelmint.metrics.replicated import Replicated
 from labelmint.metrics.registry import Metric, Values, evaluates_classifier
 
 
@@ -44,7 +46,9 @@ def _for_attributes(sentence: str) -> Callable[[Setup], str]:
     ),
 )
 def accuracy(result: ClassifierResult) -> Values:
+    """Summary of the predictions; also `correct`, for each test image how many are, for means over seeds."""
     values = summary(result.labels, result.predictions, result.names)
+    values["correct"] = per_image.packed(result.correct(), result.labels_per_image)
     measured = ("accuracy", "macro_recall", "worst_class_recall", "exact_match", "majority")
     return values | {"measured": {name: result.how() for name in measured if name in values}}
 
@@ -61,11 +65,11 @@ def class_summary(labels: np.ndarray, predictions: np.ndarray, classes: int) -> 
     confusion = confusion_matrix(labels, predictions, classes)
     correct, total = int(np.trace(confusion)), len(labels)
     recalls = np.diag(confusion) / confusion.sum(1)
-    low, high = wilson(correct, total)
+    low, high = wilson(float(correct), float(total))
     return {
         "accuracy": correct / total,
-        "accuracy_low": low,
-        "accuracy_high": high,
+        "accuracy_low": float(low),
+        "accuracy_high": float(high),
         "macro_recall": float(recalls.mean()),
         "worst_class_recall": float(recalls.min()),
         "recalls": recalls.tolist(),
@@ -88,13 +92,13 @@ def attribute_summary(labels: np.ndarray, predictions: np.ndarray, names: list[s
     """
     labels, predictions = labels > 0.5, predictions > 0.5
     correct = labels == predictions
-    low, high = clustered_wilson(correct)
+    _, low, high = Replicated.of(correct.mean(1)[None]).proportion(len(names))
     table = [_attribute(name, *columns) for name, *columns in zip(names, labels.T, predictions.T)]
     balanced = [row["balanced_accuracy"] for row in table]
     return {
         "accuracy": float(correct.mean()),
-        "accuracy_low": low,
-        "accuracy_high": high,
+        "accuracy_low": float(low),
+        "accuracy_high": float(high),
         "macro_recall": float(np.mean(balanced)),
         "worst_class_recall": min(balanced),
         "exact_match": float(correct.all(1).mean()),

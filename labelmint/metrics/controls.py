@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labelmint.metrics.inputs import ClassifierResult
-from labelmint.metrics.intervals import paired_difference
+from labelmint.metrics.replicated import paired_difference
 from labelmint.metrics.registry import Metric, Values, evaluates_classifier
 
 NEAREST_NEIGHBOUR_MAX_IMAGES = 60_000

@@ -213,6 +213,10 @@ class ClassifierResult:
         return self.labels.ndim > 1
 
     @property
+    def labels_per_image(self) -> int:
+        return len(self.names) if self.multi_hot else 1
+
+    @property
     def accuracy(self) -> float:
         """Fraction of all labels that are predicted correctly."""
         return float(_correct(self.labels, self.predictions).mean())

@@ -1,52 +1,40 @@
-"""95 % confidence intervals of accuracies and of their differences."""
+"""95 % confidence intervals of proportions and of differences between independent ones."""
 
 from __future__ import annotations
 
-import math
+from typing import TypeVar
 
 import numpy as np
 
-_Z95 = 1.959963984540054
+Number = TypeVar("Number", float, np.ndarray)
+Interval = tuple[float, float, float]
+"""A value, and the ends of its interval."""
+
+Z95 = 1.959963984540054
 
 
-def wilson(correct: float, total: float) -> tuple[float, float]:
+def wilson(correct: Number, total: Number) -> tuple[Number, Number]:
     """Interval of the proportion correct / total (Wilson 1927).
 
     It stays within [0, 1] and keeps its coverage near 1, unlike p +- 1.96 s.
     Counts are integers, or fractional effective counts for clustered data.
     """
-    fraction, z2 = correct / total, _Z95**2
+    fraction, z2 = correct / total, Z95**2
     centre = (fraction + z2 / (2 * total)) / (1 + z2 / total)
-    half = _Z95 / (1 + z2 / total) * math.sqrt(fraction * (1 - fraction) / total + z2 / (4 * total**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    half = Z95 / (1 + z2 / total) * np.sqrt(fraction * (1 - fraction) / total + z2 / (4 * total**2))
+    return np.maximum(0.0, centre - half), np.minimum(1.0, centre + half)
 
 
-def clustered_wilson(correct: np.ndarray) -> tuple[float, float]:
-    """Wilson interval of correct.mean() where only the rows are independent.
+def independent_difference(first: Interval, second: Interval) -> Interval:
+    """first - second, of two independent estimates with their intervals.
 
-    correct: bool (N, A): N images with A predictions each. Predictions for one image are correlated, so the
-    interval uses an effective count: that of independent predictions with the variance observed between
-    images (Korn and Graubard 1998), at least N and at most N x A. It is N where no image differs from
-    another.
+    The distances from each value to the ends of its interval are squared and added (Newcombe 1998, method 10;
+    Zou and Donner 2008 for any two intervals), so that asymmetric intervals give an asymmetric one.
     """
-    images, attributes = correct.shape
-    fraction, variance = correct.mean(), correct.mean(1).var(ddof=1) if images > 1 else 0.0
-    effective = images * fraction * (1 - fraction) / variance if variance else images
-    effective = min(max(effective, images), images * attributes)
-    return wilson(fraction * effective, effective)
-
-
-def paired_difference(correct: np.ndarray, reference: np.ndarray) -> tuple[float, float, float]:
-    """(difference, low, high) of the mean of correct - reference.
-
-    correct, reference: (N,), by test image whether it is classified correctly, or the fraction of its
-    attributes that are. Most images get the same answer from both classifiers, so pairing narrows the
-    interval. Half an observation is added to each outcome of a pair (Agresti and Min 2005), so that two
-    classifiers that never differ do not appear to be certainly equal.
-    """
-    change = correct.astype(np.float64) - reference
-    count, mean = len(change) + 2, float(change.mean())
-    squares = (change**2).sum() + 1
-    centre = change.sum() / count
-    half = _Z95 * math.sqrt(max(0.0, squares / count - centre**2) / count)
-    return mean, centre - half, centre + half
+    (value, low, high), (other, other_low, other_high) = first, second
+    difference = value - other
+    return (
+        difference,
+        difference - float(np.hypot(value - low, other_high - other)),
+        difference + float(np.hypot(high - value, other - other_low)),
+    )

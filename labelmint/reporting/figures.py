@@ -11,7 +11,7 @@ from markupsafe import Markup
 from labelmint.classifiers.sources import parse
 from labelmint.reporting.axes import Axis
 from labelmint.reporting.charts import Point, Series, interval_chart, legend, line_chart
-from labelmint.reporting.replicates import Estimate, Row, by_source, estimate
+from labelmint.reporting.replicates import Estimate, Row, by_source
 
 _OFFSET_PERCENT = 0.9  # between the points of neighbouring lines, so that their bars do not overlap
 ACCURACY_AXIS = Axis("accuracy on real test images, %")
@@ -79,7 +79,7 @@ def _lines(rows: list[Row]) -> list[Series]:
         shared = source == "real"
         for index, generator in enumerate(generators[:1] if shared else generators):
             by_percent = {
-                percent: estimate(group, "accuracy")
+                percent: group.accuracy
                 for (name, percent, other), group in groups.items()
                 if other == source and (shared or name == generator)
             }
@@ -118,9 +118,8 @@ def sweep(rows: list[Row]) -> Chart:
         points = {}
         for key, group in groups.items():
             if key[:2] == (generator, percent):
-                count = group[0]["n_synthetic"]
-                found = estimate(group, "accuracy")
-                points[count] = _accuracy_point(count, found, f" with {count:,} synthetic images")
+                count = group.rows[0]["n_synthetic"]
+                points[count] = _accuracy_point(count, group.accuracy, f" with {count:,} synthetic images")
         in_order = [points[count] for count in sorted(points)]
         data = {"generator": generator, "percent": str(percent), "source": "synthetic"}
         series.append(Series(f"{generator}, {percent} %", in_order, index, "square", data=data))
@@ -133,7 +132,7 @@ def controls(rows: list[Row]) -> list[tuple[str, Markup]]:
     """Title and chart of all sources, for each generator and percent with more than the main sources."""
     groups: dict[tuple[str, int], dict[str, Estimate]] = defaultdict(dict)
     for (generator, percent, source), group in by_source(rows).items():
-        groups[generator, percent][source] = estimate(group, "accuracy")
+        groups[generator, percent][source] = group.accuracy
     charts = []
     for (generator, percent), by_name in groups.items():
         if not set(by_name) - set(_MAIN_SOURCES):

@@ -1,14 +1,26 @@
-"""Results over several replicates: means and 95 % intervals over seeds."""
+"""Results over several replicates: means with 95 % intervals, and which differences are evidence."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from labelmint.metrics import per_image
+from labelmint.metrics.replicated import Replicated
+
 Row = dict[str, Any]
+Key = tuple[str, int, str]
+"""Generator, percent and source."""
+
+LEVEL = 0.05
+"""Probability of any false claim among all comparisons."""
+COMPARED = ("synthetic", "mixed")
+"""Sources whose difference from the real images the report draws a conclusion from."""
 
 
 @dataclass(frozen=True)
@@ -24,40 +36,85 @@ class Estimate:
     def half_width(self) -> float:
         return (self.high - self.low) / 2
 
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of one generator, percent and source, and of the real images beside them: a pair per replicate."""
+
+    rows: Sequence[Row]
+    real: Sequence[Row]
+
+    @cached_property
+    def accuracy(self) -> Estimate:
+        """Mean accuracy. Of one replicate, the interval covers the choice of the test images only."""
+        if len(self.rows) == 1:
+            return _own(self.rows[0], "accuracy")
+        scores = _scores(self.rows)
+        return self._estimate(Replicated.of(scores).proportion(self.rows[0]["correct"]["labels"]))
+
+    @cached_property
+    def difference(self) -> Estimate:
+        """Mean difference from the real images, paired by replicate and test image."""
+        if len(self.rows) == 1:
+            return _own(self.rows[0], "difference")
+        if self.rows[0]["source"] == "real":
+            return Estimate(0.0, 0.0, 0.0, len(self.rows))
+        return self._estimate(self._change.difference())
+
+    @cached_property
+    def p_value(self) -> float:
+        """Of the hypothesis that the mean difference is 0; of two or more replicates."""
+        return self._change.p_value()
+
     @property
-    def significant(self) -> bool:
-        """Whether the interval excludes 0."""
-        return self.low > 0 or self.high < 0
+    def _change(self) -> Replicated:
+        return Replicated.of(_scores(self.rows) - _scores(self.real))
+
+    def _estimate(self, found: tuple[Any, Any, Any]) -> Estimate:
+        value, low, high = map(float, found)
+        return Estimate(value, low, high, len(self.rows))
 
 
-def estimate(rows: list[Row], column: str) -> Estimate:
-    """Mean of a column over replicates; for a single row, its value with its own interval.
-
-    `column`_low and `column`_high are the ends of each row's own interval. For several rows, the half-width
-    is the root of the sum of two squares. One is that of Student's t over seeds (one degree of freedom fewer
-    than seeds). The other is the mean half-width of the rows' own intervals. It accounts for the choice of
-    the test images, which all replicates have in common, so the spread over seeds does not contain it. A
-    difference is paired already: each row has it from the same real images and the same test images.
-    """
-    values = np.array([row[column] for row in rows], np.float64)
-    if len(values) == 1:
-        return Estimate(float(values[0]), rows[0][f"{column}_low"], rows[0][f"{column}_high"], 1)
-    from scipy.stats import t
-
-    over_seeds = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    widths = [row[f"{column}_high"] - row[f"{column}_low"] for row in rows]
-    over_test_images = float(np.mean(widths)) / 2
-    half_width, mean = float(np.hypot(over_seeds, over_test_images)), float(values.mean())
-    return Estimate(mean, mean - half_width, mean + half_width, len(values))
-
-
-def by_source(rows: list[Row]) -> dict[tuple[str, int, str], list[Row]]:
-    """Rows that have an accuracy, by (generator, percent, source): one row per replicate."""
-    groups = defaultdict(list)
+def by_source(rows: list[Row]) -> dict[Key, Group]:
+    """Groups of the rows that have an accuracy."""
+    groups: dict[Key, dict[int, Row]] = defaultdict(dict)
     for row in rows:
         if row["accuracy"] is not None:
-            groups[row["generator"], row["percent"], row["source"]].append(row)
-    return groups
+            groups[row["generator"], row["percent"], row["source"]][row["seed"]] = row
+    found = {}
+    for (generator, percent, source), own in groups.items():
+        real = groups.get((generator, percent, "real"), {})
+        found[generator, percent, source] = Group(
+            list(own.values()), [real[seed] for seed in own if seed in real]
+        )
+    return found
+
+
+def seeds(rows: Iterable[Row]) -> int:
+    """Number of replicates."""
+    return len({row["seed"] for row in rows})
+
+
+def evidence(groups: Mapping[Key, Group]) -> dict[Key, bool]:
+    """Whether each comparison with the real images is evidence of a difference; empty with one replicate.
+
+    p values are adjusted for the number of comparisons (Holm 1979), so that the probability of any false
+    claim is at most `LEVEL`.
+    """
+    compared = {key: group for key, group in groups.items() if key[2] in COMPARED}
+    if not compared or min(len(group.rows) for group in compared.values()) == 1:
+        return {}
+    adjusted = holm([group.p_value for group in compared.values()])
+    return {key: p <= LEVEL for key, p in zip(compared, adjusted, strict=True)}
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values adjusted for their number by Holm's step-down method, in the same order."""
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * np.asarray(p_values)[order]))
+    return [float(p) for p in adjusted]
 
 
 def table(rows: list[Row]) -> list[dict[str, Any]]:
@@ -67,9 +124,19 @@ def table(rows: list[Row]) -> list[dict[str, Any]]:
             "generator": generator,
             "percent": percent,
             "source": source,
-            "accuracy": estimate(group, "accuracy"),
-            "difference": estimate(group, "difference"),
-            "worst_class_recall": min(row["worst_class_recall"] for row in group),
+            "accuracy": group.accuracy,
+            "difference": group.difference,
+            "worst_class_recall": min(row["worst_class_recall"] for row in group.rows),
         }
         for (generator, percent, source), group in by_source(rows).items()
     ]
+
+
+def _own(row: Row, column: str) -> Estimate:
+    """Value of a single row with its own interval."""
+    return Estimate(row[column], row[f"{column}_low"], row[f"{column}_high"], 1)
+
+
+def _scores(rows: Sequence[Row]) -> np.ndarray:
+    """Fraction of the labels of each test image that each row predicts correctly: float64 (R, N)."""
+    return np.stack([per_image.unpacked(row["correct"]) for row in rows])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from labelmint.classifiers.sources import parse, position
 from labelmint.metrics import registry
 from labelmint.metrics.registry import Metric
+from labelmint.reporting import replicates
 from labelmint.reporting.sanity import Doubt
 from labelmint.runtime.atomic_files import parsing
 
@@ -29,6 +30,10 @@ _HEADINGS = (
         "accuracy %, 95 % interval",
     ),
     *("difference from real, points", "worst class", "Fréchet distance"),
+)
+_MEAN_HEADINGS = (
+    *("generator", "real data", "trained on", "seeds", "mean accuracy %, 95 % interval"),
+    "mean difference from real, points",
 )
 
 
@@ -70,11 +75,29 @@ def _protocol(row: Row, columns: dict[str, tuple[str, str]]) -> Row:
     return {column: measured.get(metric, {}).get(key) for column, (metric, key) in columns.items()}
 
 
-def to_markdown(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
-    """The doubts, and the main results as a Markdown table."""
-    warnings = "".join(f"**Warning:** {doubt.text}\n\n" for doubt in doubts)
-    lines = [_HEADINGS, ("---",) * len(_HEADINGS), *map(_markdown_cells, ordered(rows))]
-    return warnings + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def to_markdown(rows: list[Row], doubts: Sequence[Doubt] = (), conclusions: Sequence[str] = ()) -> str:
+    """The doubts and conclusions, means over the seeds if there are several, and all main results, as tables."""
+    paragraphs = [*(f"**Warning:** {doubt.text}" for doubt in doubts), *conclusions]
+    if replicates.seeds(rows) > 1:
+        paragraphs.append(_markdown(_MEAN_HEADINGS, map(_mean_cells, replicates.table(ordered(rows)))))
+    return "\n\n".join([*paragraphs, _markdown(_HEADINGS, map(_markdown_cells, ordered(rows)))]) + "\n"
+
+
+def _markdown(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, ("---",) * len(headings), *lines))
+
+
+def _mean_cells(line: dict[str, Any]) -> tuple[str, ...]:
+    accuracy, difference = line["accuracy"], line["difference"]
+    is_real = parse(line["source"]).origin == "real"
+    return (
+        "–" if is_real else line["generator"],
+        f"{line['percent']} %",
+        line["source"],
+        str(accuracy.seeds),
+        f"{100 * accuracy.value:.2f} [{100 * accuracy.low:.2f}, {100 * accuracy.high:.2f}]",
+        "–" if line["source"] == "real" else f"{100 * difference.value:+.2f} ± {100 * difference.half_width:.2f}",
+    )
 
 
 def _markdown_cells(row: Row) -> tuple[str, ...]:

@@ -1,10 +1,15 @@
-"""Conclusions from the numbers, in sentences, with what they do not show."""
+"""Conclusions from the numbers, in sentences, with what they do not show.
+
+One replicate says how its runs differ, and nothing about the method: another seed gives other generators and
+classifiers, and its interval covers the choice of the test images only. Several replicates are evidence, with
+p values adjusted for the number of comparisons.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
-from labelmint.reporting.replicates import Estimate, Row, by_source, estimate
+from labelmint.reporting.replicates import Estimate, Group, Key, Row, by_source, evidence, seeds
 from labelmint.reporting.sanity import Doubt, without_conclusion
 
 
@@ -19,8 +24,7 @@ def headline(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
         return "Nothing to compare: params.yaml names no generator."
     groups = by_source(rows)
     replaced, added = (
-        {key[:2]: estimate(group, "difference") for key, group in groups.items() if key[2] == source}
-        for source in ("synthetic", "mixed")
+        {key: group for key, group in groups.items() if key[2] == source} for source in ("synthetic", "mixed")
     )
     if not replaced:
         if not any(row["source"] == "synthetic" for row in rows):
@@ -31,50 +35,73 @@ def headline(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
             "The synthetic images have no labels, so no classifier was trained on them. "
             "This page reports how similar they are to real images, not how useful they are for training."
         )
+    found = evidence(groups)
     if len(replaced) == 1:
-        ((generator, percent), only) = next(iter(replaced.items()))
+        generator, percent, _ = next(iter(replaced))
         sentence = (
-            f"Replacing the real images ({percent} % of the training data) with synthetic images "
-            f"from {generator} {effect(only, 'points of accuracy')}"
+            f"replacing the real images ({percent} % of the training data) with synthetic images "
+            f"from {generator} {_effects(replaced, found)}"
         )
-        for each in added.values():
-            sentence += f"; adding them to the real images {effect(each, 'points of accuracy')}"
-        return sentence + "."
-    sentence = f"Replacing the real images with synthetic ones {_effects(replaced.values())}"
-    if added:
-        sentence += f"; adding synthetic images to the real ones {_effects(added.values())}"
-    return sentence + "."
+        if added:
+            sentence += f"; adding them to the real images {_effects(added, found)}"
+    else:
+        sentence = f"replacing the real images with synthetic ones {_effects(replaced, found)}"
+        if added:
+            sentence += f"; adding synthetic images to the real ones {_effects(added, found)}"
+    if seeds(rows) == 1:
+        return f"In this run of one seed, {sentence} (±: 95 %, for the choice of the test images only)."
+    return f"{sentence[0].upper()}{sentence[1:]} ({_adjusted(len(found))}, {seeds(rows)} seeds)."
 
 
 def verdict(rows: list[Row], n_test: int) -> list[str]:
     """A conclusion for each generator and percent, and a sentence on what the intervals cover."""
-    conclusions = []
     groups = by_source(rows)
+    found = evidence(groups)
+    conclusions = []
     for generator, percent in sorted({(row["generator"], row["percent"]) for row in rows}):
-        own = [row for row in rows if (row["generator"], row["percent"]) == (generator, percent)]
-        by_name = {source: group for (*arm, source), group in groups.items() if arm == [generator, percent]}
-        synthetic = [row for row in own if row["source"] == "synthetic"]
-        conclusions.append(_conclusion(generator, percent, by_name, synthetic))
-    seeds = len({row["seed"] for row in rows})
-    if seeds == 1:
-        coverage = (
-            f"One replicate: the intervals cover the choice of the {n_test:,} test images, but not the "
-            "variation between training runs. Add seeds to params.yaml to measure that."
-        )
-    else:
-        coverage = (
-            f"{seeds} replicates, each with its own subset of the real data (unless that is all of it), "
-            "generators and classifiers. The intervals of accuracies and differences combine Student's t "
-            f"over the seeds with the choice of the {n_test:,} test images, which the replicates share."
-        )
-    return [*conclusions, coverage]
+        own = {key: group for key, group in groups.items() if key[:2] == (generator, percent)}
+        synthetic = [
+            row
+            for row in rows
+            if (row["generator"], row["percent"], row["source"]) == (generator, percent, "synthetic")
+        ]
+        conclusions.append(_conclusion(generator, percent, own, found, synthetic))
+    return [*conclusions, coverage(seeds(rows), n_test, len(found))]
 
 
-def _conclusion(generator: str, percent: int, by_name: dict[str, list[Row]], synthetic: list[Row]) -> str:
-    begin = f"With {percent} % of the real training data ({by_name['real'][0]['n_real']:,} images), "
-    real = f"{100 * estimate(by_name['real'], 'accuracy').value:.1f} %"
-    if "synthetic" not in by_name:
-        begin += f"a classifier trained on the real images reaches {real} accuracy on real test images"
+def coverage(n_seeds: int, n_test: int, comparisons: int) -> str:
+    """What the intervals cover, and what the conclusions rest on. comparisons: that are called evidence."""
+    if n_seeds == 1:
+        return (
+            f"One seed: the intervals cover the choice of the {n_test:,} test images, but not the variation "
+            "between training runs, so these differences are those of these runs. Add seeds to params.yaml to "
+            "compare methods."
+        )
+    return (
+        f"{n_seeds} seeds, each with its own subset of the real data (unless that is all of it), generators "
+        f"and classifiers. Intervals over seeds cover the choice of the {n_test:,} test images, which all "
+        "seeds share, and the variation between training runs; with two or three seeds they are wide. "
+        f"Evidence: {_adjusted(comparisons)}."
+    )
+
+
+def _adjusted(comparisons: int) -> str:
+    return f"p ≤ 0.05, adjusted for {comparisons} comparison{'s' if comparisons > 1 else ''} (Holm)"
+
+
+def _conclusion(
+    generator: str,
+    percent: int,
+    groups: Mapping[Key, Group],
+    found: Mapping[Key, bool],
+    synthetic: Sequence[Row],
+) -> str:
+    replaced, added = ((generator, percent, source) for source in ("synthetic", "mixed"))
+    real = groups[generator, percent, "real"]
+    begin = f"With {percent} % of the real training data ({real.rows[0]['n_real']:,} images), "
+    reached = f"{100 * real.accuracy.value:.1f} %"
+    if replaced not in groups:
+        begin += f"a classifier trained on the real images reaches {reached} accuracy on real test images"
         if not synthetic:
             return f"{begin}; none was trained on synthetic images from {generator}."
         distance = sum(row["frechet_classifier"] for row in synthetic) / len(synthetic)
@@ -82,35 +109,45 @@ def _conclusion(generator: str, percent: int, by_name: dict[str, list[Row]], syn
             f"{begin}. The synthetic images from {generator} have no labels, so no classifier was trained on "
             f"them; only their similarity to real images was measured (Fréchet distance {distance:.2f})."
         )
-    only = 100 * estimate(by_name["synthetic"], "accuracy").value
+    only = 100 * groups[replaced].accuracy.value
     conclusion = (
         f"{begin}a classifier trained only on synthetic images from {generator} reaches {only:.1f} % "
-        f"accuracy on real test images; one trained on the same real images reaches {real}. "
-        f"Replacing the real images {effect(estimate(by_name['synthetic'], 'difference'))}."
+        f"accuracy on real test images; one trained on the same real images reaches {reached}. "
+        f"Replacing the real images {_effects({replaced: groups[replaced]}, found)}."
     )
-    if "mixed" in by_name:
-        conclusion += f" Adding the synthetic images {effect(estimate(by_name['mixed'], 'difference'))}."
+    if added in groups:
+        conclusion += f" Adding the synthetic images {_effects({added: groups[added]}, found)}."
     return conclusion
 
 
-def effect(difference: Estimate, unit: str = "points") -> str:
-    """A difference in words, such as "costs 0.8 ± 0.2 points", and whether that is evidence."""
-    size = f"{abs(100 * difference.value):.1f} ± {100 * difference.half_width:.1f} {unit}"
-    if difference.value == 0:
-        return f"changes nothing ({size})"
-    verb, noun = ("gains", "gain") if difference.value > 0 else ("costs", "loss")
-    return f"{verb} {size}" + ("" if difference.significant else f" (no evidence of a {noun})")
-
-
-def _effects(differences: Collection[Estimate]) -> str:
-    """Range of several differences, and how many of them are evidence of a loss or gain."""
-    values = sorted(100 * each.value for each in differences)
-    ends = dict.fromkeys(f"{value:+.1f}".replace("-", "−") for value in (values[0], values[-1]))
-    losses = sum(each.significant and each.value < 0 for each in differences)
-    gains = sum(each.significant and each.value > 0 for each in differences)
-    if losses or gains:
-        counts = [f"a {noun} in {count}" for noun, count in (("loss", losses), ("gain", gains)) if count]
-        evidence = f"evidence of {' and of '.join(counts)} of {len(differences)} comparisons"
+def _effects(groups: Mapping[Key, Group], found: Mapping[Key, bool]) -> str:
+    """One difference with its interval, or the range of several, and with several seeds what is evidence."""
+    differences = [group.difference for group in groups.values()]
+    if len(differences) == 1:
+        only = differences[0]
+        size = f"{signed(only.value)} ± {100 * only.half_width:.1f} points"
     else:
-        evidence = f"no evidence of a difference in any of {len(differences)} comparisons"
-    return f"changes accuracy by {' to '.join(ends)} points ({evidence})"
+        values = sorted(each.value for each in differences)
+        size = f"{' to '.join(dict.fromkeys(map(signed, (values[0], values[-1]))))} points"
+    if not found:
+        several = f" in {len(differences)} comparisons" if len(differences) > 1 else ""
+        return f"changed accuracy by {size}{several}"
+    return f"changes accuracy by {size} ({_evidence(differences, [found[key] for key in groups])})"
+
+
+def _evidence(differences: Sequence[Estimate], found: Sequence[bool]) -> str:
+    signs = [each.value > 0 for each, is_evidence in zip(differences, found, strict=True) if is_evidence]
+    if len(differences) == 1:
+        if not signs:
+            return "no evidence of a difference"
+        return f"evidence of a {'gain' if signs[0] else 'loss'}"
+    if not signs:
+        return f"no evidence of a difference in any of {len(differences)} comparisons"
+    counts = (("loss", signs.count(False)), ("gain", signs.count(True)))
+    listed = " and of ".join(f"a {noun} in {count}" for noun, count in counts if count)
+    return f"evidence of {listed} of {len(differences)} comparisons"
+
+
+def signed(difference: float) -> str:
+    """A difference in points with its sign, such as −0.8."""
+    return f"{100 * difference:+.1f}".replace("-", "−")

@@ -45,10 +45,8 @@ def results(as_json: AsJson = False) -> None:
         from pipeline.cli import result_table
         from pipeline.terminal import console
 
-        warnings = [line for line in text.splitlines() if line.startswith("**Warning:**")]
         screen = console()
-        if warnings:
-            screen.print(Markdown("\n\n".join(warnings)))
+        screen.print(Markdown(text.partition("| ")[0]))  # what precedes the tables
         screen.print(result_table.build(read_results(table.with_name("results.csv"))))
     else:
         typer.echo(text)
