@@ -7,22 +7,24 @@ et al. 2016). Arrays are (N,) of 0 and 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Optional
 
 import numpy as np
+
+from labelmint.metrics.intervals import Interval, independent_difference, wilson
+from labelmint.metrics.replicated import Replicated
 
 Gap = Optional[dict[str, float]]
 """value, low and high (95 %); None where a group is empty."""
 
 
-def data_gaps(protected: np.ndarray, outcome: np.ndarray, resamples: int) -> dict[str, Gap]:
+def data_gaps(protected: np.ndarray, outcome: np.ndarray) -> dict[str, Gap]:
     """Gap of labels: demographic_parity."""
-    return {"demographic_parity": gap(protected > 0.5, outcome > 0.5, resamples)}
+    return {"demographic_parity": gap(protected > 0.5, outcome > 0.5)}
 
 
 def classifier_gaps(
-    protected: np.ndarray, outcome: np.ndarray, predictions: np.ndarray, resamples: int
+    protected: np.ndarray, outcome: np.ndarray, predictions: np.ndarray
 ) -> dict[str, Any]:
     """Gaps of a classifier. protected, outcome: true labels. predictions: of the outcome.
 
@@ -32,7 +34,7 @@ def classifier_gaps(
     protected, outcome, predictions = protected > 0.5, outcome > 0.5, predictions > 0.5
     wrong = outcome != predictions
     return {
-        **_gaps(protected, outcome, predictions, resamples),
+        **_gaps(protected, outcome, predictions),
         "error_rates": [
             float(wrong[group].mean()) if group.any() else None for group in (~protected, protected)
         ],
@@ -40,47 +42,40 @@ def classifier_gaps(
 
 
 def changes(
-    protected: np.ndarray, outcome: np.ndarray, before: np.ndarray, after: np.ndarray, resamples: int
+    protected: np.ndarray, outcome: np.ndarray, before: np.ndarray, after: np.ndarray
 ) -> dict[str, Gap]:
-    """Differences between the gaps of two classifiers on the same images, by a paired bootstrap.
+    """Differences between the gaps of two classifiers on the same images, paired by image.
 
     before, after: predictions of the outcome by either.
     """
     change = (after > 0.5).astype(float) - (before > 0.5)
-    return _gaps(protected > 0.5, outcome > 0.5, change, resamples)
+    return _gaps(protected > 0.5, outcome > 0.5, change)
 
 
-def _gaps(protected: np.ndarray, outcome: np.ndarray, event: np.ndarray, resamples: int) -> dict[str, Gap]:
+def _gaps(protected: np.ndarray, outcome: np.ndarray, event: np.ndarray) -> dict[str, Gap]:
     return {
-        "demographic_parity": gap(protected, event, resamples),
-        "equality_of_opportunity": gap(protected[outcome], event[outcome], resamples),
-        "false_positive_rate": gap(protected[~outcome], event[~outcome], resamples),
+        "demographic_parity": gap(protected, event),
+        "equality_of_opportunity": gap(protected[outcome], event[outcome]),
+        "false_positive_rate": gap(protected[~outcome], event[~outcome]),
     }
 
 
-def gap(protected: np.ndarray, event: np.ndarray, resamples: int) -> Gap:
-    """P(event | protected) - P(event | not protected), with its percentile bootstrap interval.
+def gap(protected: np.ndarray, event: np.ndarray) -> Gap:
+    """P(event | protected) - P(event | not protected), with its interval.
 
+    The two groups are independent, so their intervals are combined as Newcombe 1998 does (method 10): Wilson's
+    of an event, that of paired predictions (Agresti and Min 2005) of its change.
     protected: bool (N,). event: bool (N,), or its change, -1 to 1.
     """
     if not protected.any() or protected.all():
         return None
-    return bootstrap(lambda rows: _difference(protected[rows], event[rows]), len(protected), resamples)
+    value, low, high = independent_difference(*(_mean(event[group]) for group in (protected, ~protected)))
+    return {"value": value, "low": low, "high": high}
 
 
-def _difference(protected: np.ndarray, event: np.ndarray) -> float:
-    if not protected.any() or protected.all():
-        return float("nan")
-    return float(event[protected].mean() - event[~protected].mean())
-
-
-def bootstrap(statistic: Callable[[np.ndarray], float], count: int, resamples: int) -> dict[str, float]:
-    """Value of a statistic of rows, and the 2.5 % and 97.5 % quantiles over resamples (Efron 1979).
-
-    statistic: takes int64 rows below `count`. Resamples for which it is NaN, since a group is empty, are left
-    out.
-    """
-    rng = np.random.default_rng(0)
-    values = [statistic(rng.integers(0, count, count)) for _ in range(resamples)]
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return {"value": statistic(np.arange(count)), "low": float(low), "high": float(high)}
+def _mean(event: np.ndarray) -> Interval:
+    if event.dtype == bool:
+        low, high = wilson(float(event.sum()), float(len(event)))
+        return float(event.mean()), float(low), float(high)
+    value, low, high = Replicated.of(event[None]).difference()
+    return float(value), float(low), float(high)

@@ -67,9 +67,6 @@ class Metrics(Settings):
         Interval(ge=10, le=1_000_000),
         Doc("Most images per side of Inception metrics. On a CPU 10,000 images take about ten minutes."),
     ] = 10_000
-    bootstrap: Annotated[
-        int, Interval(ge=10, le=1_000_000), Doc("Resamples behind the intervals of fairness gaps.")
-    ] = 1000
     protected: Annotated[
         str, Doc("Attribute between whose values fairness gaps are measured. Empty measures none.")
     ] = ""

@@ -181,10 +181,9 @@ def fairness_gaps(
                 "or leave metrics.protected and metrics.outcome empty"
             )
     group, outcome = (data.names.index(name) for name in (params.protected, params.outcome))
-    resamples = params.bootstrap
 
     def of_labels(labels: np.ndarray) -> dict[str, fairness.Gap]:
-        return fairness.data_gaps(labels[:, group], labels[:, outcome], resamples)
+        return fairness.data_gaps(labels[:, group], labels[:, outcome])
 
     labelled = {"real": data.real[1]}
     seen = {}
@@ -199,10 +198,10 @@ def fairness_gaps(
         "data": {source: of_labels(labels) for source, labels in labelled.items()},
         "seen": seen,
         "classifiers": {
-            source: fairness.classifier_gaps(*truth, answer, resamples) for source, answer in answers.items()
+            source: fairness.classifier_gaps(*truth, answer) for source, answer in answers.items()
         },
         "changes": {
-            source: fairness.changes(*truth, answers["real"], answer, resamples)
+            source: fairness.changes(*truth, answers["real"], answer)
             for source, answer in answers.items()
             if source != "real"
         },

@@ -39,7 +39,7 @@ def faces_params(params):
         dataset=replace(params.dataset, attributes=NAMES, mirror="all", **FACES_DATA),
         generators=["attribute_cgan"],
         percents=[100],
-        metrics=replace(params.metrics, protected="Male", outcome="Attractive", bootstrap=200),
+        metrics=replace(params.metrics, protected="Male", outcome="Attractive"),
         classifier=replace(params.classifier, steps=60),
     )
 
