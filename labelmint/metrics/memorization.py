@@ -8,13 +8,14 @@ training image.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from labelmint.data.storage.splits import derive_seed
 from labelmint.metrics.inputs import Comparison, Setup
 from labelmint.metrics.nearest import kth_distances, nearest, pair_distances
+from labelmint.metrics.new_images import LEVEL, fewer_p_value, near_p_value, z_p_value
 from labelmint.metrics.registry import Metric, Values, compares_images
 from labelmint.metrics.sampling_order import digests
 from labelmint.metrics.training_images import TrainingImages
@@ -39,11 +40,11 @@ def _training_image(setup: Setup) -> str:
         lambda setup: (
             f"fraction of (at most {setup.params.points}) synthetic images nearer, in features, to "
             f"{_training_image(setup)}, than 99 % of the test images are; 0.01 is what new real images would "
-            "give; memorised_pixels: the same in pixels"
+            f"give, and p below {LEVEL} indicates copying; memorised_pixels: the same in pixels"
         ),
-        protocol_columns={"n_memorised": "n"},
+        protocol_columns={"n_memorised": "n", "p_memorised": "p"},
     ),
-    Metric("memorised_pixels", "lower"),
+    Metric("memorised_pixels", "lower", protocol_columns={"p_memorised_pixels": "p"}),
     Metric(
         "exact_copies",
         "lower",
@@ -53,16 +54,20 @@ def _training_image(setup: Setup) -> str:
         "authentic",
         "higher",
         "AuthPct: fraction of synthetic images farther from the nearest training image than that one is from "
-        "its own nearest (Alaa et al. 2022); authentic_test: the same for test images, the ceiling",
+        "its own nearest (Alaa et al. 2022); authentic_test: the same for test images, the ceiling; "
+        f"p, of as few by Fisher's exact test, below {LEVEL} indicates copying",
         title="AuthPct",
+        protocol_columns={"p_authentic": "p"},
     ),
     Metric("authentic_test", "none", columns=()),
     Metric(
         "copying",
         "none",
         "C_T: z of synthetic against test images' distances to the training images, within cells (Meehan et "
-        "al. 2020); below -3 is copying, far above 0 underfitting",
+        "al. 2020), over its deviation for new images, so that these give a standard normal value: below -2.33 "
+        f"(p {LEVEL}) is copying, far above 0 underfitting; a tenth of copies takes about 1,000 test images",
         title="C_T",
+        protocol_columns={"p_copying": "p"},
     ),
 )
 def memorization(comparison: Comparison) -> dict[str, Values]:
@@ -82,27 +87,32 @@ def memorization(comparison: Comparison) -> dict[str, Values]:
     near = Neighbours.of(own, reference, training, device)
     near_in_pixels = Neighbours.in_pixels(synthetic.images[rows], test.images[test_rows], shown, device)
     c_t = copying(own, reference, real.features, near, device)
+    authentic = authenticity(near, training, shown.mirror_images, device)
+    memorised, memorised_pixels = fraction_near(near), fraction_near(near_in_pixels)
     kept = np.arange(len(real)) if comparison.real_indices is None else comparison.real_indices
     how = comparison.how("synthetic", len(rows), len(test_rows)) | {"n_training": len(training)}
     against_training = how | {"reference": "train", "n_reference": len(training)}
     return {
         "synthetic": {
-            "memorised": fraction_near(near),
-            "memorised_pixels": fraction_near(near_in_pixels),
+            "memorised": memorised.value,
+            "memorised_pixels": memorised_pixels.value,
             "exact_copies": exact_copies(synthetic.images, shown),
-            **authenticity(near, training, shown.mirror_images, device),
-            **c_t,
+            "authentic": authentic.value,
+            "authentic_test": authentic.of_test,
+            "copying": c_t.value,
+            "cells": c_t.cells,
             "nearest": {
                 "features": nearest_pairs(near, rows, shown, kept),
                 "pixels": nearest_pairs(near_in_pixels, rows, shown, kept),
             },
             "measured": {
-                "memorised": how | {"quantile": _NEAR_QUANTILE},
-                "memorised_pixels": how | {"quantile": _NEAR_QUANTILE, "network": "none: pixels"},
+                "memorised": how | {"quantile": _NEAR_QUANTILE, "p": memorised.p},
+                "memorised_pixels": how
+                | {"quantile": _NEAR_QUANTILE, "p": memorised_pixels.p, "network": "none: pixels"},
                 "exact_copies": against_training | {"n": len(synthetic), "network": "none: bytes"},
-                "authentic": against_training,
+                "authentic": against_training | {"p": authentic.p},
                 "authentic_test": against_training | {"split": test.split, "n": len(test_rows)},
-                "copying": how | {"cells": c_t["cells"]},
+                "copying": how | {"cells": c_t.cells, "p": c_t.p},
             },
         }
     }
@@ -147,9 +157,25 @@ class Neighbours:
         return cls(distances[:count], indices[:count], distances[count:], indices[count:])
 
 
-def fraction_near(found: Neighbours) -> float:
+@dataclass(frozen=True)
+class Measured:
+    """A measure of the synthetic images, and its p value if they are new; None where it was not measured.
+
+    of_test: the same measure of the test images. cells: of C_T that had enough images.
+    """
+
+    value: float | None
+    p: float | None
+    of_test: float | None = None
+    cells: int | None = None
+
+
+def fraction_near(found: Neighbours) -> Measured:
     """Fraction of images nearer to a training image than 99 % of the test images: 0.01 for new images."""
-    return float((found.synthetic < np.quantile(found.test, _NEAR_QUANTILE)).mean())
+    rank = max(1, round(_NEAR_QUANTILE * (len(found.test) + 1)))
+    near = int((found.synthetic < np.partition(found.test, rank - 1)[rank - 1]).sum())
+    p = near_p_value(near, len(found.synthetic), rank, len(found.test))
+    return Measured(near / len(found.synthetic), p)
 
 
 def authenticity(
@@ -157,22 +183,20 @@ def authenticity(
     training: np.ndarray,
     mirror_images: np.ndarray | None = None,
     device: torch.device | str = "cpu",
-) -> dict[str, float]:
+) -> Measured:
     """Fraction of images farther from the nearest training image than that one is from its own nearest.
 
     AuthPct of Alaa et al. 2022.
     training: (N + M, d). mirror_images: as TrainingImages has them; an image's own mirror image does not
-    count as another image. New real images do not reach 1, so theirs is measured too. Returns: authentic,
-    authentic_test.
+    count as another image. New real images do not reach 1, so theirs is measured too.
     """
     indices = np.concatenate([found.indices, found.test_indices])
     rows, inverse = np.unique(indices, return_inverse=True)
     spacing = _spacing(training, rows, mirror_images, device)[inverse]
     own, of_test = np.split(spacing, [len(found.indices)])
-    return {
-        "authentic": float((found.synthetic > own).mean()),
-        "authentic_test": float((found.test > of_test).mean()),
-    }
+    authentic, authentic_test = found.synthetic > own, found.test > of_test
+    p = fewer_p_value(int(authentic.sum()), len(authentic), int(authentic_test.sum()), len(authentic_test))
+    return Measured(float(authentic.mean()), p, of_test=float(authentic_test.mean()))
 
 
 def _spacing(
@@ -194,12 +218,13 @@ def copying(
     training: np.ndarray,
     found: Neighbours,
     device: torch.device | str = "cpu",
-) -> dict[str, Any]:
+) -> Measured:
     """C_T (Meehan et al. 2020): z of a Mann-Whitney test of synthetic against test images' distances.
 
-    Far below 0 (-3 and less): synthetic images are nearer than new ones, which is copying; far above:
-    farther, which is underfitting. The test is made within cells of the training set (k-means), and averaged
-    by the fraction of test images in each. Arguments are features, (N, d). Returns: copying, cells.
+    Far below 0: synthetic images are nearer than new ones, which is copying; far above: farther, which is
+    underfitting. The test is made within cells of the training set (k-means), and averaged by the fraction of
+    test images in each. The published average has a deviation below 1 for new images, .3 with ten equal
+    cells; here it is divided by it, so that the value is a z. Arguments are features, (N, d).
     """
     from scipy.cluster.vq import kmeans2
 
@@ -223,7 +248,10 @@ def copying(
         variance = m * n / 12 * (m + n + 1 - (ties**3 - ties).sum() / ((m + n) * (m + n - 1)))
         scores.append((u - m * n / 2) / np.sqrt(variance) if variance > 0 else 0.0)
         weights.append(n)
-    return {"copying": float(np.average(scores, weights=weights)) if scores else None, "cells": len(scores)}
+    if not scores:
+        return Measured(None, None, cells=0)
+    z = float(np.dot(scores, weights) / np.linalg.norm(weights))
+    return Measured(z, z_p_value(z), cells=len(scores))
 
 
 def exact_copies(images: np.ndarray, training: TrainingImages) -> int:

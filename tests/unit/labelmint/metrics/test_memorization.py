@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
-from scipy.stats import mannwhitneyu, norm
+from scipy.stats import fisher_exact, mannwhitneyu, norm
 
-from labelmint.metrics import memorization
+from labelmint.metrics import memorization, new_images
 from labelmint.metrics.inputs import Comparison
 from labelmint.metrics.memorization import Neighbours
 from labelmint.metrics.nearest import nearest
@@ -28,25 +30,25 @@ class TestFeatures:
         training, test = sets
         new = gaussian(800, 6, 2)
         found = Neighbours.of(new, test, training)
-        assert memorization.fraction_near(found) == pytest.approx(0.01, abs=0.01)
-        assert abs(memorization.copying(new, test, training, found)["copying"]) < 2.5
+        assert memorization.fraction_near(found).value == pytest.approx(0.01, abs=0.01)
+        assert abs(memorization.copying(new, test, training, found).value) < 2.5
         authentic = memorization.authenticity(found, training)
-        assert authentic["authentic"] == pytest.approx(authentic["authentic_test"], abs=0.06)
+        assert authentic.value == pytest.approx(authentic.of_test, abs=0.06)
 
     def test_noisy_copies_are_found(self, sets):
         training, test = sets
         copies = training[:800] + 0.01 * gaussian(800, 6, 3)
         found = Neighbours.of(copies, test, training)
-        assert memorization.fraction_near(found) > 0.99
+        assert memorization.fraction_near(found).value > 0.99
         assert np.array_equal(found.indices, np.arange(800))
-        assert memorization.copying(copies, test, training, found)["copying"] < -10
-        assert memorization.authenticity(found, training)["authentic"] < 0.01
+        assert memorization.copying(copies, test, training, found).value < -10
+        assert memorization.authenticity(found, training).value < 0.01
 
     def test_underfitting_differs_from_copying(self, sets):
         training, test = sets
         wide = 2 * gaussian(800, 6, 4)
         found = Neighbours.of(wide, test, training)
-        assert memorization.copying(wide, test, training, found)["copying"] > 10
+        assert memorization.copying(wide, test, training, found).value > 10
 
     def test_authenticity_agrees_with_the_definition_over_all_pairs(self):
         """Alaa et al. 2022, eq. 6, with SciPy's distances: some planted near copies are not authentic."""
@@ -54,19 +56,19 @@ class TestFeatures:
         synthetic = np.concatenate([gaussian(60, 4, 2), training[:20] + 0.05 * gaussian(20, 4, 3)])
         within = cdist(training, training) + np.diag(np.full(200, np.inf))
         found = memorization.authenticity(Neighbours.of(synthetic, test, training), training)
-        for name, points in (("authentic", synthetic), ("authentic_test", test)):
+        for value, points in ((found.value, synthetic), (found.of_test, test)):
             distances = cdist(points, training)
             expected = np.mean([row.min() > within[row.argmin()].min() for row in distances])
             assert 0.1 < expected < 0.9
-            assert found[name] == expected
+            assert value == expected
 
     def test_the_statistic_of_one_cell_is_that_of_mann_and_whitney(self):
         training, test, synthetic = gaussian(300, 3, 0), gaussian(60, 3, 1), gaussian(50, 3, 2)
         found = Neighbours.of(synthetic, test, training)
         z = memorization.copying(synthetic, test, training, found)
         library = mannwhitneyu(found.synthetic, found.test, method="asymptotic", use_continuity=False)
-        assert z["cells"] == 1
-        assert 2 * norm.sf(abs(z["copying"])) == pytest.approx(library.pvalue, rel=1e-9)
+        assert z.cells == 1
+        assert 2 * norm.sf(abs(z.value)) == pytest.approx(library.pvalue, rel=1e-9)
 
     def test_equal_distances_share_their_mean_rank(self):
         """As with copies, which all have distance 0; SciPy corrects the variance for ties too."""
@@ -75,13 +77,59 @@ class TestFeatures:
         found = Neighbours(distances[:50], np.zeros(50, int), distances[50:], np.zeros(40, int))
         z = memorization.copying(np.zeros((50, 2)), np.zeros((40, 2)), np.zeros((300, 2)), found)
         library = mannwhitneyu(found.synthetic, found.test, method="asymptotic", use_continuity=False)
-        assert 2 * norm.sf(abs(z["copying"])) == pytest.approx(library.pvalue, rel=1e-9)
+        assert 2 * norm.sf(abs(z.value)) == pytest.approx(library.pvalue, rel=1e-9)
 
     def test_a_cell_has_500_images(self, sets):
         training, test = sets
         new = gaussian(400, 6, 5)
         found = Neighbours.of(new, test, training)
-        assert memorization.copying(new, test, training, found)["cells"] == 2
+        assert memorization.copying(new, test, training, found).cells == 2
+
+
+DRAWS = 100
+
+
+def p_values(measure: str, count: int, copies: float, *, draws: int, training_images: int = 1000) -> np.ndarray:
+    """p of a measure for new sets of `count` synthetic and test points, a fraction of the former copies."""
+    training, found = gaussian(training_images, 4, 0), []
+    for seed in range(1, draws + 1):
+        points = gaussian(2 * count, 4, seed)
+        points[: round(copies * count)] = training[: round(copies * count)] + 1e-3
+        distances = cdist(points, training)
+        nearest, indices = distances.min(1), distances.argmin(1)
+        synthetic, test = points[:count], points[count:]
+        near = Neighbours(nearest[:count], indices[:count], nearest[count:], indices[count:])
+        if measure == "memorised":
+            found.append(memorization.fraction_near(near).p)
+        elif measure == "authentic":
+            found.append(memorization.authenticity(near, training).p)
+        else:
+            found.append(memorization.copying(synthetic, test, training, near).p)
+    return np.array(found)
+
+
+class TestCalibration:
+    """p of new images is uniform or, of counts, a little larger; below .01 are 1 in 100."""
+
+    @pytest.mark.parametrize("measure", ["memorised", "authentic", "copying"])
+    def test_new_images_are_rarely_called_copies(self, measure):
+        found = p_values(measure, 150, 0.0, draws=DRAWS)
+        assert (found < 0.01).sum() <= 4  # 1 expected, 5 or more in 1 of 300 tests
+        assert 0.02 <= (found < 0.1).mean() <= 0.18
+
+    @pytest.mark.parametrize(("measure", "count"), [("memorised", 100), ("memorised", 1000), ("copying", 1200)])
+    def test_a_tenth_of_copies_is_found(self, measure, count):
+        assert (p_values(measure, count, 0.1, draws=20) < 0.01).mean() >= 0.9
+
+    def test_p_of_the_nearest_by_enumeration(self):
+        """Of all orders of 3 synthetic and 4 test distances, those with 2 or more below the second test."""
+        orders = [set(chosen) for chosen in itertools.combinations(range(7), 3)]
+        below = [sum(place < sorted(set(range(7)) - order)[1] for place in order) for order in orders]
+        assert new_images.near_p_value(2, 3, 2, 4) == pytest.approx(np.mean(np.array(below) >= 2))
+
+    def test_p_of_fewer_is_that_of_fisher(self):
+        library = fisher_exact([[3, 7], [8, 4]], alternative="less").pvalue
+        assert new_images.fewer_p_value(3, 10, 8, 12) == pytest.approx(library)
 
 
 class TestMirrorImages:
@@ -125,10 +173,10 @@ class TestMirrorImages:
         training = TrainingImages(np.zeros((30, 1, 2, 2), np.uint8), np.arange(30))
         points, test = np.concatenate([plain, plain + 1e-3]), rng.normal(0, 1, (50, 4))
         found = Neighbours.of(plain[:10] + 0.05, test, points)
-        assert memorization.authenticity(found, points)["authentic"] == 1
+        assert memorization.authenticity(found, points).value == 1
         values = memorization.authenticity(found, points, training.mirror_images)
-        assert values["authentic"] == 0
-        assert 0 < values["authentic_test"] < 1
+        assert values.value == 0
+        assert 0 < values.of_test < 1
 
 
 class TestPlantedCopies:
