@@ -63,9 +63,7 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
         rows, first_look=params.first_look, n_train=manifest["n_train"], unhealthy=unhealthy
     )
     answer, conclusions = headline(rows, doubts), verdict(rows, n_test) if rows else []
-    save_bytes(
-        folder / "results.md", tables.to_markdown(rows, doubts, [answer, *conclusions[-1:]]).encode()
-    )
+    save_bytes(folder / "results.md", tables.to_markdown(rows, doubts, [answer, *conclusions[-1:]]).encode())
     save_json(folder / "summary.json", tables.to_summary(rows) | {"warnings": len(doubts)})
 
     ordered = tables.ordered(rows)

@@ -23,9 +23,7 @@ def data_gaps(protected: np.ndarray, outcome: np.ndarray) -> dict[str, Gap]:
     return {"demographic_parity": gap(protected > 0.5, outcome > 0.5)}
 
 
-def classifier_gaps(
-    protected: np.ndarray, outcome: np.ndarray, predictions: np.ndarray
-) -> dict[str, Any]:
+def classifier_gaps(protected: np.ndarray, outcome: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
     """Gaps of a classifier. protected, outcome: true labels. predictions: of the outcome.
 
     Returns: demographic_parity, equality_of_opportunity, false_positive_rate; error_rates of the groups C =

@@ -40,7 +40,9 @@ def hypergeometric(most: int, marked: int, unmarked: int, drawn: int) -> float:
     from scipy.special import gammaln, logsumexp
 
     def log_choose(count: int, chosen: np.ndarray | int) -> np.ndarray:
-        log: np.ndarray = gammaln(count + 1) - gammaln(np.add(chosen, 1)) - gammaln(np.subtract(count + 1, chosen))
+        log: np.ndarray = (
+            gammaln(count + 1) - gammaln(np.add(chosen, 1)) - gammaln(np.subtract(count + 1, chosen))
+        )
         return log
 
     counts = np.arange(max(0, drawn - unmarked), min(most, marked, drawn) + 1)

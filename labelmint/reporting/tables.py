@@ -96,7 +96,9 @@ def _mean_cells(line: dict[str, Any]) -> tuple[str, ...]:
         line["source"],
         str(accuracy.seeds),
         f"{100 * accuracy.value:.2f} [{100 * accuracy.low:.2f}, {100 * accuracy.high:.2f}]",
-        "–" if line["source"] == "real" else f"{100 * difference.value:+.2f} ± {100 * difference.half_width:.2f}",
+        "–"
+        if line["source"] == "real"
+        else f"{100 * difference.value:+.2f} ± {100 * difference.half_width:.2f}",
     )
 
 

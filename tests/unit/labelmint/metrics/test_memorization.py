@@ -89,7 +89,9 @@ class TestFeatures:
 DRAWS = 100
 
 
-def p_values(measure: str, count: int, copies: float, *, draws: int, training_images: int = 1000) -> np.ndarray:
+def p_values(
+    measure: str, count: int, copies: float, *, draws: int, training_images: int = 1000
+) -> np.ndarray:
     """p of a measure for new sets of `count` synthetic and test points, a fraction of the former copies."""
     training, found = gaussian(training_images, 4, 0), []
     for seed in range(1, draws + 1):
@@ -117,7 +119,9 @@ class TestCalibration:
         assert (found < 0.01).sum() <= 4  # 1 expected, 5 or more in 1 of 300 tests
         assert 0.02 <= (found < 0.1).mean() <= 0.18
 
-    @pytest.mark.parametrize(("measure", "count"), [("memorised", 100), ("memorised", 1000), ("copying", 1200)])
+    @pytest.mark.parametrize(
+        ("measure", "count"), [("memorised", 100), ("memorised", 1000), ("copying", 1200)]
+    )
     def test_a_tenth_of_copies_is_found(self, measure, count):
         assert (p_values(measure, count, 0.1, draws=20) < 0.01).mean() >= 0.9
 

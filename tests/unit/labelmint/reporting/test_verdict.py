@@ -86,7 +86,9 @@ def test_several_seeds_are_evidence_of_what_all_of_them_show():
     assert coverage.endswith("Evidence: p ≤ 0.05, adjusted for 2 comparisons (Holm).")
 
 
-@pytest.mark.parametrize(("fractions", "found"), [([40], "evidence of a loss"), ([40, 60, 80, 100], "no evidence")])
+@pytest.mark.parametrize(
+    ("fractions", "found"), [([40], "evidence of a loss"), ([40, 60, 80, 100], "no evidence")]
+)
 def test_a_difference_is_adjusted_for_the_number_of_comparisons(fractions, found):
     """Its own p is about .02: evidence alone, but not as one of eight."""
     rows = replicates(
