@@ -10,8 +10,8 @@ import numpy as np
 from labelmint.metrics import per_image
 from labelmint.metrics.inputs import ClassifierResult, Setup
 from labelmint.metrics.intervals import wilson
-from labelmint.metrics.replicated import Replicated
 from labelmint.metrics.registry import Metric, Values, evaluates_classifier
+from labelmint.metrics.replicated import Replicated
 
 
 def _accuracy_protocol(setup: Setup) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from labelmint.metrics.inputs import ClassifierResult
-from labelmint.metrics.replicated import paired_difference
 from labelmint.metrics.registry import Metric, Values, evaluates_classifier
+from labelmint.metrics.replicated import paired_difference
 
 NEAREST_NEIGHBOUR_MAX_IMAGES = 60_000
 """Most training images that the 1-NN classifier searches."""

@@ -61,8 +61,8 @@ def _gaps(protected: np.ndarray, outcome: np.ndarray, event: np.ndarray) -> dict
 def gap(protected: np.ndarray, event: np.ndarray) -> Gap:
     """P(event | protected) - P(event | not protected), with its interval.
 
-    The two groups are independent, so their intervals are combined as Newcombe 1998 does (method 10): Wilson's
-    of an event, that of paired predictions (Agresti and Min 2005) of its change.
+    The two groups are independent, so their intervals are combined as Newcombe 1998 does (method 10): for an
+    event Wilson's, for its change that of paired predictions (Agresti and Min 2005).
     protected: bool (N,). event: bool (N,), or its change, -1 to 1.
     """
     if not protected.any() or protected.all():

@@ -26,7 +26,7 @@ def wilson(correct: Number, total: Number) -> tuple[Number, Number]:
 
 
 def independent_difference(first: Interval, second: Interval) -> Interval:
-    """first - second, of two independent estimates with their intervals.
+    """First - second, of two independent estimates with their intervals.
 
     The distances from each value to the ends of its interval are squared and added (Newcombe 1998, method 10;
     Zou and Donner 2008 for any two intervals), so that asymmetric intervals give an asymmetric one.

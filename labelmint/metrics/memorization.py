@@ -64,8 +64,9 @@ def _training_image(setup: Setup) -> str:
         "copying",
         "none",
         "C_T: z of synthetic against test images' distances to the training images, within cells (Meehan et "
-        "al. 2020), over its deviation for new images, so that these give a standard normal value: below -2.33 "
-        f"(p {LEVEL}) is copying, far above 0 underfitting; a tenth of copies takes about 1,000 test images",
+        "al. 2020), over its deviation for new images, so that these give a standard normal value: below "
+        f"-2.33 (p {LEVEL}) is copying, far above 0 underfitting; a tenth of copies takes about 1,000 test "
+        "images",
         title="C_T",
         protocol_columns={"p_copying": "p"},
     ),

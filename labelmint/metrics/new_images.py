@@ -1,9 +1,8 @@
 """Tests that synthetic images are new: p values that are right whatever the images are.
 
-Given the training images, new images and test images come from the same distribution, so that every order of
-their distances, and every choice of which are "synthetic", is equally likely. A p value is the probability of
-a value at least as far towards copying; below `LEVEL`, copying is indicated, in 1 of 100 sets of new images by
-chance.
+Given the training images, new images and test images come from the same distribution, so that every choice of
+which of them are "synthetic" is equally likely. A p value is the probability of a value at least as far
+towards copying; below `LEVEL`, copying is indicated, in 1 of 100 sets of new images by chance.
 """
 
 from __future__ import annotations

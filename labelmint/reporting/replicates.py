@@ -109,7 +109,7 @@ def evidence(groups: Mapping[Key, Group]) -> dict[Key, bool]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values adjusted for their number by Holm's step-down method, in the same order."""
+    """P values adjusted for their number by Holm's step-down method, in the same order."""
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(p_values), 0, -1)
     adjusted = np.empty(len(p_values))

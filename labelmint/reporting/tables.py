@@ -76,7 +76,7 @@ def _protocol(row: Row, columns: dict[str, tuple[str, str]]) -> Row:
 
 
 def to_markdown(rows: list[Row], doubts: Sequence[Doubt] = (), conclusions: Sequence[str] = ()) -> str:
-    """The doubts and conclusions, means over the seeds if there are several, and all main results, as tables."""
+    """The doubts and conclusions, then tables: means over the seeds if there are several, and all results."""
     paragraphs = [*(f"**Warning:** {doubt.text}" for doubt in doubts), *conclusions]
     if replicates.seeds(rows) > 1:
         paragraphs.append(_markdown(_MEAN_HEADINGS, map(_mean_cells, replicates.table(ordered(rows)))))

@@ -74,8 +74,8 @@ def coverage(n_seeds: int, n_test: int, comparisons: int) -> str:
     if n_seeds == 1:
         return (
             f"One seed: the intervals cover the choice of the {n_test:,} test images, but not the variation "
-            "between training runs, so these differences are those of these runs. Add seeds to params.yaml to "
-            "compare methods."
+            "between training runs, so these differences are those of these runs. Add seeds to params.yaml "
+            "to compare methods."
         )
     return (
         f"{n_seeds} seeds, each with its own subset of the real data (unless that is all of it), generators "

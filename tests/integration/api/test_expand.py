@@ -103,8 +103,8 @@ def test_the_verdict_follows_the_interval():
         return module.Expansion(empty, labels, dataset, synthesizer, {}, accuracy, difference, []).verdict
 
     assert verdict(0.01, 0.03).startswith(
-        "In this run, adding the synthetic images raised accuracy: 92.0 % of 300 real test images are classified correctly instead "
-        "of 90.0 % (+2.0 points, 95 % interval +1.0 to +3.0)."
+        "In this run, adding the synthetic images raised accuracy: 92.0 % of 300 real test images are "
+        "classified correctly instead of 90.0 % (+2.0 points, 95 % interval +1.0 to +3.0)."
     )
     assert verdict(-0.03, -0.01).startswith(
         "In this run, adding the synthetic images lowered accuracy: 88.0 %"

@@ -92,7 +92,7 @@ DRAWS = 100
 def p_values(
     measure: str, count: int, copies: float, *, draws: int, training_images: int = 1000
 ) -> np.ndarray:
-    """p of a measure for new sets of `count` synthetic and test points, a fraction of the former copies."""
+    """P of a measure for new sets of `count` synthetic and test points, a fraction of the former copies."""
     training, found = gaussian(training_images, 4, 0), []
     for seed in range(1, draws + 1):
         points = gaussian(2 * count, 4, seed)

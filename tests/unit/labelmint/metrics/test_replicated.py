@@ -15,7 +15,7 @@ COVERAGE_RUNS = 2000
 
 class TestByHand:
     def test_half_width_of_two_components(self):
-        """Variances over runs and of their covariance, and Cochran's weighted quantile, from their formulas."""
+        """Variance of the runs' means, mean covariance of two runs, and the weighted quantile."""
         rng = np.random.default_rng(0)
         images, of_runs = rng.normal(0, 0.3, 4000), rng.normal(0, 0.02, (4, 1))
         scores = np.clip(0.1 + of_runs + images + rng.normal(0, 0.1, (4, 4000)), -1, 1)
@@ -121,7 +121,7 @@ def test_covers_the_mean_over_runs_and_images_19_times_in_20(runs, images, accur
 
 
 def test_more_runs_narrow_the_interval_as_they_should():
-    """2,000 images, deviation .3 points, 10 runs: private test noise and the run part shrink with the runs."""
+    """2,000 images, deviation .3 points, 10 runs: private test noise and the run part shrink with them."""
     drawn = simulated.accuracies(500, runs=10, images=2000, accuracy=0.94, deviation=0.003)
     _, low, high = drawn.proportion()
     images = 0.94 * 0.06 * simulated.SHARED / 2000

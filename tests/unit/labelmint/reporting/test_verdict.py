@@ -48,9 +48,9 @@ def test_the_headline_of_several_comparisons_picks_no_best_one():
 
 def test_the_headline_of_one_comparison_names_it():
     assert headline([each for each in rows_of_two_fractions() if each["percent"] == 40]) == (
-        "In this run of one seed, replacing the real images (40 % of the training data) with synthetic images "
-        "from dcgan changed accuracy by −5.0 ± 1.0 points; adding them to the real images changed accuracy by "
-        "+0.2 ± 1.0 points (±: 95 %, for the choice of the test images only)."
+        "In this run of one seed, replacing the real images (40 % of the training data) with synthetic "
+        "images from dcgan changed accuracy by −5.0 ± 1.0 points; adding them to the real images changed "
+        "accuracy by +0.2 ± 1.0 points (±: 95 %, for the choice of the test images only)."
     )
 
 
