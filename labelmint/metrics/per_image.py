@@ -13,7 +13,7 @@ def packed(correct: np.ndarray, labels: int) -> dict[str, Any]:
     """Fractions of correct labels, float64 (N,), as JSON-ready values. labels: of each image."""
     counts = np.rint(correct * labels).astype(np.int64)
     bits = np.packbits(counts[:, None] >> _positions(labels) & 1)
-    return {"images": len(correct), "labels": labels, "bits": base64.b64encode(bits).decode()}
+    return {"images": len(correct), "labels": labels, "bits": base64.b64encode(bits.tobytes()).decode()}
 
 
 def unpacked(stored: Mapping[str, Any]) -> np.ndarray:

@@ -18,7 +18,7 @@ with R - 1 degrees of freedom and of the normal distribution, weighted by `runs`
 less than 90 % with two or three replicates.
 
 The interval is that over test images alone, which keeps its asymmetry near 0 and 1, stretched on both sides
-by the ratio of both half-widths, at least 1. With one replicate it is the interval over test images.
+by the ratio of both half-widths. With one replicate it is the interval over test images.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ import numpy as np
 from labelmint.metrics.intervals import Interval, wilson
 
 _LEAST_P, _MOST_P = 1e-12, 0.999
+_PSEUDO = 1.0
+"""Wrong images that all replicates share, added to those observed: of few errors, none is shared by luck."""
+_LEAST_RATIO = 0.7
+"""Replicates that agree by chance would give a narrower interval than independent ones could."""
 _TINY = np.finfo(np.float64).tiny
 
 
@@ -51,19 +55,16 @@ class Replicated:
 
     @classmethod
     def of(cls, scores: np.ndarray) -> Replicated:
-        """scores: (R, N), for each replicate and test image."""
-        freedom = 1 if scores.shape[1] > 1 else 0
-        return cls(
-            scores.shape[1],
-            scores.mean(1),
-            scores.var(1, ddof=freedom).mean(),
-            scores.mean(0).var(ddof=freedom),
-        )
+        """scores: (..., R, N), for each replicate and test image."""
+        images = scores.shape[-1]
+        freedom = min(1, images - 1)
+        within = scores.var(-1, ddof=freedom).mean(-1)
+        return cls(images, scores.mean(-1), within, scores.mean(-2).var(-1, ddof=freedom))
 
     @property
     def count(self) -> int:
         """Number of replicates."""
-        return self.means.shape[-1]
+        return int(self.means.shape[-1])
 
     @cached_property
     def mean(self) -> Any:
@@ -117,12 +118,11 @@ class Replicated:
     def _effective(self, variance: Any, predictions: int = 1) -> Any:
         """Independent predictions that would have the observed variance between images.
 
-        At least N, and at most N x R x predictions; N where no image differs from another.
-        variance: of one prediction.
+        At least N, and at most N x R x predictions. variance: of one prediction.
         """
-        observed = np.where(self.between_images > 0, self.between_images, np.inf)
         most = self.images * self.count * predictions
-        return np.clip(self.images * variance / observed, self.images, most)
+        single, observed = (self.images * each + _PSEUDO for each in (variance, self.between_images))
+        return np.clip(self.images * single / observed, self.images, most)
 
     def _stretched(self, low: Any, high: Any, level: float) -> tuple[Any, Any]:
         """An interval over test images, widened to one over replicates and test images."""
@@ -136,7 +136,7 @@ class Replicated:
         normal, student = -ndtri(level / 2), -stdtrit(self.count - 1, level / 2)
         of_images = normal * np.sqrt(self.between_images / self.images)
         half = (normal * shared + student * runs) / np.sqrt(np.maximum(shared + runs, _TINY))
-        ratio = np.maximum(1.0, half / np.maximum(of_images, _TINY))
+        ratio = np.maximum(_LEAST_RATIO, half / np.maximum(of_images, _TINY))
         return self.mean - ratio * (self.mean - low), self.mean + ratio * (high - self.mean)
 
 
