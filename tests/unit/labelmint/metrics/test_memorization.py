@@ -180,6 +180,7 @@ class TestMirrorImages:
         assert memorization.authenticity(found, points).value == 1
         values = memorization.authenticity(found, points, training.mirror_images)
         assert values.value == 0
+        assert values.of_test is not None
         assert 0 < values.of_test < 1
 
 

@@ -19,7 +19,8 @@ def lattice(count: int, step: int) -> np.ndarray:
     """Points in [0, 1), (count, 6), from integers alone: the same on any machine."""
     row, column = np.meshgrid(np.arange(count), np.arange(6), indexing="ij")
     mixed = row * row * (7 + step) + column * column * 31 + (row + 3) * (column + 5) * (11 + step) * 101
-    return mixed % 1009 / 1009
+    points: np.ndarray = mixed % 1009 / 1009
+    return points
 
 
 REAL, SYNTHETIC, TEST = lattice(120, 0), lattice(120, 3) * 0.8 + 0.3, lattice(80, 5)
