@@ -160,15 +160,26 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Measured:
-    """A measure of the synthetic images, and its p value if they are new; None where it was not measured.
+    """A measure of the synthetic images, and its p value if they are new."""
 
-    of_test: the same measure of the test images. cells: of C_T that had enough images.
-    """
+    value: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Authenticity(Measured):
+    """of_test: the same measure of the test images."""
+
+    of_test: float
+
+
+@dataclass(frozen=True)
+class Copying:
+    """C_T and its p value, None where no cell has enough images. cells: those that have."""
 
     value: float | None
     p: float | None
-    of_test: float | None = None
-    cells: int | None = None
+    cells: int
 
 
 def fraction_near(found: Neighbours) -> Measured:
@@ -184,7 +195,7 @@ def authenticity(
     training: np.ndarray,
     mirror_images: np.ndarray | None = None,
     device: torch.device | str = "cpu",
-) -> Measured:
+) -> Authenticity:
     """Fraction of images farther from the nearest training image than that one is from its own nearest.
 
     AuthPct of Alaa et al. 2022.
@@ -197,7 +208,7 @@ def authenticity(
     own, of_test = np.split(spacing, [len(found.indices)])
     authentic, authentic_test = found.synthetic > own, found.test > of_test
     p = fewer_p_value(int(authentic.sum()), len(authentic), int(authentic_test.sum()), len(authentic_test))
-    return Measured(float(authentic.mean()), p, of_test=float(authentic_test.mean()))
+    return Authenticity(float(authentic.mean()), p, float(authentic_test.mean()))
 
 
 def _spacing(
@@ -219,7 +230,7 @@ def copying(
     training: np.ndarray,
     found: Neighbours,
     device: torch.device | str = "cpu",
-) -> Measured:
+) -> Copying:
     """C_T (Meehan et al. 2020): z of a Mann-Whitney test of synthetic against test images' distances.
 
     Far below 0: synthetic images are nearer than new ones, which is copying; far above: farther, which is
@@ -250,9 +261,9 @@ def copying(
         scores.append((u - m * n / 2) / np.sqrt(variance) if variance > 0 else 0.0)
         weights.append(n)
     if not scores:
-        return Measured(None, None, cells=0)
+        return Copying(None, None, 0)
     z = float(np.dot(scores, weights) / np.linalg.norm(weights))
-    return Measured(z, z_p_value(z), cells=len(scores))
+    return Copying(z, z_p_value(z), len(scores))
 
 
 def exact_copies(images: np.ndarray, training: TrainingImages) -> int:
