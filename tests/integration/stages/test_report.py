@@ -84,13 +84,14 @@ def test_the_page_is_self_contained_and_complete(reported):
     for part in (
         "What is synthetic noise data worth?",
         f"<dd>{escape(processor_name())}, ",
-        "Replacing the real images (100 % of the training data) with synthetic images from dcgan",
+        "In this run of one seed, replacing the real images (100 % of the training data) with synthetic "
+        "images from dcgan",
         "Accuracy on real test images",
         "dcgan-100-0",
         "epoch 2",
         "Probability given by the discriminator",
         "Recall per class",
-        "Wilson, for the choice of the test set",
+        "for the choice of the test images only, not the variation between training runs",
         "the twelve closest pairs",
         "n = 100 images, as many real as synthetic ones of an arm, against 100 images of the test split",
         "] of the labels of 100 synthetic images (GAN-test)",
@@ -140,7 +141,13 @@ def test_another_split_is_pointed_out(one_arm, paths):
 def test_several_seeds_are_averaged(params, tmp_path):
     page = random_arms.report(tmp_path, replace(params, percents=[100], seeds=[0, 1]), ["a", "b"]).read_text()
     assert "Means over replicates" in page
-    assert "Student&#39;s t over seeds, and the choice of the test set" in page
+    assert "for the choice of the test images and the variation between seeds" in page
+    table = (tmp_path / "reports" / "results.md").read_text()
+    answer, coverage = table.split("\n\n")[-4:-2]
+    assert answer in page
+    assert coverage in page
+    assert answer.endswith("(p ≤ 0.05, adjusted for 2 comparisons (Holm), 2 seeds).")
+    assert "| dcgan | 100 % | mixed | 2 | " in table
 
 
 def _in_every_row(change):

@@ -112,7 +112,9 @@ def p_values(
         elif measure == "authentic":
             found.append(memorization.authenticity(near, training).p)
         else:
-            found.append(memorization.copying(synthetic, test, training, near).p)
+            p = memorization.copying(synthetic, test, training, near).p
+            assert p is not None
+            found.append(p)
     return np.array(found)
 
 
