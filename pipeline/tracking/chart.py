@@ -79,7 +79,7 @@ def page(rows: Sequence[Row], dataset: str) -> str:
     from labelmint.reporting.figures import accuracy
 
     chart = accuracy(list(rows))
-    style = (Path(reporting.__file__).parent / "page.css").read_text()
+    style = (Path(reporting.__file__).parent / "page.css").read_text(encoding="utf-8")
     title = escape(f"{dataset}: accuracy against the fraction of real data, with 95 % intervals")
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{style}"

@@ -46,7 +46,7 @@ class ReproRun:
         self.tracker.leave()
 
     def _record(self, folder: Path) -> None:
-        events = [json.loads(line) for line in (folder / "events.jsonl").open()]
+        events = [json.loads(line) for line in (folder / "events.jsonl").open(encoding="utf-8")]
         ran = {event["stage"] for event in events if event.get("status") == "FINISHED"}
         # Not the report: its entry in dvc.lock is still that of an earlier run.
         needed = lock_file.with_needs(self.root, [f"evaluate@{arm.name}" for arm in arms_of(self.settings)])

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
 
+from labelmint.runtime.atomic_files import save_json
 from labelmint.runtime.progress import say
 from labelmint.runtime.tracker import NullTracker, Tracker
 from pipeline.tracking import system_metrics
@@ -49,7 +50,7 @@ def locked(path: Path, wait: bool = False) -> Iterator[bool]:
     Yields False if the lock's folder does not exist or, without `wait`, if another process holds the lock.
     """
     try:
-        file = path.open("a")
+        file = path.open("ab")
     except FileNotFoundError:
         yield False
         return
@@ -127,7 +128,7 @@ def open_spool(
     }
     try:
         (folder / "files").mkdir(parents=True, exist_ok=owner is not None)
-        (folder / "run.json").write_text(json.dumps(header))
+        save_json(folder / "run.json", header)
         tracker = join_spool(folder)
     except OSError as error:
         say(f"not tracked: {error}")
@@ -144,7 +145,7 @@ def is_on() -> bool:
 
 def join_spool(folder: Path) -> SpoolTracker:
     """A tracker that appends to a spool, and that its process closes with `leave`. Raises: OSError."""
-    return SpoolTracker(folder, (folder / "events.jsonl").open("a", buffering=1))
+    return SpoolTracker(folder, (folder / "events.jsonl").open("a", buffering=1, encoding="utf-8"))
 
 
 class SpoolTracker(Tracker):
@@ -190,7 +191,7 @@ class SpoolTracker(Tracker):
         """
         description = manifest.with_name("dataset.json")
         try:
-            content, facts = manifest.read_bytes(), json.loads(description.read_text())
+            content, facts = manifest.read_bytes(), json.loads(description.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:  # the stage itself is done
@@ -217,7 +218,7 @@ class SpoolTracker(Tracker):
         self.write({"end": status})
         self.leave()
         try:
-            reason = (self.folder.parent / ERROR).read_text()
+            reason = (self.folder.parent / ERROR).read_text(encoding="utf-8")
         except OSError:
             return
         say(f"not in MLflow yet ({reason}); nothing is lost: a later stage or `labelmint sync` ships it")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from pipeline.tracking import refusals
 from pipeline.tracking.address import public_uri, without_credentials
-from pipeline.tracking.ship import ship
+from pipeline.tracking.ship import ship_each
 from pipeline.tracking.spool import ERROR, SPOOL, locked, waiting
 
 _WAIT_SECONDS = 30.0  # for another process that is shipping a spool
@@ -15,7 +16,8 @@ _WAIT_SECONDS = 30.0  # for another process that is shipping a spool
 def sync_all(root: Path) -> str:
     """Ship all waiting spools.
 
-    Returns: a sentence that says how many. Raises: ConnectionError, in one line, if MLflow fails.
+    Returns: a sentence that says how many, and what MLflow has refused.
+    Raises: ConnectionError, in one line, if MLflow fails.
     """
     from pipeline.tracking.store import Store
 
@@ -25,7 +27,7 @@ def sync_all(root: Path) -> str:
         deadline = time.monotonic() + _WAIT_SECONDS
         while store:
             # Until a pass ships nothing more: a pipeline's run ends after the runs of its stages.
-            while any([ship(store, folder) for folder in waiting(root)]):
+            while ship_each(store, waiting(root)):
                 pass
             if not any(_is_held(folder) for folder in waiting(root)) or time.monotonic() > deadline:
                 break
@@ -37,9 +39,9 @@ def sync_all(root: Path) -> str:
     left = len(waiting(root))
     if before:
         (root / SPOOL / ERROR).unlink(missing_ok=True)
-    return f"{max(0, len(before) - left)} of {len(before)} runs shipped to {uri}" + (
-        f"; {left} are still running or being shipped" if left else ""
-    )
+    done = f"{max(0, len(before) - left)} of {len(before)} runs shipped to {uri}"
+    more = f"{left} are still running or being shipped" if left else ""
+    return "; ".join(part for part in (done, more, refusals.describe(root)) if part)
 
 
 def preview(root: Path) -> str:
