@@ -25,7 +25,7 @@ from pipeline.failures import INTERRUPTED, TERMINATED, USER_ERROR, Terminated, o
 from pipeline.gpus.reservation import reserved_for_stage
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import last_results, schema
-from pipeline.terminal import messages_on_stderr
+from pipeline.terminal import messages_on_stderr, write_utf8
 from pipeline.tracking import evaluations
 from pipeline.tracking.repro_run import ReproRun
 from pipeline.tracking.spool import SpoolTracker, open_tracker
@@ -34,6 +34,7 @@ from stages.paths import Arm, Paths
 
 def main(arguments: list[str]) -> int:
     """Run one stage in the current folder. Returns the exit code."""
+    write_utf8()
     if not 1 <= len(arguments) <= 2:
         print(
             "usage: python -m pipeline.stage STAGE [ARM], e.g. train_generators dcgan-40-0", file=sys.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,16 @@ class RenewedLine:
 
     def end(self) -> None:
         print(file=sys.stderr)
+
+
+def write_utf8() -> None:
+    """Make output independent of the locale: UTF-8 into files and pipes.
+
+    A terminal keeps its encoding, in which characters that it lacks are written as escapes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def render(page: Page) -> str:
     environment.filters.update(
         percent=_percent, number=_number, signed=_signed, whole=lambda value: f"{value:,}"
     )
-    style, script = ((_FOLDER / name).read_text() for name in ("page.css", "page.js"))
+    style, script = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     arms: list[Markup] = []
     template: Any = environment.get_template("arm.html.j2").module

@@ -48,7 +48,7 @@ def save_bytes(path: Path, content: bytes) -> None:
 
 def save_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write CSV with six significant digits of each float."""
-    with atomic_write(path) as partial, partial.open("w", newline="") as file:
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         for row in rows:
@@ -80,7 +80,7 @@ def parsing(path: Path) -> Iterator[None]:
 def load_json(path: Path) -> Any:
     """Content of a JSON file. Raises: InputError when it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing; `dvc repro` makes it") from error
     except ValueError as error:

@@ -29,7 +29,7 @@ def results(as_json: AsJson = False) -> None:
     if not table.exists():
         raise InputError(f"{table} is missing; `make repro` creates it")
     with parsing(table):
-        text = table.read_text()
+        text = table.read_text(encoding="utf-8")
     try:
         if last_results.is_current(root):
             last_results.record(root)

@@ -116,7 +116,8 @@ def dvc(root: Path) -> Iterator[Finding]:
             cwd=root,
             env=environment,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_DVC_SECONDS,
             check=False,
         )

@@ -175,7 +175,7 @@ def main(parent: int) -> int:
     signal.signal(signal.SIGTERM, terminate)
     end_with_parent(parent)
     try:
-        import dvc.commands.repro
+        import dvc.commands.repro  # noqa: F401
         import dvc.repo  # noqa: F401  # the command imports it, but only when it knows its arguments
         from dvc.cli import main as dvc_main
 

@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from labelmint.runtime.atomic_files import save_json
 from pipeline.flow import new_database
 from pipeline.gpus.cards import ORDER, VISIBLE
 from pipeline.probes import answers
@@ -78,7 +79,7 @@ def has_server() -> bool:
 def running_servers(root: Path) -> Addresses | None:
     """Addresses of the servers of `make ui` in this project, or None if they do not answer."""
     try:
-        found = Addresses(**json.loads((root / STATE / _ADDRESSES_FILE).read_text()))
+        found = Addresses(**json.loads((root / STATE / _ADDRESSES_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
     return found if answers(f"{found.prefect}/api/health") else None
@@ -87,11 +88,10 @@ def running_servers(root: Path) -> Addresses | None:
 def record_addresses(root: Path, addresses: Addresses | None) -> None:
     """Write the addresses for `running_servers`; None removes them."""
     path = root / STATE / _ADDRESSES_FILE
-    path.parent.mkdir(exist_ok=True)
     if addresses is None:
         path.unlink(missing_ok=True)
     else:
-        path.write_text(json.dumps(asdict(addresses)))
+        save_json(path, asdict(addresses))
 
 
 def for_stages(root: Path, **more: str) -> dict[str, str]:

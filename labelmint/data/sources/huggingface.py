@@ -212,7 +212,7 @@ def _features(schema: Any, path: Path) -> dict[str, Any]:
         if stored:
             return _mapping(_mapping(_mapping(json.loads(stored)).get("info", {})).get("features", {}))
         for file in sorted(path.rglob("dataset_info.json")) if path.is_dir() else []:
-            return _mapping(_mapping(json.loads(file.read_text())).get("features", {}))
+            return _mapping(_mapping(json.loads(file.read_text(encoding="utf-8"))).get("features", {}))
     except (ValueError, TypeError) as error:
         raise InputError(
             f"{path}: the column descriptions of `datasets` cannot be read ({error}); save it again"

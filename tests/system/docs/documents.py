@@ -12,7 +12,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 def blocks(document: Path, language: str) -> list[str]:
     """Contents of the fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.S | re.M)
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(encoding="utf-8"), re.S | re.M)
 
 
 def commands(block: str) -> list[str]:

@@ -26,7 +26,9 @@ FAMILY = ("labelmint/families/lsgan.py", "experiments/lsgan.yaml")
 def files_of(document: Path) -> dict[str, str]:
     """Path -> content of the code blocks that begin with a path in a comment."""
     blocks = re.findall(
-        r"```(?:python|yaml)\n# ((?:labelmint|stages|experiments)/\S+)\n(.*?)```", document.read_text(), re.S
+        r"```(?:python|yaml)\n# ((?:labelmint|stages|experiments)/\S+)\n(.*?)```",
+        document.read_text(encoding="utf-8"),
+        re.S,
     )
     return dict(blocks)
 
