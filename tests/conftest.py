@@ -93,7 +93,7 @@ def equal(first: Trained, second: Trained) -> bool:
 
 def wild(replica: Replica) -> Replica:
     """A replica whose losses soon become infinite."""
-    adam = replace(replica.family.generator_optimizer, learning_rate=float("inf"))
+    adam = replace(replica.family.generator_optimizer, learning_rate=1e30)
     return replace(replica, family=replace(replica.family, generator_optimizer=adam))
 
 
