@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 
@@ -11,6 +12,12 @@ class Owner:
 
     pid: int
     created: float
+
+    @classmethod
+    def of_this_process(cls) -> Owner:
+        import psutil
+
+        return cls(os.getpid(), psutil.Process().create_time())
 
     def spool_name(self, run: str) -> str:
         """Name of the spool of its run, the same in every process, which sorts by time as others do."""
