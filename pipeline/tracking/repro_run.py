@@ -12,6 +12,7 @@ from pathlib import Path
 
 from labelmint.runtime.progress import say
 from pipeline.dvc import lock_file
+from pipeline.project import project_of
 from pipeline.settings.of_arm import arms_of
 from pipeline.settings.schema import Params
 from pipeline.tracking import pipeline_run
@@ -62,10 +63,11 @@ def _open(root: Path, params: Params, stage: str) -> SpoolTracker:
     owner = None if in_flow or is_secondary or not stage or not is_on() else dvc_process(stage)
     if owner is None:
         return SpoolTracker(None)
-    folder = root / SPOOL / owner.spool_name(NAME)
+    project = project_of(root)
+    folder = project / SPOOL / owner.spool_name(NAME)
     if (folder / "run.json").exists():
         return join_spool(folder)
     tags = pipeline_run.tags(root, params)
-    tracker = open_spool(root, NAME, tags, params.dataset.name, owner=owner)
+    tracker = open_spool(project, NAME, tags, params.dataset.name, owner=owner)
     pipeline_run.record_settings(params, tracker)
     return tracker
