@@ -16,14 +16,24 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pipeline.failures import INTERRUPTED, TERMINATED, USER_ERROR, Terminated, outcome, sigterm_raises
+
+try:
+    import pydantic  # noqa: F401
+    import ruamel.yaml  # noqa: F401
+except ModuleNotFoundError as missing:  # started by another Python than the project's
+    print(f"error: {outcome(missing)[0]}", file=sys.stderr)
+    sys.exit(USER_ERROR)
+
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.parent_death import end_with_parent, end_with_parent_of_shell
 from labelmint.runtime.progress import printable, say
 from labelmint.runtime.settings import flat
 from pipeline.dvc.workspace_lock import single_instance
-from pipeline.failures import INTERRUPTED, TERMINATED, USER_ERROR, Terminated, outcome, sigterm_raises
+from pipeline.experiment_copy import link_inputs
 from pipeline.gpus.reservation import reserved_for_stage
-from pipeline.project import PARAMS_FILE
+from pipeline.probes import bypass_proxy
+from pipeline.project import PARAMS_FILE, project_of
 from pipeline.settings import last_results, schema
 from pipeline.terminal import messages_on_stderr, write_utf8
 from pipeline.tracking import evaluations
@@ -35,6 +45,7 @@ from stages.paths import Arm, Paths
 def main(arguments: list[str]) -> int:
     """Run one stage in the current folder. Returns the exit code."""
     write_utf8()
+    bypass_proxy()
     if not 1 <= len(arguments) <= 2:
         print(
             "usage: python -m pipeline.stage STAGE [ARM], e.g. train_generators dcgan-40-0", file=sys.stderr
@@ -51,8 +62,9 @@ def main(arguments: list[str]) -> int:
             root = Path.cwd()
             params = schema.load(root / PARAMS_FILE)
             arm = Arm.parse(arm_name) if arm_name else None
+            link_inputs(root, params)
             parent = ReproRun(root, params)
-            tracker = open_tracker(root, stage, arm, params.dataset.name, parent.key)
+            tracker = open_tracker(project_of(root), stage, arm, params.dataset.name, parent.key)
             with reserved_for_stage(root, stage, params.compute.device):
                 chosen = select(entry(stage).Params, params, arm)
                 _run(stage, chosen, label, params.dataset.name, tracker)

@@ -138,6 +138,8 @@ def _dvc_failure(message: str) -> Finding:
     if "RWLock-file" in message:  # half-written by a DVC that was killed
         fix = "if no DVC is running, rm .dvc/tmp/rwlock; make repro does this by itself"
         return problem("DVC", message, fix)
+    if "git repository" in message:
+        return problem("DVC", message, "git init, or clone the project with git")
     if "lock" in message.lower():
         return note("DVC", message, "another DVC is running: wait for it")
     return problem("DVC", message, "dvc status --verbose shows more")

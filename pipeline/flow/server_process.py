@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.flow.prefect_environment import STATE
-from pipeline.probes import answers
+from pipeline.probes import answers, bypass_proxy
 
 LOOPBACK = "127.0.0.1"
 # The addresses that listen on all interfaces, of which the user is warned.
@@ -56,6 +56,7 @@ class ServerProcess:
 
     def __init__(self, root: Path, server: Server):
         self.root, self.server = root, server
+        bypass_proxy(server.host)
         self.log = root / STATE / f"{server.name.lower()}.log"
         self.log.parent.mkdir(exist_ok=True)
         self.exit_times: list[float] = []
