@@ -56,10 +56,10 @@ def train(
     with np.errstate(over="ignore", invalid="ignore"):
         scale = float(np.sqrt((features**2).mean()))
     if not (math.isfinite(scale) and scale > 0):
-        what, more = ("no longer finite", "") if scale else ("all zero", ", or raise feature_network.features")
+        what, advice = ("no longer finite", "lower") if scale else ("all zero", "raise features or lower")
         raise DivergedError(
             f"feature network: its features are {what} after step {params.steps:,}; "
-            f"lower feature_network.learning_rate{more}"
+            f"{advice} feature_network.learning_rate"
         )
     accuracy = targets.fraction_correct(predicted, labels)
     return Trained(network.cpu(), scale, features / np.float32(scale), accuracy)

@@ -1,6 +1,6 @@
 """The MLflow run of a plain `dvc repro`, of which no process of this project knows the beginning or the end.
 
-Its stages share it: the first one opens its spool, whose name follows from DVC's process, and each notes in
+Its stages share it: the first one opens its spool, whose name ends with the key of DVC's process, and each notes in
 it how it ended. The run ends with DVC's process; the shipper then gives it the status of its stages.
 """
 
@@ -64,9 +64,8 @@ def _open(root: Path, params: Params, stage: str) -> SpoolTracker:
     if owner is None:
         return SpoolTracker(None)
     project = project_of(root)
-    folder = project / SPOOL / owner.spool_name(NAME)
-    if (folder / "run.json").exists():
-        return join_spool(folder)
+    if found := next((project / SPOOL).glob(f"*-{NAME}-{owner.key}/run.json"), None):
+        return join_spool(found.parent)
     tags = pipeline_run.tags(root, params)
     tracker = open_spool(project, NAME, tags, params.dataset.name, owner=owner)
     pipeline_run.record_settings(params, tracker)

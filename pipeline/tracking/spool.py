@@ -113,8 +113,7 @@ def open_spool(
     """
     if not is_on():
         return SpoolTracker(None)
-    own_name = f"{time.time_ns()}-{name}-{os.getpid()}"
-    folder = root / SPOOL / (owner.spool_name(name) if owner else own_name)
+    folder = root / SPOOL / f"{time.time_ns()}-{name}-{owner.key if owner else os.getpid()}"
     header = {
         "name": name,
         "pid": owner.pid if owner else os.getpid(),
@@ -127,7 +126,7 @@ def open_spool(
         "tags": tags,
     }
     try:
-        (folder / "files").mkdir(parents=True, exist_ok=owner is not None)
+        (folder / "files").mkdir(parents=True)
         save_json(folder / "run.json", header)
         tracker = join_spool(folder)
     except OSError as error:
