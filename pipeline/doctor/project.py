@@ -15,7 +15,8 @@ from labelmint.runtime.words import shortened
 from pipeline.doctor.finding import Finding, note, ok, problem
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import schema as settings
-from pipeline.tracking.spool import waiting
+from pipeline.tracking import refusals
+from pipeline.tracking.spool import SPOOL, waiting
 
 _DVC_SECONDS = 120
 _DEFAULT_FOLDERS = {"celeba": "data/raw/celeba", "lsun": "data/raw/lsun", "imagenet32": "data/raw/imagenet32"}
@@ -92,11 +93,13 @@ def raw_data(root: Path) -> Iterator[Finding]:
 
 
 def records(root: Path) -> Iterator[Finding]:
-    """Whether records wait to be shipped to MLflow."""
+    """Whether records wait to be shipped to MLflow, or were refused by it."""
+    if refused := refusals.describe(root):
+        yield note("records", refused, f"read the reasons, then delete {SPOOL / refusals.REFUSED}")
     if left := waiting(root):
         says = f"{len(left)} runs have not reached MLflow yet"
         yield note("records", says, "labelmint sync, when no stage runs")
-    else:
+    elif not refused:
         yield ok("records", "all have reached MLflow")
 
 

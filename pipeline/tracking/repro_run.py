@@ -1,7 +1,7 @@
 """The MLflow run of a plain `dvc repro`, of which no process of this project knows the beginning or the end.
 
-Its stages share it: the first one opens its spool, whose name ends with the key of DVC's process, and each notes in
-it how it ended. The run ends with DVC's process; the shipper then gives it the status of its stages.
+Its stages share it: the first one opens its spool, whose name ends with the key of DVC's process, and each
+notes in it how it ended. The run ends with DVC's process; the shipper then gives it the status of its stages.
 """
 
 from __future__ import annotations
