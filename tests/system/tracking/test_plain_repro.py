@@ -110,6 +110,7 @@ def test_best_classifier_is_in_the_projects_own_experiment(tracked):
     (logged,) = tracked.client.search_logged_models([tracked.experiment])
     assert logged.name == "classifier"
     assert logged.source_run_id == parent.info.run_id
+    assert logged.artifact_location.startswith((tracked.clone.folder / "mlartifacts").as_uri())
     assert not tracked.client.search_logged_models(["0"])
     assert not (tracked.clone.folder / "mlruns").exists()
 
