@@ -150,9 +150,10 @@ def _header(folder: Path) -> dict[str, Any]:
 def _header_or_none(folder: Path) -> dict[str, Any] | None:
     """None for a spool that is gone or damaged."""
     try:
-        return _header(folder)
+        header = _header(folder)
     except (FileNotFoundError, ValueError):
         return None
+    return header if isinstance(header, dict) and "uri" in header else None
 
 
 def _spools_for_this_store(root: Path) -> list[Path]:

@@ -127,8 +127,8 @@ def open_spool(
     }
     try:
         (folder / "files").mkdir(parents=True)
-        save_json(folder / "run.json", header)
         tracker = join_spool(folder)
+        save_json(folder / "run.json", header)  # last: with it, the shipper sees the spool
     except OSError as error:
         say(f"not tracked: {error}")
         return SpoolTracker(None)

@@ -114,7 +114,7 @@ class Store:
 
         def refuse(item: Any, error: Exception) -> None:
             if self.client.get_run(run_id).info.lifecycle_stage != "active":
-                raise error
+                raise ConnectionError(f"its run {run_id} was deleted in MLflow") from error
             record = item if isinstance(item, dict) else {type(item).__name__.lower(): dict(item)}
             refusals.set_aside(self.root, key, record, without_credentials(self.root, error))
 

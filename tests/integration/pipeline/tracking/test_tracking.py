@@ -322,3 +322,19 @@ def test_broken_store_sets_nothing_aside(root, monkeypatch):
         sync_all(root)
     assert waiting(root)
     assert not (root / ".tracking" / "refused").exists()
+
+
+def test_run_that_was_deleted_in_mlflow_is_created_again(root, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setattr(ship, "_is_alive", lambda header: True)
+    tracker = open_tracker(root, "prepare", None, "digits")
+    store = Store(root)
+    ship.ship(store, waiting(root)[0])
+    MlflowClient(tracking_uri(root)).delete_run(runs_of(root)["prepare"].info.run_id)
+    tracker.log_metrics({"n": 1.0})
+    tracker.close("FINISHED")
+    with pytest.raises(ConnectionError, match="was deleted in MLflow"):
+        ship.ship(store, waiting(root)[0])
+    assert sync_all(root).startswith("1 of 1 runs shipped")
+    assert runs_of(root)["prepare"].data.metrics["n"] == 1.0
