@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,7 @@ class Store:
                 if event.get("child") == child
                 for name, value in event.get("metrics", {}).items()
             ]
-            self.send_each(
-                target, key, metrics, _METRICS_PER_BATCH, lambda part, to=target: log(to, metrics=part)
-            )
+            self.send_each(target, key, metrics, _METRICS_PER_BATCH, partial(self._log_metrics, target))
         params = [
             Param(_clean_name(name), _text(value, _MAX_PARAM_LENGTH))
             for name, value in {k: v for event in events for k, v in event.get("params", {}).items()}.items()
@@ -142,6 +141,9 @@ class Store:
                 "stages": {child.data.tags.get("stage_name", ""): child.info.run_id for child in children},
             }
             save_json(self.root / SPOOL / LAST_RUN, last_run)
+
+    def _log_metrics(self, run_id: str, metrics: Sequence[Any]) -> None:
+        self.client.log_batch(run_id, metrics=metrics)
 
     def _log_event(self, run_id: str, folder: Path, header: dict[str, Any], event: dict[str, Any]) -> None:
         """Log what is no metric, param or tag."""

@@ -85,4 +85,4 @@ def test_diverged_classifier_names_step_and_setting(make_job, rate):
 def test_diverged_feature_network_names_step_and_setting(digits):
     recipe = FeatureNetwork(features=8, steps=5, batch_size=16, learning_rate=1e30)
     with pytest.raises(DivergedError, match="after step 5; lower feature_network.learning_rate"):
-        feature_learner.train(recipe, *digits, [False] * 10)
+        feature_learner.train(recipe, digits[0], digits[1], [False] * 10)
