@@ -172,8 +172,9 @@ def _require_timezone(name: str) -> None:
     """Raises: InputError for a name that the time zone database lacks, such as the abbreviation CEST."""
     known = available_timezones()
     if known and name not in known:
+        places = [each for each in known if "/" in each]  # CEST is not EST
         raise InputError(
-            f"--timezone '{name}': no time zone has this name{did_you_mean(name, known)}; "
+            f"--timezone '{name}': no time zone has this name{did_you_mean(name, places)}; "
             "take one of a place, e.g. Europe/Vienna, or UTC"
         )
 

@@ -274,8 +274,7 @@ _COMMANDS = [
     Row(
         "a time zone that is none",
         "labelmint serve --timezone CEST",
-        "--timezone 'CEST': no time zone has this name; did you mean '…'?; "
-        "take one of a place, e.g. Europe/Vienna, or UTC",
+        "--timezone 'CEST': no time zone has this name; take one of a place, e.g. Europe/Vienna, or UTC",
     ),
     Row("an unknown stage", "stage polish", "polish: no stage 'polish'; `dvc stage list` shows them"),
     Row(
