@@ -53,6 +53,7 @@ $(GROUPS:%=.venv/.%): .venv/.%: requirements-%.lock $(READY)
 	@touch $@
 
 repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name pick experiments/name.yaml, QUICK=1 its quick size, SET="name=value" single settings
+	@test -e .git || test "$$($(BIN)/dvc config core.no_scm)" = true || { echo "error: $(CURDIR) is not a git repository, which DVC needs: git init, or git clone" >&2; exit 2; }
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	python -m pipeline.dvc.workspace_lock bash -fc '$(if $(EXPERIMENT)$(DATASET)$(QUICK)$(SET),labelmint use $(if $(QUICK),--quick) $(if $(SET),-S "$$SET") -- $(if $(EXPERIMENT)$(DATASET)$(QUICK),$${EXPERIMENT:-default} $$DATASET) &&) labelmint check && dvc repro $$TARGET $(if $(filter-out report,$(TARGET)),,&& labelmint results)'
 
@@ -100,5 +101,9 @@ lock: ## write requirements.lock and those of the groups test, lint and docs fro
 	  awk '/^[a-z0-9]/ {kept = !($$1 in known); if (NR == FNR) known[$$1]} NR > FNR && kept' requirements.lock .venv/$$group.lock >requirements-$$group.lock; \
 	done
 
-clean: ## delete everything that can be recreated
-	rm -rf .venv data reports .results .checkpoints .tracking .servers mlflow.db mlartifacts tensorboard .dvc/cache .dvc/tmp
+# What stays: data/raw, which holds imported images, and settings, also those that `labelmint use` replaced.
+MADE := .venv .checkpoints .results .servers .tracking .dvc/cache .dvc/tmp reports dvc_plots mlflow.db* mlartifacts tensorboard \
+  compare.png screenshots .site sbom.json .coverage .hypothesis .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+clean: ## delete what runs and tests have made, with the records of all runs; not data/raw and settings
+	rm -rf $(MADE) $(filter-out data/raw data/README.md,$(wildcard data/*)) data/.prepare
+	find . -name __pycache__ -prune -exec rm -rf {} +

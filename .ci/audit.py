@@ -20,7 +20,7 @@ _OUT_OF_REACH = (
 def main(lock: str, *options: str) -> int:
     audit = [sys.executable, "-m", "pip_audit", "--requirement", lock, "--no-deps", "--disable-pip"]
     command = [*audit, "--progress-spinner", "off", "--format", "json", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     try:
         dependencies = json.loads(done.stdout)["dependencies"]
     except ValueError:

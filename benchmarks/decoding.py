@@ -64,7 +64,7 @@ def main() -> None:
             print(table(results[-1], cores))
     if arguments.json:
         content = {"cores": cores, "rounds": _ROUNDS, "trees": results}
-        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def write_tree(archive: Path, folder: Path, count: int, size: tuple[int, int] | None) -> Path:

@@ -61,7 +61,7 @@ def main() -> None:
             results[part] = PARTS[part]()
             print(f"\n{part}\n\n{table(results[part])}", flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

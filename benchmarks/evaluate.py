@@ -74,7 +74,9 @@ def main() -> None:
     print(line("in all", results["in all"]) + f"; load {os.getloadavg()[0]:.1f}")
     if arguments.json:
         facts = {"torch": torch.__version__, "device": str(device), "cores": available_cores()}
-        arguments.json.write_text(json.dumps({**facts, "seconds": results}, indent=1) + "\n")
+        arguments.json.write_text(
+            json.dumps({**facts, "seconds": results}, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 def real_images(folder: Path, most: int) -> tuple[LabelledImages, LabelledImages]:

@@ -151,7 +151,7 @@ def commit() -> str | None:
     """Hash of the checkout's commit, or None outside a git repository."""
     try:
         command = ["git", "rev-parse", "HEAD"]
-        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()

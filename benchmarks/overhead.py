@@ -78,7 +78,7 @@ def main() -> None:
     }
     print(json.dumps(record, indent=1))
     if options.keep:
-        (options.keep / "overhead.json").write_text(json.dumps(record, indent=1) + "\n")
+        (options.keep / "overhead.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def timed(clone: Clone, command: list[str]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,8 @@ def main() -> None:
     """
     home = _home()
     sys.path.insert(0, str(home))
+    # Also in processes that the command starts, before packages of these names on the user's PYTHONPATH.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), os.environ.get("PYTHONPATH")]))
     if (home / "labelmint").is_dir() and home != Path(__file__).resolve().parents[1]:
         # Another checkout than the installed one: its commands need its own library, as its stages do.
         for name in [name for name in sys.modules if name.partition(".")[0] == "labelmint"]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from labelmint.runtime.errors import InputError, Unreachable
+from labelmint.runtime.errors import DivergedError, InputError, Unreachable
 
 FAILURE, USER_ERROR = 1, 2
 UNREACHABLE = 75  # EX_TEMPFAIL of sysexits.h: the same attempt may succeed later
@@ -56,7 +57,19 @@ def outcome(error: BaseException) -> tuple[str, int]:
         return "interrupted; run again to continue", INTERRUPTED
     if isinstance(error, Terminated):
         return "terminated; run again to continue", TERMINATED
+    if isinstance(error, ModuleNotFoundError):
+        return _missing_package(error), USER_ERROR
+    if isinstance(error, DivergedError):
+        return str(error), FAILURE
     return describe(error), FAILURE
+
+
+def _missing_package(error: ModuleNotFoundError) -> str:
+    """`.venv/bin/dvc repro` starts the stages with the Python that is first on the PATH, whichever it is."""
+    return (
+        f"{sys.executable} has no package '{error.name}': activate the project's environment with "
+        "`. .venv/bin/activate`, or run `make repro`; `labelmint doctor` compares the installed packages"
+    )
 
 
 def describe(error: BaseException) -> str:

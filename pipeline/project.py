@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from labelmint.runtime.errors import InputError
@@ -25,6 +27,24 @@ def project_root_or_none() -> Path | None:
         if (folder / PARAMS_FILE).exists() and (folder / "dvc.yaml").exists():
             return folder
     return None
+
+
+def project_of(workspace: Path) -> Path:
+    """The project of a workspace, which has its records and raw data.
+
+    `dvc exp run --temp` and `--queue` run stages in a temporary copy of the project, which DVC then deletes.
+    """
+    found = os.environ.get("DVC_ROOT") if "DVC_STAGE" in os.environ else None
+    return Path(found) if found else workspace
+
+
+def seconds(variable: str, default: float, environment: Mapping[str, str] = os.environ) -> float:
+    """Number of seconds in an environment variable. Raises: InputError."""
+    value = environment.get(variable, str(default))
+    try:
+        return float(value)
+    except ValueError as error:
+        raise InputError(f"{variable} must be a number of seconds, got '{value}'") from error
 
 
 def experiments_root() -> Path:

@@ -16,6 +16,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pipeline.failures import INTERRUPTED, TERMINATED, USER_ERROR, Terminated, outcome, sigterm_raises
+
+try:
+    import pydantic  # noqa: F401
+    import ruamel.yaml  # noqa: F401
+except ModuleNotFoundError as missing:  # started by another Python than the project's
+    print(f"error: {outcome(missing)[0]}", file=sys.stderr)
+    sys.exit(USER_ERROR)
+
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.parent_death import end_with_parent, end_with_parent_of_shell
 from labelmint.runtime.portable import set_limits
@@ -23,11 +32,12 @@ from labelmint.runtime.progress import printable, say, shown_by
 from labelmint.runtime.settings import flat
 from pipeline.dvc.position import position
 from pipeline.dvc.workspace_lock import single_instance
-from pipeline.failures import INTERRUPTED, TERMINATED, USER_ERROR, Terminated, outcome, sigterm_raises
+from pipeline.experiment_copy import link_inputs
 from pipeline.gpus.reservation import reserved_for_stage
-from pipeline.project import PARAMS_FILE
+from pipeline.probes import bypass_proxy
+from pipeline.project import PARAMS_FILE, project_of
 from pipeline.settings import last_results, schema
-from pipeline.terminal import display, messages_on_stderr
+from pipeline.terminal import display, messages_on_stderr, write_utf8
 from pipeline.tracking import destinations, evaluations
 from pipeline.tracking.repro_run import ReproRun
 from pipeline.tracking.spool import SpoolTracker, open_tracker
@@ -36,6 +46,8 @@ from stages.paths import Arm, Paths
 
 def main(arguments: list[str]) -> int:
     """Run one stage in the current folder. Returns the exit code."""
+    write_utf8()
+    bypass_proxy()
     if not 1 <= len(arguments) <= 2:
         print(
             "usage: python -m pipeline.stage STAGE [ARM], e.g. train_generators dcgan-40-0", file=sys.stderr
@@ -54,10 +66,11 @@ def main(arguments: list[str]) -> int:
             if params.compute.portable:
                 set_limits()  # before a stage imports torch
             arm = Arm.parse(arm_name) if arm_name else None
-            trackers = params.tracking.chosen
+            link_inputs(root, params)
+            trackers, project = params.tracking.chosen, project_of(root)
             destinations.check(trackers)
             parent = ReproRun(root, params)
-            tracker = open_tracker(root, stage, arm, params.dataset.name, parent.key, trackers=trackers)
+            tracker = open_tracker(project, stage, arm, params.dataset.name, parent.key, trackers=trackers)
             number = announced(root, params)
             with reserved_for_stage(root, stage, params.compute.device), shown_by(display(number)):
                 chosen = select(entry(stage).Params, params, arm)

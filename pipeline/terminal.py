@@ -7,6 +7,7 @@ place. Without a terminal there are plain lines.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -118,6 +119,16 @@ def is_terminal() -> bool:
 def display(stage: str = "") -> Display:
     """The display of progress on stderr. stage: see Bar."""
     return Bar(stage) if is_terminal() else LogDisplay()
+
+
+def write_utf8() -> None:
+    """Make output independent of the locale: UTF-8 into files and pipes.
+
+    A terminal keeps its encoding, in which characters that it lacks are written as escapes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
 
 
 @contextmanager

@@ -45,6 +45,10 @@ def clean_settings(monkeypatch):
 
 @pytest.fixture(scope="session")
 def params() -> settings.Params:
+    return shrunk()
+
+
+def shrunk() -> settings.Params:
     """The default settings, shrunk to a few steps on a few images."""
     real = settings.load(ROOT / "experiments" / "default.yaml")
     return replace(
@@ -62,17 +66,22 @@ def params() -> settings.Params:
 @pytest.fixture(scope="session")
 def workspace(params, tmp_path_factory) -> Paths:
     """A workspace in which every stage has run once on few real digits."""
+    paths = Paths(tmp_path_factory.mktemp("workspace"))
+    run_stages(paths, params)
+    return paths
+
+
+def run_stages(paths: Paths, params: settings.Params) -> None:
+    """Run every stage once: of dcgan on all images, whatever the fractions."""
     from pipeline.stage import entry, select
 
-    paths, tracker = Paths(tmp_path_factory.mktemp("workspace")), NullTracker()
-    arm, baseline = Arm("dcgan", 100, 0), Arm("real", 100, 0)
+    tracker, arm, baseline = NullTracker(), Arm("dcgan", 100, 0), Arm("real", 100, 0)
     stages = {"prepare": None, "train_feature_network": None, "train_generators": arm, "synthesize": arm}
     stages |= {"train_baselines": baseline, "train_classifiers": arm, "evaluate": arm, "report": None}
     own = replace(params, percents=[100])
     for name, of in stages.items():
         module = entry(name)
         module.run(select(module.Params, params if name == "prepare" else own, of), paths, tracker)
-    return paths
 
 
 def equal(first: Trained, second: Trained) -> bool:
@@ -84,7 +93,7 @@ def equal(first: Trained, second: Trained) -> bool:
 
 def wild(replica: Replica) -> Replica:
     """A replica whose losses soon become infinite."""
-    adam = replace(replica.family.generator_optimizer, learning_rate=float("inf"))
+    adam = replace(replica.family.generator_optimizer, learning_rate=1e30)
     return replace(replica, family=replace(replica.family, generator_optimizer=adam))
 
 

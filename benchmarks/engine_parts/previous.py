@@ -33,7 +33,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": str(checkout)},
-            text=True,
+            encoding="utf-8",
         )
 
     def step_seconds(self, request: dict[str, Any]) -> list[float]:

@@ -70,7 +70,7 @@ schema.load(Path(sys.argv[1]) / "params.yaml")
 def _memory(size: int) -> float:
     """Megabytes that training one replica adds to the peak of a process."""
     command = [sys.executable, "-c", _MEMORY, str(ROOT), str(size)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return float(subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout)
 
 
 def _start_up_seconds() -> float:

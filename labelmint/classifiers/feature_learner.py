@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -12,6 +14,7 @@ from labelmint.classifiers.small_networks import SmallCNN
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import derive_seed
 from labelmint.runtime.devices import threads
+from labelmint.runtime.errors import DivergedError
 from labelmint.runtime.progress import Progress
 from labelmint.training.engine.optimizers import Adam, OneCycle
 from labelmint.training.engine.step_inputs import StepDraws, StepInput
@@ -37,6 +40,7 @@ def train(
 
     images: uint8 (N, C, S, S). labels: int64 (N,), or float32 multi-hot (N, A). may_mirror: by class or
     attribute, whether its images may be flipped. resident_bytes: images up to this size stay on a GPU.
+    Raises: DivergedError.
     """
     resident = device.type != "cpu" and images.nbytes <= resident_bytes
     # On a CPU one thread: the same weights on any number of cores.
@@ -52,7 +56,14 @@ def train(
         features = in_batches(network.features, images, device)
         predicted = targets.decide(_logits(network, features), labels.ndim > 1)
     # Features are divided by their scale: distances would otherwise depend on this network's arbitrary units.
-    scale = float(np.sqrt((features**2).mean()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = float(np.sqrt((features**2).mean()))
+    if not (math.isfinite(scale) and scale > 0):
+        what, advice = ("no longer finite", "lower") if scale else ("all zero", "raise features or lower")
+        raise DivergedError(
+            f"feature network: its features are {what} after step {params.steps:,}; "
+            f"{advice} feature_network.learning_rate"
+        )
     accuracy = targets.fraction_correct(predicted, labels)
     return Trained(network.cpu(), scale, features / np.float32(scale), accuracy)
 

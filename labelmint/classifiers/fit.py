@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from labelmint.classifiers.augment import augment
 from labelmint.classifiers.job import Fitted, Job, build, predict
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import derive_seed
+from labelmint.data.storage.weights import are_finite
+from labelmint.runtime.errors import DivergedError
 from labelmint.runtime.progress import Count, uncounted
 from labelmint.training.engine.group import LearnerGroup
 from labelmint.training.engine.optimizers import SGD, Adam, OneCycle
@@ -29,7 +32,7 @@ _RISING = 0.2  # fraction of the steps in which the learning rate rises
 def fit(job: Job, device: torch.device, count: Count = uncounted) -> Fitted:
     """Train one classifier. count: see fit_together.
 
-    Raises: InputError if pretrained weights are not available.
+    Raises: InputError if pretrained weights are not available; DivergedError.
     """
     ((_, fitted),) = fit_together([job], device, count)
     return fitted
@@ -203,10 +206,13 @@ class ClassifierLearner:
         logits = predict(self.network, self.held_images, self.device)
         accuracy = targets.fraction_correct(targets.decide(logits, self.job.multi_hot), self.held_labels)
         loss = targets.loss(torch.from_numpy(logits), torch.from_numpy(self.held_labels)).item()
+        train_loss = self.loss_sum.item() / self.since
+        if not (math.isfinite(train_loss) and math.isfinite(loss)):
+            raise self._diverged("the loss is")
         self.evaluations.append(
             {
                 "step": self.steps_done,
-                "train_loss": self.loss_sum.item() / self.since,
+                "train_loss": train_loss,
                 "holdout_loss": loss,
                 "holdout_accuracy": accuracy,
             }
@@ -222,7 +228,16 @@ class ClassifierLearner:
         self.network.train()
 
     def fitted(self) -> Fitted:
+        """The result. Raises: DivergedError if the weights are not finite."""
+        if not are_finite(self.weights):
+            raise self._diverged("the weights are")
         return Fitted(self.weights, self.evaluations, self.best_step, len(self.held_labels))
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
+            f"classifier {self.job.name}: {what} no longer finite after step {self.steps_done:,} of "
+            f"{self.job.steps:,}; lower classifier.learning_rate"
+        )
 
     def state(self) -> dict[str, Any]:
         """Everything that training changes: tensors, and lists and dicts of tensors."""

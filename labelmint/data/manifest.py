@@ -53,7 +53,7 @@ def save(folder: Path, prepared: Prepared, percents: list[int], seeds: list[int]
         "duplicates": prepared.duplicates.described,
         "bad_images": [{"image": name, "reason": reason} for name, reason in prepared.bad],
     }
-    with (folder / "manifest.json").open("w") as file:
+    with (folder / "manifest.json").open("w", encoding="utf-8") as file:
         _open_object(file, head)
         for part, name in enumerate(SPLITS):
             kept = prepared.kept[part]

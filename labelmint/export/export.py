@@ -125,7 +125,7 @@ def run(export: Export, datasheet: str) -> int:
     write = partial(_write_shard, export, writer)
     with (
         arithmetic(export.compute, pick_device(export.compute)),
-        (folder / _JOURNAL).open("a") as journal,
+        (folder / _JOURNAL).open("a", encoding="utf-8") as journal,
         Progress(folder.name, sum(sizes), "images") as progress,
         closing(process_pool.run_jobs(write, missing, export.compute, progress)) as written,
     ):
@@ -166,7 +166,7 @@ def _finished_shards(export: Export) -> set[int] | None:
         return None
     journal = folder / _JOURNAL
     # An incomplete last line does not count.
-    lines = journal.read_text().split("\n")[:-1] if journal.exists() else []
+    lines = journal.read_text(encoding="utf-8").split("\n")[:-1] if journal.exists() else []
     return {int(line) for line in lines if line.isdecimal()}
 
 

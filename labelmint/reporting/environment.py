@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from importlib import metadata
 from pathlib import Path
 
 from labelmint.runtime.devices import available_cores, nvidia_gpus, processor_name
+from labelmint.runtime.git import GitError, git
 from labelmint.runtime.words import counted
 
 _PACKAGES = (
@@ -39,13 +39,8 @@ def _version(name: str) -> str:
 def _commit(root: Path) -> str:
     """The commit, and whether the code differs from it. Settings do not count: the page shows them."""
     try:
-        commit = _git(root, "rev-parse", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--", *_CODE)
-    except (OSError, subprocess.SubprocessError):
-        return "not in a git repository"
+        commit = git(root, "rev-parse", "HEAD")
+        changed = git(root, "status", "--porcelain", "--", *_CODE)
+    except GitError as error:
+        return f"unknown: {error}"
     return f"commit {commit}" + (", with uncommitted changes" if changed else "")
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()

@@ -72,7 +72,7 @@ def render(page: Page) -> str:
     Raises: InputError that names the metrics file of an arm that cannot be shown.
     """
     environment = templates()
-    script = (_FOLDER / "page.js").read_text()
+    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     arms: list[Markup] = []
     template: Any = environment.get_template("arm.html.j2").module
@@ -109,7 +109,7 @@ def templates() -> Environment:
 def stylesheet() -> Markup:
     """The style of all pages with charts."""
     colours = "; ".join(f"--c{index}: light-dark({', '.join(pair)})" for index, pair in enumerate(PALETTE))
-    return Markup(f":root {{ {colours} }}\n{(_FOLDER / 'page.css').read_text()}")  # nosec B704
+    return Markup(f":root {{ {colours} }}\n{(_FOLDER / 'page.css').read_text(encoding='utf-8')}")  # nosec B704
 
 
 def _percent(fraction: float | None) -> str:

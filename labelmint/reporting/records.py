@@ -21,7 +21,7 @@ _NEAR_ACTIONS = ("count", "drop", "refuse")
 
 def history(path: Path) -> list[dict[str, Any]]:
     """Rows of training.csv: one per class, attempt and epoch, in order."""
-    with parsing(path), path.open(newline="") as file:
+    with parsing(path), path.open(encoding="utf-8", newline="") as file:
         return [
             {name: value if name in _TEXT_COLUMNS else float(value) for name, value in row.items()}
             for row in csv.DictReader(file)

@@ -42,7 +42,7 @@ def read_results(path: Path) -> list[Row]:
 
     Raises: InputError if the file is damaged, OSError if it cannot be read.
     """
-    with parsing(path), path.open(newline="") as file:
+    with parsing(path), path.open(encoding="utf-8", newline="") as file:
         return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ def save_bytes(path: Path, content: bytes) -> None:
 
 def save_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write CSV with six significant digits of each float."""
-    with atomic_write(path) as partial, partial.open("w", newline="") as file:
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         for row in rows:
@@ -60,9 +61,22 @@ def save_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
 def save_json(path: Path, content: Any) -> None:
     """Write JSON with keys in the given order, so that equal content has equal bytes.
 
-    Raises: ValueError for NaN and infinity, which JSON does not have.
+    Raises: ValueError that names a number which is NaN or infinite, since JSON has neither.
     """
+    if name := _not_finite(content):
+        raise ValueError(f"{path}: {name.lstrip('.')} is not a finite number")
     save_bytes(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _not_finite(content: Any, name: str = "") -> str:
+    """Name of the first number that is NaN or infinite, e.g. ".rows[2].kid", or an empty string."""
+    if isinstance(content, Mapping):
+        parts = [(f"{name}.{key}", value) for key, value in content.items()]
+    elif isinstance(content, (list, tuple)):
+        parts = [(f"{name}[{position}]", value) for position, value in enumerate(content)]
+    else:
+        return name if isinstance(content, float) and not math.isfinite(content) else ""
+    return next((found for each, value in parts if (found := _not_finite(value, each))), "")
 
 
 @contextmanager
@@ -80,7 +94,7 @@ def parsing(path: Path) -> Iterator[None]:
 def load_json(path: Path) -> Any:
     """Content of a JSON file. Raises: InputError when it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing; `dvc repro` makes it") from error
     except ValueError as error:

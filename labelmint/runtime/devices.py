@@ -31,7 +31,7 @@ def available_cores() -> int:
 def processor_name() -> str:
     """Model of the CPU, e.g. "AMD EPYC 9B14"; on an unknown system its architecture."""
     with suppress(OSError):
-        found = re.search(r"^model name\s*:\s*(.+)$", _CPU_INFO.read_text(), re.MULTILINE)
+        found = re.search(r"^model name\s*:\s*(.+)$", _CPU_INFO.read_text(encoding="utf-8"), re.MULTILINE)
         if found:
             return found[1].strip()
     return platform.processor() or platform.machine()

@@ -8,5 +8,9 @@ class InputError(Exception):
     """
 
 
+class DivergedError(RuntimeError):
+    """Training led to numbers that are not finite. The message names the step and the setting to lower."""
+
+
 class Unreachable(InputError):  # noqa: N818 - the name of a condition, as in exit code 75
     """Error of a remote server that did not answer. The same attempt may succeed later."""

@@ -43,7 +43,7 @@ def end_with_parent_of_shell() -> None:
 
 
 def _parent_of(process: int) -> int:
-    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    return int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
 
 
 def _terminate_after(descriptor: int) -> None:

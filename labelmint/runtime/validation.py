@@ -47,7 +47,7 @@ class Settings:
     A subclass with checks across fields has a `__post_init__` of its own, which first calls this one.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
     def __post_init__(self) -> None:
         """Raise ValueError with name, range and value of a field of the wrong type or out of range."""
@@ -62,7 +62,7 @@ class Settings:
 def _model(kind: type) -> type[BaseModel]:
     """The fields of `kind` as a model, which checks them without making another `kind`."""
     definitions: dict[str, Any] = {name: (hint, ...) for name, hint in hints(kind).items()}
-    return create_model(kind.__name__, __config__=ConfigDict(strict=True), **definitions)
+    return create_model(kind.__name__, __config__=ConfigDict(strict=True, allow_inf_nan=False), **definitions)
 
 
 @lru_cache

@@ -193,6 +193,12 @@ class GanLearner(Gan):
         return means
 
     @torch.no_grad()
+    def is_finite(self) -> bool:
+        """Whether no weight is infinite or NaN."""
+        weights = [*self.weights[G], *self.weights[D], *self.average]
+        return bool(torch.stack([weight.isfinite().all() for weight in weights]).all())
+
+    @torch.no_grad()
     def published(self, batches: Inputs) -> nn.Module:
         """The averaged generator in evaluation mode, with batch-norm statistics over `batches`.
 

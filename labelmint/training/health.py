@@ -56,14 +56,17 @@ class Monitor:
     unhealthy_epochs: int = 0
     status: str = OK
 
-    def evaluate(self, row: dict[str, float], images: torch.Tensor, progress: float) -> tuple[float, str]:
+    def evaluate(
+        self, row: dict[str, float], images: torch.Tensor, progress: float, finite: bool = True
+    ) -> tuple[float, str]:
         """Diversity and health status of an epoch.
 
         row: the TRACKED means. images: uint8, from fixed latents. progress: of the training, 0 to 1.
+        finite: whether all weights are finite.
         Diversity is the spacing of generated images over that of real ones, near 1 where both vary equally.
         """
         diversity = spacing(images) / max(self.real_spacing, 1e-6)
-        self.status = self._status(row, diversity)
+        self.status = self._status(row, diversity) if finite else NOT_FINITE
         if self.status != NOT_FINITE:
             self.largest_gradient = max(self.largest_gradient, row["g_gradient"])
         warm = progress > _WARM_UP_PROGRESS  # an untrained generator draws the same image for every latent

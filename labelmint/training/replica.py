@@ -16,10 +16,6 @@ from labelmint.runtime.settings import flat
 from labelmint.training.settings import Training
 
 
-class DivergedError(RuntimeError):
-    """A loss became NaN or infinite, and no restart is left."""
-
-
 @dataclass(frozen=True)
 class Replica:
     """Input of one training run.

@@ -11,10 +11,12 @@ import torch
 
 from labelmint.data.storage.pixels import to_uint8
 from labelmint.data.storage.splits import derive_seed
+from labelmint.data.storage.weights import are_finite
 from labelmint.gans import registry
 from labelmint.gans.conditioning import encode
 from labelmint.gans.initialization import draw_latents
 from labelmint.random_streams import Stream
+from labelmint.runtime.errors import DivergedError
 from labelmint.runtime.progress import say
 from labelmint.training import health
 from labelmint.training.checkpoints import Checkpoints
@@ -22,7 +24,7 @@ from labelmint.training.engine.optimizers import ema_weight, learning_rate_facto
 from labelmint.training.engine.together import Graph
 from labelmint.training.gan_learner import Batch, GanLearner
 from labelmint.training.images import BatchReader, Images, Sampler
-from labelmint.training.replica import DivergedError, Replica, ReplicaLabels, Trained
+from labelmint.training.replica import Replica, ReplicaLabels, Trained
 from labelmint.training.updates import TRACKED
 
 _STATISTICS_BATCHES = 20
@@ -167,7 +169,10 @@ class Run:
 
         means = dict(zip(TRACKED, self.learner.means(replica.steps_per_epoch)))
         diversity, status = self.monitor.evaluate(
-            means, images[: health.DIVERSITY_IMAGES], self.steps_done / replica.steps
+            means,
+            images[: health.DIVERSITY_IMAGES],
+            self.steps_done / replica.steps,
+            finite=self.learner.is_finite(),
         )
         now = time.perf_counter()
         images_per_second = (
@@ -189,26 +194,33 @@ class Run:
     def must_restart(self) -> bool:
         """Whether to restart with another seed, judging by the last epoch.
 
-        Raises: DivergedError when the losses are not finite and no restart is left.
+        Raises: DivergedError when losses or weights are not finite and no restart is left.
         """
         if not self.monitor.failed:
             return False
-        replica, status, seen = self.replica, self.rows[-1]["health"], self.rows[-1]["images_seen"]
+        replica, status, seen = self.replica, self.monitor.status, self.rows[-1]["images_seen"]
         if self.attempt < replica.training.restarts:
             say(f"class {replica.name}: {status} after {seen:,} images; restarting with another seed")
             return True
         if status == health.NOT_FINITE:
-            raise DivergedError(
-                f"class {replica.name}: the losses are no longer finite after {seen} images; "
-                f"lower the learning rates in families.{replica.family_name}"
-            )
+            raise self._diverged("losses or weights")
         return False
 
+    def _diverged(self, what: str) -> DivergedError:
+        replica, seen = self.replica, self.steps_done * self.replica.images_per_step
+        return DivergedError(
+            f"class {replica.name}: {what} are no longer finite after {seen:,} images (step "
+            f"{self.steps_done:,}); lower the learning rates in families.{replica.family_name}"
+        )
+
     def finish(self) -> Trained:
-        network = self.learner.published(self._inputs("statistics", _STATISTICS_BATCHES))
+        """The result. Raises: DivergedError if the published weights are not finite."""
+        weights = _arrays(self.learner.published(self._inputs("statistics", _STATISTICS_BATCHES)))
+        if not are_finite(weights):
+            raise self._diverged("the weights")
         return Trained(
             self.replica.name,
-            _arrays(network),
+            weights,
             torch.stack(self.previews).numpy(),
             self.rows,
             _arrays(self.learner.trained_discriminator()),

@@ -14,11 +14,14 @@ import typer
 
 from labelmint.runtime.progress import printable
 from pipeline.failures import FAILURE, INTERRUPTED, Terminated, outcome, sigterm_raises
-from pipeline.terminal import messages_on_stderr
+from pipeline.probes import bypass_proxy
+from pipeline.terminal import messages_on_stderr, write_utf8
 
 
 def run(app: typer.Typer) -> NoReturn:
     """Run the command line, with --debug anywhere in it, and end the process."""
+    write_utf8()
+    bypass_proxy()
     arguments = sys.argv[1:]
     if "--debug" in arguments:
         arguments.remove("--debug")

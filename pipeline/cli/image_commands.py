@@ -229,7 +229,7 @@ def expand(
     for doubt in done.doubts:
         typer.echo(f"warning: {doubt.text}", err=True)
     if as_json:
-        typer.echo((out / "verdict.json").read_text(), nl=False)
+        typer.echo((out / "verdict.json").read_text(encoding="utf-8"), nl=False)
         return
     typer.echo(f"{done.verdict}\n{counted(len(done.labels), 'labelled image')}: {out / 'images'}")
     typer.echo(

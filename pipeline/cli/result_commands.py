@@ -27,7 +27,7 @@ def results(as_json: AsJson = False) -> None:
     root = project_root()
     table = _results(root, "results.md")
     with parsing(table):
-        text = table.read_text()
+        text = table.read_text(encoding="utf-8")
     try:
         if last_results.is_current(root):
             last_results.record(root)

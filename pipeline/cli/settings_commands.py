@@ -102,7 +102,11 @@ def explain_params(
 
     if markdown or yaml:
         default = experiments_root() / "experiments" / "default.yaml"
-        text = reference.to_markdown() if markdown else reference.with_comments(default.read_text())
+        text = (
+            reference.to_markdown()
+            if markdown
+            else reference.with_comments(default.read_text(encoding="utf-8"))
+        )
         typer.echo(text, nl=False)
         return
     found = reference.find(setting) if setting else reference.collect()

@@ -50,7 +50,7 @@ def packages(root: Path) -> Iterator[Finding]:
         if each.metadata["Name"]
     }
     locked: dict[str, str] = {}
-    for line in lock.read_text().splitlines():
+    for line in lock.read_text(encoding="utf-8").splitlines():
         found = _LOCK_LINE.match(line)
         if found and (not found[3] or Marker(found[3]).evaluate()):
             locked[canonicalize_name(found[1])] = found[2]

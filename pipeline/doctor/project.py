@@ -15,7 +15,8 @@ from labelmint.runtime.words import shortened
 from pipeline.doctor.finding import Finding, note, ok, problem
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import schema as settings
-from pipeline.tracking.spool import waiting
+from pipeline.tracking import refusals
+from pipeline.tracking.spool import SPOOL, waiting
 
 _DVC_SECONDS = 120
 _DEFAULT_FOLDERS = {"celeba": "data/raw/celeba", "lsun": "data/raw/lsun", "imagenet32": "data/raw/imagenet32"}
@@ -92,11 +93,13 @@ def raw_data(root: Path) -> Iterator[Finding]:
 
 
 def records(root: Path) -> Iterator[Finding]:
-    """Whether records wait to be shipped to MLflow."""
+    """Whether records wait to be shipped to MLflow, or were refused by it."""
+    if refused := refusals.describe(root):
+        yield note("records", refused, f"read the reasons, then delete {SPOOL / refusals.REFUSED}")
     if left := waiting(root):
         says = f"{len(left)} runs have not reached MLflow yet"
         yield note("records", says, "labelmint sync, when no stage runs")
-    else:
+    elif not refused:
         yield ok("records", "all have reached MLflow")
 
 
@@ -116,7 +119,8 @@ def dvc(root: Path) -> Iterator[Finding]:
             cwd=root,
             env=environment,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_DVC_SECONDS,
             check=False,
         )
@@ -137,6 +141,8 @@ def _dvc_failure(message: str) -> Finding:
     if "RWLock-file" in message:  # half-written by a DVC that was killed
         fix = "if no DVC is running, rm .dvc/tmp/rwlock; make repro does this by itself"
         return problem("DVC", message, fix)
+    if "git repository" in message:
+        return problem("DVC", message, "git init, or clone the project with git")
     if "lock" in message.lower():
         return note("DVC", message, "another DVC is running: wait for it")
     return problem("DVC", message, "dvc status --verbose shows more")

@@ -41,12 +41,17 @@ def read(root: Path, targets: Sequence[str] = ()) -> list[Stage]:
 @contextmanager
 def opened(root: Path) -> Iterator[Any]:
     """DVC's `Repo` of the project. Raises: InputError in one line instead of DVC's own errors."""
-    from dvc.exceptions import DvcException
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     try:
         with Repo(str(root)) as repo:
             yield repo
+    except NotDvcRepoError as error:
+        raise InputError(f"{root}: {' '.join(str(error).split())}; `dvc init` makes it one") from error
+    except SCMError as error:
+        raise InputError(f"{' '.join(str(error).split())}; DVC needs one: git init, or git clone") from error
     except DvcException as error:
         raise InputError(f"{root / 'dvc.yaml'}: {' '.join(str(error).split())}") from error
 

@@ -83,7 +83,7 @@ def stages_of(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     # The fast loader in C, if PyYAML has it; both load plain data only.

@@ -23,6 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from labelmint.runtime.parent_death import end_with_parent
+from pipeline.project import seconds
 
 GRACE = "LABELMINT_GRACE"
 _GRACE_SECONDS = 60.0  # a stopped stage finishes its training step and saves
@@ -111,7 +112,7 @@ class Dvc:
 
     def _start(self, environment: dict[str, str], descriptors: Sequence[int] = ()) -> subprocess.Popen[str]:
         own_code = str(Path(__file__).parents[2])
-        python_path = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), own_code]))
+        python_path = os.pathsep.join(filter(None, [own_code, environment.get("PYTHONPATH")]))
         return subprocess.Popen(
             [sys.executable, "-m", "pipeline.dvc.process", str(os.getpid())],
             cwd=self.root,
@@ -147,7 +148,7 @@ def _read(process: subprocess.Popen[str], lines: queue.SimpleQueue[str]) -> None
 
 def _stop_signals(environment: Mapping[str, str]) -> list[tuple[float, int]]:
     """Signals that stop a group, each with the seconds after the request at which it is due."""
-    grace = float(environment.get(GRACE, _GRACE_SECONDS))
+    grace = seconds(GRACE, _GRACE_SECONDS, environment)
     return [(0.0, signal.SIGINT), (grace, signal.SIGTERM), (grace + _KILL_SECONDS, signal.SIGKILL)]
 
 
@@ -166,8 +167,8 @@ def main(parent: int) -> int:
 
     def stop_own_group() -> None:
         started = time.monotonic()
-        for seconds, number in _stop_signals(os.environ):
-            time.sleep(max(0.0, started + seconds - time.monotonic()))
+        for due, number in _stop_signals(os.environ):
+            time.sleep(max(0.0, started + due - time.monotonic()))
             _signal_group(0, number)
 
     # Background jobs of a shell ignore SIGINT, and their children inherit that.
@@ -175,7 +176,7 @@ def main(parent: int) -> int:
     signal.signal(signal.SIGTERM, terminate)
     end_with_parent(parent)
     try:
-        import dvc.commands.repro
+        import dvc.commands.repro  # noqa: F401
         import dvc.repo  # noqa: F401  # the command imports it, but only when it knows its arguments
         from dvc.cli import main as dvc_main
 

@@ -31,7 +31,7 @@ def locked_workspace(root: Path) -> Iterator[None]:
 
     Raises: InputError if another run is in progress.
     """
-    with _lock_file(root).open("a") as file:
+    with _lock_file(root).open("ab") as file:
         _lock(_inherited(file.fileno()), root)
         yield
 
@@ -94,7 +94,7 @@ def single_instance(root: Path, name: str) -> Iterator[None]:
     if is_secondary or not folder.is_dir():
         yield
         return
-    with (folder / f"labelmint-{name}.lock").open("a") as file:
+    with (folder / f"labelmint-{name}.lock").open("ab") as file:
         deadline = time.monotonic() + _ORPHAN_SECONDS
         while True:
             try:

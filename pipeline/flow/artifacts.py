@@ -59,7 +59,7 @@ def publish_results(root: Path, tracked: TrackedRun, outcome: Mapping[str, State
     with suppress(Exception):
         if "report" in outcome and outcome["report"].is_completed():
             create_markdown_artifact(
-                (root / "reports" / "results.md").read_text(),
+                (root / "reports" / "results.md").read_text(encoding="utf-8"),
                 key=f"report-{dataset}",
                 description=f"The page: {root / 'reports' / 'index.html'}",
             )

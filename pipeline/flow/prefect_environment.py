@@ -8,9 +8,11 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from labelmint.runtime.atomic_files import save_json
 from pipeline.flow import new_database
 from pipeline.gpus.cards import ORDER, VISIBLE
 from pipeline.probes import answers
+from pipeline.tracking.owner import Owner
 
 STATE = ".servers"
 """Folder of the servers' databases and logs, relative to the project's. Git ignores it."""
@@ -76,22 +78,29 @@ def has_server() -> bool:
 
 
 def running_servers(root: Path) -> Addresses | None:
-    """Addresses of the servers of `make ui` in this project, or None if they do not answer."""
+    """Addresses of the servers of `make ui` in this project, or None if they do not answer.
+
+    The file of a killed `make ui`, or that of another project in a copy of its folder, is not believed:
+    another project's servers may answer there.
+    """
     try:
-        found = Addresses(**json.loads((root / STATE / _ADDRESSES_FILE).read_text()))
-    except (OSError, ValueError, TypeError):
+        record = json.loads((root / STATE / _ADDRESSES_FILE).read_text(encoding="utf-8"))
+        found, owner = Addresses(**record["addresses"]), Owner(**record["owner"])
+        if record["root"] != str(root.resolve()) or not owner.is_alive():
+            return None
+    except (OSError, ValueError, TypeError, KeyError):
         return None
     return found if answers(f"{found.prefect}/api/health") else None
 
 
 def record_addresses(root: Path, addresses: Addresses | None) -> None:
-    """Write the addresses for `running_servers`; None removes them."""
+    """Write the addresses of this process's servers for `running_servers`; None removes them."""
     path = root / STATE / _ADDRESSES_FILE
-    path.parent.mkdir(exist_ok=True)
     if addresses is None:
         path.unlink(missing_ok=True)
     else:
-        path.write_text(json.dumps(asdict(addresses)))
+        owner = asdict(Owner.of_this_process())
+        save_json(path, {"root": str(root.resolve()), "owner": owner, "addresses": asdict(addresses)})
 
 
 def for_stages(root: Path, **more: str) -> dict[str, str]:

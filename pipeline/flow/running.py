@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from labelmint.data.download import anonymous, public
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.words import did_you_mean
 from pipeline.flow import prefect_environment
 from pipeline.flow.temporary_server import TemporaryServer
 from pipeline.probes import answers
@@ -117,6 +119,7 @@ def serve(  # noqa: PLR0917
     Raises: InputError if the schedule is invalid or no server is set; ConnectionError if it does not answer.
     """
     check(root, parameters)
+    _require_timezone(timezone)
     prefect_environment.prepare(root)
     if not prefect_environment.has_server():
         raise InputError(
@@ -163,6 +166,17 @@ def parse_percents(text: str) -> Sequence[int]:
         return [int(part) for part in text.replace(",", " ").split()]
     except ValueError as error:
         raise InputError(f"--percents '{text}': expected whole numbers such as 40,60") from error
+
+
+def _require_timezone(name: str) -> None:
+    """Raises: InputError for a name that the time zone database lacks, such as the abbreviation CEST."""
+    known = available_timezones()
+    if known and name not in known:
+        places = [each for each in known if "/" in each]  # CEST is not EST
+        raise InputError(
+            f"--timezone '{name}': no time zone has this name{did_you_mean(name, places)}; "
+            "take one of a place, e.g. Europe/Vienna, or UTC"
+        )
 
 
 def _require_server() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.flow.prefect_environment import STATE
-from pipeline.probes import answers
+from pipeline.probes import answers, bypass_proxy
 
 LOOPBACK = "127.0.0.1"
 # The addresses that listen on all interfaces, of which the user is warned.
@@ -56,12 +56,13 @@ class ServerProcess:
 
     def __init__(self, root: Path, server: Server):
         self.root, self.server = root, server
+        bypass_proxy(server.host)
         self.log = root / STATE / f"{server.name.lower()}.log"
         self.log.parent.mkdir(exist_ok=True)
         self.exit_times: list[float] = []
         self.restart_at: float | None = None
         self.given_up = False
-        self.process = self._start("w")
+        self.process = self._start("wb")
 
     def _start(self, log_mode: str) -> subprocess.Popen[bytes]:
         with self.log.open(log_mode) as log:
@@ -123,10 +124,14 @@ class ServerProcess:
             say(f"{self._exit_message()}; starting it again in {pause:.0f} s")
             self.restart_at = now + pause
         elif now >= self.restart_at:
-            self.restart_at, self.process = None, self._start("a")
+            self.restart_at, self.process = None, self._start("ab")
 
     def _exit_message(self) -> str:
         """Exit code and last line of the log."""
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [
+            line
+            for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            if line.strip()
+        ]
         last_line = lines[-1].strip()[:200] if lines else "no output"
         return f"{self.server.name} ended with {self.process.returncode} ({last_line})"

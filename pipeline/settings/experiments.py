@@ -82,7 +82,7 @@ def label_in_use(root: Path) -> str:
     if not known:
         return choice.label
     if set(choice.names) <= set(known):
-        text, original = (root / PARAMS_FILE).read_text(), rendered(root, choice)
+        text, original = schema.text_of(root / PARAMS_FILE), rendered(root, choice)
         if text == original or schema.read(root / PARAMS_FILE) == schema.parse(original):
             return choice.label
     return f"{choice.label}{_EDITED}"
@@ -90,7 +90,7 @@ def label_in_use(root: Path) -> str:
 
 def in_use(root: Path) -> Choice:
     """Choice that `use` last wrote into params.yaml."""
-    return Choice.of((root / PARAMS_FILE).read_text())
+    return Choice.of(schema.text_of(root / PARAMS_FILE))
 
 
 def names(root: Path) -> list[str]:
@@ -115,7 +115,7 @@ def load(root: Path, name: str) -> Experiment:
         raise InputError(f"{path}: `about` and `quick` must be mappings")
     if unknown := set(about) - {"source", "cost"}:
         raise InputError(f"{path}: unknown key about.{min(unknown)}; `about` takes source and cost")
-    title = path.read_text().split("\n", 1)[0].lstrip("# ")
+    title = schema.text_of(path).split("\n", 1)[0].lstrip("# ")
     return Experiment(name, title, about.get("source", ""), about.get("cost", ""), changes, quick)
 
 
@@ -140,7 +140,7 @@ def use(root: Path, choice: Choice | None, settings: dict[str, Any] | None = Non
     would not pass the schema.
     """
     text, target, kept = checked(root, choice, settings), root / PARAMS_FILE, None
-    if choice and target.exists() and has_own_settings(root, target.read_text()):
+    if choice and target.exists() and has_own_settings(root, schema.text_of(target)):
         kept = target.with_suffix(".yaml.kept")
         save_bytes(kept, target.read_bytes())
     save_bytes(target, text.encode())
@@ -163,7 +163,7 @@ def checked(root: Path, choice: Choice | None, settings: dict[str, Any] | None) 
     path = root / PARAMS_FILE
     if choice is None:
         content, where = schema.read(path), str(path)
-        text = path.read_text()
+        text = schema.text_of(path)
     else:
         text, names = rendered(root, choice), choice.names or ("default",)
         content = schema.parse(text)
@@ -175,7 +175,7 @@ def checked(root: Path, choice: Choice | None, settings: dict[str, Any] | None) 
 
 def rendered(root: Path, choice: Choice) -> str:
     """The text of params.yaml for a choice: experiments/default.yaml but for the values that change."""
-    base = (root / "experiments" / "default.yaml").read_text()
+    base = schema.text_of(root / "experiments" / "default.yaml")
     layers = overlays(root, choice)
     if not layers:
         return base

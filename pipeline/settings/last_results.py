@@ -24,7 +24,7 @@ _REPORT = re.compile(r"(.+), (?:sections?|tables?) ")
 
 def record(root: Path) -> None:
     """Keep the results in reports/ as the last ones of the experiment that params.yaml comes from, if any."""
-    text = (root / PARAMS_FILE).read_text()
+    text = schema.text_of(root / PARAMS_FILE)
     if not experiments.names(root) or experiments.has_own_settings(root, text):
         return
     summary = load_json(Paths(root).reports / "summary.json")

@@ -114,21 +114,35 @@ def read(path: Path) -> dict[str, Any]:
     """Unchecked content of a file of settings. Raises InputError if it is missing or no YAML mapping."""
     from ruamel.yaml.error import YAMLError
 
+    text = text_of(path)
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES + 1)
-        if len(text) > _MAX_BYTES:
-            raise InputError(f"{path}: larger than {_MAX_BYTES:,} bytes")
-        content = parse(text.decode())
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing; run in the folder of the project") from error
+        content = parse(text)
     except RecursionError as error:
         raise InputError(f"{path}: nested too deeply") from error
-    except (YAMLError, ValueError) as error:  # ValueError: e.g. a date in the 13th month, or not UTF-8
+    except (YAMLError, ValueError) as error:  # ValueError: e.g. a date in the 13th month
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected settings, one 'name: value' per line")
     return content
+
+
+def text_of(path: Path) -> str:
+    """Text of a file of settings, without the byte order mark and the CRs that editors of Windows add.
+
+    Raises: InputError if the file is missing, too large or not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing; run in the folder of the project") from error
+    if len(content) > _MAX_BYTES:
+        raise InputError(f"{path}: larger than {_MAX_BYTES:,} bytes")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}: line {line} is not UTF-8; save the file in this encoding") from error
 
 
 def parse(text: str) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlencode, urlsplit
 
 from labelmint.data.download import anonymous, public
+from labelmint.runtime.atomic_files import save_json
 from labelmint.runtime.errors import InputError
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import schema
@@ -76,15 +77,13 @@ def experiment_id(root: Path, server: str) -> str:
 
 def record_experiments(root: Path, ids: dict[str, str]) -> None:
     """Keep the ids of experiments for `recorded_page`. ids: {name: id}."""
-    path = root / _EXPERIMENTS
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"uri": public_uri(root), "ids": ids}))
+    save_json(root / _EXPERIMENTS, {"uri": public_uri(root), "ids": ids})
 
 
 def recorded_page(root: Path) -> str:
     """URL of the runs of params.yaml's data set, as recorded; empty if nothing is. Asks no server."""
     try:
-        record = json.loads((root / _EXPERIMENTS).read_text())
+        record = json.loads((root / _EXPERIMENTS).read_text(encoding="utf-8"))
         found = record["ids"][experiment_name(schema.load(root / PARAMS_FILE).dataset.name)]
         if record["uri"] != public_uri(root):
             return ""

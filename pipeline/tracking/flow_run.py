@@ -62,7 +62,9 @@ class TrackedRun:
         deadline = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < deadline and not (self.root / SPOOL / ERROR).exists():
             try:
-                last_run: dict[str, Any] = json.loads((self.root / SPOOL / LAST_RUN).read_text())
+                last_run: dict[str, Any] = json.loads(
+                    (self.root / SPOOL / LAST_RUN).read_text(encoding="utf-8")
+                )
                 if last_run["key"] == self.key:
                     return last_run
             except (OSError, ValueError):

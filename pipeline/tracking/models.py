@@ -1,10 +1,4 @@
-"""The classifiers of pipeline runs in MLflow's registry, and the version with the alias `best`.
-
-The rule: of all classifiers of a data set, whatever their training images, `best` is the one whose accuracy
-on the test images has the highest lower end of its 95 % interval; of equal ones, the one with fewer real
-training images. It is therefore selected on the test set: measure the accuracy that you report on images that
-took no part in the selection.
-"""
+"""The classifiers of pipeline runs in MLflow's registry, and the version with the alias `best`."""
 
 from __future__ import annotations
 
@@ -21,6 +15,13 @@ if TYPE_CHECKING:
     from pipeline.tracking.spool import SpoolTracker
 
 ALIAS = "best"
+_RULE = (
+    "The alias `best` names, of all classifiers of the data set, the one whose accuracy on the test images "
+    "has the highest lower end of its 95 % interval; of equal ones, the one with fewer real training images. "
+    "It is therefore selected on the test set: measure the accuracy that you report on images that took no "
+    "part in the selection."
+)
+"""Description in the registry."""
 
 
 def offer(paths: Paths, arms: list[Arm], tracker: SpoolTracker) -> dict[str, Any] | None:
@@ -74,7 +75,7 @@ def register(client: Any, uri: str, run_id: str, folder: Path, facts: dict[str, 
     try:
         client.get_registered_model(name)
     except MlflowException:
-        client.create_registered_model(name, description=(__doc__ or "").split("\n\n", 1)[1])
+        client.create_registered_model(name, description=_RULE)
     versions = client.search_model_versions(f"name = '{name}'")
     tags = {key: str(value) for key, value in facts.items()}
     version = next(

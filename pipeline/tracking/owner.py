@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A process on this machine. created: when it started, in seconds since the epoch."""
+    """A process on this machine.
+
+    created: when it started, in seconds since the machine did: unlike a date, a clock that is set leaves it.
+    """
 
     pid: int
     created: float
 
-    def spool_name(self, run: str) -> str:
-        """Name of the spool of its run, the same in every process, which sorts by time as others do."""
-        return f"{int(self.created * 1e9)}-{run}-{self.pid}"
+    @classmethod
+    def of(cls, process: Any) -> Owner:
+        """Owner of psutil's process. Raises: psutil.Error."""
+        import psutil
+
+        return cls(process.pid, round(process.create_time() - psutil.boot_time(), 2))
+
+    @classmethod
+    def of_this_process(cls) -> Owner:
+        import psutil
+
+        return cls.of(psutil.Process())
+
+    @property
+    def key(self) -> str:
+        """The same text in every process, and for no other process."""
+        return f"{self.pid}.{round(100 * self.created)}"
 
     def is_alive(self) -> bool:
         """Whether it runs; another process can have got its id since."""
@@ -22,7 +40,8 @@ class Owner:
 
         try:
             process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.created) < 1 and process.status() != psutil.STATUS_ZOMBIE
+            same = abs(Owner.of(process).created - self.created) < 1
+            return same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return False
 
@@ -39,7 +58,7 @@ def dvc_process(stage: str) -> Owner | None:
     try:
         for process in psutil.Process().parents():
             if process.environ().get("DVC_STAGE") != stage:  # DVC sets it for the shell and what that starts
-                return Owner(process.pid, process.create_time())
+                return Owner.of(process)
     except psutil.Error:
         pass
     return None

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from labelmint.runtime.git import GitError, git
 from labelmint.runtime.settings import flat
 from pipeline.dvc import lock_file
 from pipeline.settings import experiments
@@ -31,7 +31,7 @@ def tags(root: Path, params: Params, **more: Any) -> dict[str, Any]:
         "stage_name": NAME,
         "dataset": params.dataset.name,
         "experiments": experiments.label_in_use(root),
-        "git.dirty": _has_uncommitted_changes(root),
+        "git.dirty": _dirty(root),
         **{f"params.{name}": json.dumps(group) for name, group in _groups(params).items()},
         **more,
     }
@@ -85,8 +85,9 @@ def _groups(params: Params) -> dict[str, Any]:
     return groups
 
 
-def _has_uncommitted_changes(root: Path) -> bool:
-    done = subprocess.run(
-        ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, check=False
-    )
-    return bool(done.stdout.strip())
+def _dirty(root: Path) -> bool | str:
+    """Whether tracked files differ from the commit; "unknown" where git does not say."""
+    try:
+        return bool(git(root, "status", "--porcelain", "-uno"))
+    except GitError as error:
+        return f"unknown: {error}"

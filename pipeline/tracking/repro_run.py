@@ -1,7 +1,7 @@
 """The MLflow run of a plain `dvc repro`, of which no process of this project knows the beginning or the end.
 
-Its stages share it: the first one opens its spool, whose name follows from DVC's process, and each notes in
-it how it ended. The run ends with DVC's process; the shipper then gives it the status of its stages.
+Its stages share it: the first one opens its spool, whose name ends with the key of DVC's process, and each
+notes in it how it ended. The run ends with DVC's process; the shipper then gives it the status of its stages.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from labelmint.runtime.progress import say
 from pipeline.dvc import lock_file
+from pipeline.project import project_of
 from pipeline.settings.of_arm import arms_of
 from pipeline.settings.schema import Params
 from pipeline.tracking import pipeline_run
@@ -46,7 +47,7 @@ class ReproRun:
         self.tracker.leave()
 
     def _record(self, folder: Path) -> None:
-        events = [json.loads(line) for line in (folder / "events.jsonl").open()]
+        events = [json.loads(line) for line in (folder / "events.jsonl").open(encoding="utf-8")]
         ran = {event["stage"] for event in events if event.get("status") == "FINISHED"}
         # Not the report: its entry in dvc.lock is still that of an earlier run.
         needed = lock_file.with_needs(self.root, [f"evaluate@{arm.name}" for arm in arms_of(self.settings)])
@@ -62,11 +63,11 @@ def _open(root: Path, params: Params, stage: str) -> SpoolTracker:
     owner = None if in_flow or is_secondary or not stage or not is_on() else dvc_process(stage)
     if owner is None:
         return SpoolTracker(None)
-    folder = root / SPOOL / owner.spool_name(NAME)
-    if (folder / "run.json").exists():
-        return join_spool(folder)
+    project = project_of(root)
+    if found := next((project / SPOOL).glob(f"*-{NAME}-{owner.key}/run.json"), None):
+        return join_spool(found.parent)
     tags = pipeline_run.tags(root, params)
     chosen = params.tracking.chosen
-    tracker = open_spool(root, NAME, tags, params.dataset.name, owner=owner, trackers=chosen)
+    tracker = open_spool(project, NAME, tags, params.dataset.name, owner=owner, trackers=chosen)
     pipeline_run.record_settings(params, tracker)
     return tracker

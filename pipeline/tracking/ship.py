@@ -17,6 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pipeline.probes import bypass_proxy
+from pipeline.project import seconds
+from pipeline.tracking import refusals
 from pipeline.tracking.address import public_uri, without_credentials
 from pipeline.tracking.destinations import MAIN, Destination, Spool, connect
 from pipeline.tracking.owner import Owner
@@ -31,15 +34,24 @@ _MAX_PAUSE_SECONDS = 30.0
 def ship(destination: Destination, name: str, folder: Path) -> bool:
     """Ship the new events of one spool to the destination of this name.
 
+    What the destination refuses is set aside (`refusals.py`).
+
     Returns: True if the run has ended and every destination has all of it; then the spool is removed.
     """
     with locked(folder / "shipping") as mine:
         if not mine or not (folder / "run.json").exists():  # another process ships it, or has done so
             return False
-        header = header_of(folder)
-        finished = {each: folder / f"finished-{each}" for each in destinations_of(header)}
-        if not finished[name].exists() and not _ship_new(destination, name, folder, header):
-            return False
+        try:
+            header = _header(folder)
+            finished = {each: folder / f"finished-{each}" for each in destinations_of(header)}
+            if not finished[name].exists() and not _ship_new(destination, name, folder, header):
+                return False
+        except Exception as error:  # of the run itself: a destination refuses single records
+            if not refusals.is_refusal(error) or not destination.answers():
+                raise
+            root = folder.parent.parent
+            refusals.set_spool_aside(root, folder, without_credentials(root, error))
+            return True
         finished[name].touch()
         if not all(mark.exists() for mark in finished.values()):
             return False
@@ -53,22 +65,37 @@ def destinations_of(header: dict[str, Any]) -> list[str]:
 
 
 def _ship_new(destination: Destination, name: str, folder: Path, header: dict[str, Any]) -> bool:
-    """Whether the destination has the run to its end."""
+    """Ship a spool that is locked. Returns: whether the destination has the run to its end."""
     alive = _is_alive(header)
     cursor = folder / f"shipped-{name}"
-    shipped_bytes = int(cursor.read_text()) if cursor.exists() else 0
+    shipped_bytes = int(cursor.read_bytes()) if cursor.exists() else 0
     content = (folder / "events.jsonl").read_bytes()
     complete_bytes = content.rfind(b"\n") + 1
-    events = [json.loads(line) for line in content[:complete_bytes].splitlines()]
-    spool = Spool(folder, header, events)
-    destination.send(spool, events[content[:shipped_bytes].count(b"\n") :])
-    cursor.write_text(str(complete_bytes))
-    last = events[-1] if events else {}
-    status = last.get("end", None if alive else _status_without_end(header, events))
+    events = _events(folder, content[:complete_bytes], shipped_bytes)
+    every = [event for _, event in events]
+    spool = Spool(folder, header, every)
+    destination.send(spool, [event for position, event in events if position >= shipped_bytes])
+    cursor.write_bytes(str(complete_bytes).encode())
+    last = every[-1] if every else {}
+    status = last.get("end", None if alive else _status_without_end(header, every))
     if status is None or _has_unshipped_children(folder):
         return False
     destination.finish(spool, status, last.get("time"))
     return True
+
+
+def _events(folder: Path, content: bytes, shipped_bytes: int) -> list[tuple[int, dict[str, Any]]]:
+    """Position in bytes, and event, of each line. A damaged line, as after a power cut, is set aside."""
+    events, position = [], 0
+    for line in content.splitlines(keepends=True):
+        try:
+            events.append((position, json.loads(line)))
+        except ValueError as error:
+            if position >= shipped_bytes:
+                record = {"line": line.decode(errors="backslashreplace")}
+                refusals.set_aside(folder.parent.parent, folder.name, record, str(error))
+        position += len(line)
+    return events
 
 
 class Shipment:
@@ -79,32 +106,28 @@ class Shipment:
         self._connected: dict[str, Destination] = {}
 
     def ship(self, folders: list[Path]) -> tuple[int, list[str]]:
-        """Ship what is new in `folders`. Returns: how many are done and removed; errors, one a tracker.
+        """Ship what is new in `folders`. Returns: how many are done; the first error of each tracker.
 
-        A tracker that fails is left out of the rest of the pass, and connected to again in the next one.
+        A spool that fails does not keep the others from being shipped. A tracker that does not answer is left
+        out of the rest of the pass, and connected to again in the next one.
         """
-        done, errors = 0, dict[str, str]()
+        done, errors, silent = 0, dict[str, str](), set[str]()
         for folder in folders:
-            for name in destinations_of(header_of(folder)):
-                if name in errors:
+            for name in destinations_of(header_or_none(folder) or {}):
+                if name in silent:
                     continue
                 try:
                     if name not in self._connected:
                         self._connected[name] = connect(name, self.root)
                     done += ship(self._connected[name], name, folder)
                 except Exception as error:  # whatever a tracker raises, the stages continue
-                    self._connected.pop(name, None)  # e.g. its cached ids of runs may be outdated
                     where = public_uri(self.root) if name == MAIN else name
-                    errors[name] = f"{where}: {without_credentials(self.root, error)}"
+                    errors.setdefault(name, f"{where}: {without_credentials(self.root, error)}")
+                    # Its cached ids of runs may be outdated.
+                    destination = self._connected.pop(name, None)
+                    if destination is None or not destination.answers():
+                        silent.add(name)
         return done, list(errors.values())
-
-
-def header_of(folder: Path) -> dict[str, Any]:
-    """Content of a spool's run.json; empty if another process has shipped the spool meanwhile."""
-    try:
-        return dict(json.loads((folder / "run.json").read_text()))
-    except FileNotFoundError:
-        return {}
 
 
 def _status_without_end(header: dict[str, Any], events: list[dict[str, Any]]) -> str:
@@ -118,8 +141,8 @@ def _status_without_end(header: dict[str, Any], events: list[dict[str, Any]]) ->
 
 def _has_unshipped_children(folder: Path) -> bool:
     """Whether stages of this pipeline run are still to be shipped."""
-    headers = map(header_of, waiting(folder.parent.parent))
-    return any(header.get("parent") == folder.name for header in headers)
+    others = [header_or_none(other) for other in waiting(folder.parent.parent)]
+    return any(header["parent"] == folder.name for header in others if header)
 
 
 def _is_alive(header: dict[str, Any]) -> bool:
@@ -137,21 +160,38 @@ def _is_alive(header: dict[str, Any]) -> bool:
         return True
 
 
+def _header(folder: Path) -> dict[str, Any]:
+    """What identifies a spool's run."""
+    header: dict[str, Any] = json.loads((folder / "run.json").read_bytes())
+    return header
+
+
+def header_or_none(folder: Path) -> dict[str, Any] | None:
+    """None for a spool that is gone or damaged."""
+    try:
+        header = _header(folder)
+    except (FileNotFoundError, ValueError):
+        return None
+    return header if isinstance(header, dict) and "uri" in header else None
+
+
 def _spools_for_this_store(root: Path) -> list[Path]:
-    """Spools whose records are meant for the MLflow that this process uses."""
-    return [folder for folder in waiting(root) if header_of(folder).get("uri") == public_uri(root)]
+    """Spools whose records are meant for the MLflow that this process uses, and damaged ones."""
+    found = [(folder, header_or_none(folder)) for folder in waiting(root)]
+    return [folder for folder, header in found if header is None or header["uri"] == public_uri(root)]
 
 
 def _serve(root: Path) -> None:
     """Ship until nothing is left for a while, or until a tracker fails while no stage runs."""
-    linger = float(os.environ.get(LINGER, _LINGER_SECONDS))
+    linger = seconds(LINGER, _LINGER_SECONDS)
     shipment, pause, idle_since = Shipment(root), _POLL_SECONDS, time.monotonic()
     while True:
         folders = _spools_for_this_store(root)
         _, errors = shipment.ship(folders)
         if errors:
-            (root / SPOOL / ERROR).write_text(errors[0])
-            if not any(map(_is_alive, map(header_of, _spools_for_this_store(root)))):
+            (root / SPOOL / ERROR).write_text(errors[0], encoding="utf-8")
+            headers = map(header_or_none, _spools_for_this_store(root))
+            if not any(_is_alive(header) for header in headers if header):
                 return
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
         else:
@@ -168,6 +208,7 @@ def _serve(root: Path) -> None:
 def main() -> int:
     """Ship the spools of the current folder. Returns: the exit code."""
     os.nice(5)  # the stages come first
+    bypass_proxy()
     root = Path.cwd()
     name = hashlib.sha256(public_uri(root).encode()).hexdigest()[:8]
     while True:

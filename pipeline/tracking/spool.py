@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
 
+from labelmint.runtime.atomic_files import save_json
 from labelmint.runtime.progress import say
 from labelmint.runtime.tracker import NullTracker, Tracker
 from pipeline.tracking import system_metrics
@@ -51,7 +52,7 @@ def locked(path: Path, wait: bool = False) -> Iterator[bool]:
     Yields False if the lock's folder does not exist or, without `wait`, if another process holds the lock.
     """
     try:
-        file = path.open("a")
+        file = path.open("ab")
     except FileNotFoundError:
         yield False
         return
@@ -116,8 +117,7 @@ def open_spool(
     """
     if not is_on():
         return SpoolTracker(None)
-    own_name = f"{time.time_ns()}-{name}-{os.getpid()}"
-    folder = root / SPOOL / (owner.spool_name(name) if owner else own_name)
+    folder = root / SPOOL / f"{time.time_ns()}-{name}-{owner.key if owner else os.getpid()}"
     header = {
         "name": name,
         "pid": owner.pid if owner else os.getpid(),
@@ -131,9 +131,9 @@ def open_spool(
         "trackers": list(trackers),
     }
     try:
-        (folder / "files").mkdir(parents=True, exist_ok=owner is not None)
-        (folder / "run.json").write_text(json.dumps(header))
+        (folder / "files").mkdir(parents=True)
         tracker = join_spool(folder)
+        save_json(folder / "run.json", header)  # last: with it, the shipper sees the spool
     except OSError as error:
         say(f"not tracked: {error}")
         return SpoolTracker(None)
@@ -149,7 +149,7 @@ def is_on() -> bool:
 
 def join_spool(folder: Path) -> SpoolTracker:
     """A tracker that appends to a spool, and that its process closes with `leave`. Raises: OSError."""
-    return SpoolTracker(folder, (folder / "events.jsonl").open("a", buffering=1))
+    return SpoolTracker(folder, (folder / "events.jsonl").open("a", buffering=1, encoding="utf-8"))
 
 
 class SpoolTracker(Tracker):
@@ -206,7 +206,7 @@ class SpoolTracker(Tracker):
         """
         description = manifest.with_name("dataset.json")
         try:
-            content, facts = manifest.read_bytes(), json.loads(description.read_text())
+            content, facts = manifest.read_bytes(), json.loads(description.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:  # the stage itself is done
@@ -233,7 +233,7 @@ class SpoolTracker(Tracker):
         self.write({"end": status})
         self.leave()
         try:
-            reason = (self.folder.parent / ERROR).read_text()
+            reason = (self.folder.parent / ERROR).read_text(encoding="utf-8")
         except OSError:
             return
         say(f"not in MLflow yet ({reason}); nothing is lost: a later stage or `labelmint sync` ships it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from pipeline.tracking import refusals
 from pipeline.tracking.address import public_uri
 from pipeline.tracking.ship import Shipment
 from pipeline.tracking.spool import ERROR, SPOOL, locked, waiting
@@ -15,16 +16,17 @@ _WAIT_SECONDS = 30.0  # for another process that is shipping a spool
 def sync_all(root: Path) -> str:
     """Ship all waiting spools.
 
-    Returns: a sentence that says how many. Raises: ConnectionError, in one line, if a tracker fails.
+    Returns: a sentence that says how many, and what was refused.
+    Raises: ConnectionError, in one line, if a tracker fails.
     """
     before, uri = waiting(root), public_uri(root)
     shipment, deadline = Shipment(root), time.monotonic() + _WAIT_SECONDS
     while True:
         # Until a pass ships nothing more: a pipeline's run ends after the runs of its stages.
-        done, errors = shipment.ship(waiting(root))
+        finished, errors = shipment.ship(waiting(root))
         if errors:
             raise ConnectionError(f"{errors[0]}; nothing is lost, try again later")
-        if done:
+        if finished:
             continue
         if not any(_is_held(folder) for folder in waiting(root)) or time.monotonic() > deadline:
             break
@@ -32,9 +34,9 @@ def sync_all(root: Path) -> str:
     left = len(waiting(root))
     if before:
         (root / SPOOL / ERROR).unlink(missing_ok=True)
-    return f"{max(0, len(before) - left)} of {len(before)} runs shipped to {uri}" + (
-        f"; {left} are still running or being shipped" if left else ""
-    )
+    done = f"{max(0, len(before) - left)} of {len(before)} runs shipped to {uri}"
+    more = f"{left} are still running or being shipped" if left else ""
+    return "; ".join(part for part in (done, more, refusals.describe(root)) if part)
 
 
 def preview(root: Path) -> str:

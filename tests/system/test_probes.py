@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from pipeline.probes import answers, is_loopback, listens
+from pipeline.probes import answers, bypass_proxy, is_loopback, listens
 from tests.system.servers import free_port
 
 
@@ -33,9 +33,11 @@ def port():
 
 
 def test_answering_server(port, monkeypatch):
-    monkeypatch.setenv(
-        "http_proxy", "http://127.0.0.1:9"
-    )  # a proxy cannot reach this machine's loopback interface
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", "")
+    assert not answers(f"http://127.0.0.1:{port}/health")
+    bypass_proxy()
     assert listens("127.0.0.1", port)
     assert answers(f"http://127.0.0.1:{port}/health")
     assert not answers(f"http://127.0.0.1:{port}/other")

@@ -198,6 +198,6 @@ class TinyProject:
 def is_alive(pid: int) -> bool:
     """Whether the process exists and is no zombie."""
     try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
     except OSError:
         return False

@@ -41,7 +41,7 @@ def covered(dependency: str) -> set[Path]:
 def imported(path: Path) -> frozenset[Path]:
     """Modules of the project that a file imports, at its top or within a function, but for types only."""
     found = set()
-    for name in _names(ast.parse(path.read_text())):
+    for name in _names(ast.parse(path.read_text(encoding="utf-8"))):
         base = ROOT / name.replace(".", "/")
         found |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.exists()}
     if package := BY_NAME.get(str(path.relative_to(ROOT))):

@@ -60,7 +60,7 @@ def _class_names(folder: Path, count: int) -> list[str]:
     path = folder / "map_clsloc.txt"
     if not path.is_file():
         return [str(number) for number in range(1, count + 1)]
-    rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     by_number = {int(row[1]): row[2] for row in rows if len(row) == 3 and row[1].isdigit()}
     if set(range(1, count + 1)) - set(by_number):
         raise InputError(f"{path}: does not name every class from 1 to {count}; fetch it again")

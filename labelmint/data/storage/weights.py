@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     import torch
 
 
+def are_finite(weights: Mapping[str, np.ndarray]) -> bool:
+    """Whether no weight is infinite or NaN."""
+    return all(np.isfinite(values).all() for values in weights.values())
+
+
 def save_weights(path: Path, weights: Mapping[str, np.ndarray]) -> str:
     """Write safetensors. Returns: SHA-256 of the file, which its description records."""
     from safetensors.numpy import save

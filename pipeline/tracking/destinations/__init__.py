@@ -42,13 +42,20 @@ class Spool:
 
 
 class Destination(Protocol):
-    """A tracker. Its methods may raise any error: the spool then waits, and is sent again."""
+    """A tracker.
+
+    Its methods may raise any error. One about the content of the run sets the spool aside (`refusals.py`);
+    after any other the spool waits, and is sent again.
+    """
 
     def send(self, spool: Spool, new: list[dict[str, Any]]) -> None:
         """Record the events `new`, the last ones of the spool. Sending an event twice records it once."""
 
     def finish(self, spool: Spool, status: str, time: int | None) -> None:
         """End the run: FINISHED, FAILED or KILLED. time: when it ended, in ms, or None for now."""
+
+    def answers(self) -> bool:
+        """Whether the tracker can be reached at all."""
 
 
 def connect(name: str, root: Path) -> Destination:

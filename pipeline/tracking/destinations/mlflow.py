@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import subprocess
-import uuid
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.tracking import chart
-from pipeline.tracking.address import clean_name, record_experiments, tracking_uri
+from labelmint.runtime.atomic_files import save_json
+from labelmint.runtime.git import GitError, git
+from pipeline.tracking import images, refusals
+from pipeline.tracking.address import clean_name, record_experiments, tracking_uri, without_credentials
 from pipeline.tracking.destinations import Spool
 from pipeline.tracking.models import register
 from pipeline.tracking.spool import LAST_RUN, RUN_ID, SPOOL, locked
@@ -23,7 +24,6 @@ _METRICS_PER_BATCH = 900  # MLflow takes at most 1,000 metrics and 100 params or
 _PARAMS_PER_BATCH = 100
 _MAX_PARAM_LENGTH, _MAX_TAG_LENGTH = 6000, 5000
 _KEY = "labelmint.key"
-_THUMBNAIL_PIXELS = 256
 _EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development"
 }  # selects the pages that MLflow shows
@@ -60,7 +60,7 @@ class Store:
         parent = self._parent(header)
         with locked(self.root / SPOOL / "store.lock", wait=True):
             tags = {
-                clean_name(name): str(value)[:_MAX_TAG_LENGTH] for name, value in header["tags"].items()
+                clean_name(name): _text(value, _MAX_TAG_LENGTH) for name, value in header["tags"].items()
             } | {
                 _KEY: key,
                 "mlflow.runName": header["name"],
@@ -81,44 +81,59 @@ class Store:
         return run_id
 
     def send(self, spool: Spool, new: list[dict[str, Any]]) -> None:
-        """Send events of the spool to its run."""
+        """Send events of the spool to its run. Those that MLflow refuses are set aside."""
         from mlflow.entities import Metric, Param
 
-        folder, header, events = spool.folder, spool.header, new
-        run_id = self.run(spool.key, header)
-        for child in dict.fromkeys(event.get("child") for event in events):
-            target = run_id if child is None else self._child(run_id, spool.key, child, header)
+        key, header, log = spool.key, spool.header, self.client.log_batch
+        run_id = self.run(key, header)
+        for child in dict.fromkeys(event.get("child") for event in new):
+            target = run_id if child is None else self._child(run_id, key, child, header)
             metrics = [
                 Metric(clean_name(name), value, event["time"], event["step"])
-                for event in events
+                for event in new
                 if event.get("child") == child
                 for name, value in event.get("metrics", {}).items()
             ]
-            for start in range(0, len(metrics), _METRICS_PER_BATCH):
-                self.client.log_batch(target, metrics=metrics[start : start + _METRICS_PER_BATCH])
+            self.send_each(target, key, metrics, _METRICS_PER_BATCH, partial(self._log_metrics, target))
         params = [
-            Param(clean_name(name), value[:_MAX_PARAM_LENGTH])
-            for name, value in {k: v for event in events for k, v in event.get("params", {}).items()}.items()
+            Param(clean_name(name), _text(value, _MAX_PARAM_LENGTH))
+            for name, value in {k: v for event in new for k, v in event.get("params", {}).items()}.items()
         ]
-        for start in range(0, len(params), _PARAMS_PER_BATCH):
-            self.client.log_batch(run_id, params=params[start : start + _PARAMS_PER_BATCH])
-        self._tag(run_id, {name: value for event in events for name, value in event.get("tags", {}).items()})
-        for event in events:
-            if "figure" in event:
-                self._log_image(run_id, spool.file(event), event)
-            elif "artifact" in event:
-                named = folder / "files" / event["artifact"]
-                if not named.exists():
-                    os.link(spool.file(event), named)
-                self.client.log_artifact(run_id, str(named), event["folder"] or None)
-            elif "data" in event:
-                self._log_data(run_id, event["data"])
-            elif "accuracies" in event:
-                self._log_chart(run_id, folder, header, event)
-            elif "reused" in event:
-                self._tag(run_id, self._reused(header["experiment"], event["reused"]))
-        if any("figure" in event or "accuracies" in event for event in events):
+        self.send_each(run_id, key, params, _PARAMS_PER_BATCH, lambda part: log(run_id, params=part))
+        tags = {name: value for event in new for name, value in event.get("tags", {}).items()}
+        self.send_each(run_id, key, _tags(tags), _PARAMS_PER_BATCH, lambda part: log(run_id, tags=part))
+        self.send_each(run_id, key, new, 1, lambda part: self._log_event(run_id, spool, part[0]))
+        if any("figure" in event or "accuracies" in event for event in new):
             self.client.set_tag(run_id, "mlflow.loggedImages", True)
+
+    def send_each(
+        self,
+        run_id: str,
+        key: str,
+        items: Sequence[Any],
+        size: int,
+        action: Callable[[Sequence[Any]], object],
+    ) -> None:
+        """Send items in batches. One that is refused while its run is there is set aside.
+
+        key: of the spool.
+        """
+
+        def refuse(item: Any, error: Exception) -> None:
+            if self.client.get_run(run_id).info.lifecycle_stage != "active":
+                raise ConnectionError(f"its run {run_id} was deleted in MLflow") from error
+            record = item if isinstance(item, dict) else {type(item).__name__.lower(): dict(item)}
+            refusals.set_aside(self.root, key, record, without_credentials(self.root, error))
+
+        refusals.send(items, size, action, refuse)
+
+    def answers(self) -> bool:
+        """Whether MLflow answers a request at all."""
+        try:
+            self.client.search_experiments(max_results=1)
+        except Exception:  # MLflow's clients raise many types
+            return False
+        return True
 
     def finish(self, spool: Spool, status: str, time: int | None) -> None:
         """Set the final status of the run and its children, and register its models."""
@@ -134,10 +149,33 @@ class Store:
                 "experiment_id": self._experiment(header["experiment"]),
                 "stages": {child.data.tags.get("stage_name", ""): child.info.run_id for child in children},
             }
-            (self.root / SPOOL / LAST_RUN).write_text(json.dumps(last_run))
-        for event in spool.events:
-            if "model" in event:  # last, since it takes longer than all the rest
-                register(self.client, self.uri, run_id, spool.file(event), event["model"])
+            save_json(self.root / SPOOL / LAST_RUN, last_run)
+        models = [event for event in spool.events if "model" in event]
+
+        def register_one(part: Sequence[dict[str, Any]]) -> None:
+            register(self.client, self.uri, run_id, spool.file(part[0]), part[0]["model"])
+
+        self.send_each(run_id, spool.key, models, 1, register_one)  # last: it takes longer than all the rest
+
+    def _log_metrics(self, run_id: str, metrics: Sequence[Any]) -> None:
+        self.client.log_batch(run_id, metrics=metrics)
+
+    def _log_event(self, run_id: str, spool: Spool, event: dict[str, Any]) -> None:
+        """Log what is no metric, param or tag."""
+        files = spool.folder / "files"
+        if "figure" in event:
+            images.log_figure(self.client, run_id, spool.file(event), event)
+        elif "artifact" in event:
+            named = files / event["artifact"]
+            if not named.exists():
+                os.link(spool.file(event), named)
+            self.client.log_artifact(run_id, str(named), event["folder"] or None)
+        elif "data" in event:
+            self._log_data(run_id, event["data"])
+        elif "accuracies" in event:
+            images.log_chart(self.client, run_id, files, spool.header["tags"]["dataset"], event)
+        elif "reused" in event:
+            self._tag(run_id, self._reused(spool.header["experiment"], event["reused"]))
 
     def _parent(self, header: dict[str, Any]) -> str | None:
         """Id of the parent's run.
@@ -184,46 +222,15 @@ class Store:
         return self._experiments[name]
 
     def _commit(self) -> dict[str, str]:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=self.root, capture_output=True, text=True, check=False
-        )
-        return {"mlflow.source.git.commit": done.stdout.strip()} if done.returncode == 0 else {}
+        try:
+            return {"mlflow.source.git.commit": git(self.root, "rev-parse", "HEAD")}
+        except GitError:
+            return {}
 
     def _tag(self, run_id: str, tags: dict[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        items = [RunTag(clean_name(name), str(value)[:_MAX_TAG_LENGTH]) for name, value in tags.items()]
+        items = _tags(tags)
         for start in range(0, len(items), _PARAMS_PER_BATCH):
             self.client.log_batch(run_id, tags=items[start : start + _PARAMS_PER_BATCH])
-
-    def _log_image(self, run_id: str, path: Path, event: dict[str, Any]) -> None:
-        """Log a figure like `MlflowClient.log_image`, for MLflow's slider, but with a deterministic name."""
-        from PIL import Image
-
-        unique = uuid.uuid5(uuid.NAMESPACE_URL, f"{run_id}/{path.name}/{event['time']}")
-        name = f"{event['figure'].replace('/', '~')}+step+{event['step']}+timestamp+{event['time']}+{unique}"
-        small = Image.open(path).convert("RGB")
-        small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
-        thumbnail = io.BytesIO()
-        small.save(thumbnail, "WEBP")
-        for suffix, content in ((".png", path.read_bytes()), ("+compressed.webp", thumbnail.getvalue())):
-            named = path.parent / f"{name}{suffix}"
-            named.write_bytes(content)
-            self.client.log_artifact(run_id, str(named), "images")
-            named.unlink()
-
-    def _log_chart(self, run_id: str, folder: Path, header: dict[str, Any], event: dict[str, Any]) -> None:
-        """Log the chart of all sources: as an image among the run's charts, and as a page.
-
-        It is drawn here and not by a stage, which would wait for it.
-        """
-        if not event["accuracies"]:
-            return
-        path, dataset = folder / "files" / "accuracy_by_percent.png", header["tags"]["dataset"]
-        path.write_bytes(chart.png(event["accuracies"], dataset))
-        self._log_image(run_id, path, {"figure": "accuracy by percent", "step": 0, "time": event["time"]})
-        path.with_suffix(".html").write_text(chart.page(event["accuracies"], dataset))
-        self.client.log_artifact(run_id, str(path.with_suffix(".html")))
 
     def _log_data(self, run_id: str, data: dict[str, Any]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -256,6 +263,18 @@ class Store:
 
 
 connect = Store
+
+
+def _tags(tags: dict[str, Any]) -> list[Any]:
+    from mlflow.entities import RunTag
+
+    return [RunTag(clean_name(name), _text(value, _MAX_TAG_LENGTH)) for name, value in tags.items()]
+
+
+def _text(value: Any, most: int) -> str:
+    """At most that many characters; those that no database or request can hold are escaped."""
+    text = str(value).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    return text[:most]
 
 
 def _quoted(text: str) -> str:

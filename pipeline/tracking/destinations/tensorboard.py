@@ -44,6 +44,9 @@ class EventFiles:
     def finish(self, spool: Spool, status: str, time: int | None) -> None:
         return
 
+    def answers(self) -> bool:
+        return True
+
     def _path(self, spool: Spool, child: str | None) -> Path:
         header, seconds = spool.header, spool.header["start"] / 1000
         started = datetime.fromtimestamp(seconds).strftime("%Y-%m-%d_%H-%M-%S")

@@ -136,7 +136,7 @@ def _npz(root: Path) -> None:
 
 def _set(spoil: Arrange) -> Arrange:
     def make(root: Path) -> None:
-        save_set(root / "data" / "tensors", np.zeros((4, 1, 16, 16), np.uint8), np.arange(4))
+        save_set(root / "data" / "tensors", np.zeros((4, 1, 16, 16), np.uint8), np.arange(4) % 2)
         spoil(root)
 
     return make
@@ -191,6 +191,18 @@ _SETTINGS = [
         "labelmint check",
         "params.yaml: not YAML: …",
         arrange=written("params.yaml", "dataset: ["),
+    ),
+    Row(
+        "settings saved as UTF-16",
+        "labelmint check",
+        "params.yaml: line 1 is not UTF-8; save the file in this encoding",
+        arrange=written("params.yaml", "dataset:".encode("utf-16")),
+    ),
+    Row(
+        "a setting that is not finite",
+        "labelmint check",
+        "params.yaml: classifier.learning_rate must be a number above 0, got inf",
+        arrange=replaced("learning_rate: 4.0e-3", "learning_rate: .inf"),
     ),
     Row(
         "an alias that contains itself",
@@ -271,6 +283,11 @@ _COMMANDS = [
         "g.pt is a pickle, which can execute code when opened, so it is refused; "
         "labelmint opens generator.safetensors with architecture.json beside it",
         arrange=written("g.pt", b"\x80\x04."),
+    ),
+    Row(
+        "a time zone that is none",
+        "labelmint serve --timezone CEST",
+        "--timezone 'CEST': no time zone has this name; take one of a place, e.g. Europe/Vienna, or UTC",
     ),
     Row("an unknown stage", "stage polish", "polish: no stage 'polish'; `dvc stage list` shows them"),
     Row(
@@ -529,6 +546,17 @@ _OUTPUTS = [
         _TRAIN,
         "train_generators dcgan-40-0: data/tensors/dataset.json: not JSON (…); delete it and run again",
         arrange=_set(written("data/tensors/dataset.json", "{")),
+    ),
+    Row(
+        "a learning rate with which training diverges",
+        "stage train_feature_network",
+        "train_feature_network: feature network: its features are no longer finite after step 400; "
+        "lower feature_network.learning_rate",
+        code=1,
+        arrange=both(
+            _set(written("data/tensors/dataset.json", '{"mirror": [false, false], "classes": ["a", "b"]}')),
+            replaced("learning_rate: 2.0e-3     # Largest", "learning_rate: 1.0e+30     # Largest"),
+        ),
     ),
     Row(
         "metrics that are not JSON",

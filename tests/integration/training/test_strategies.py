@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from labelmint.runtime.errors import InputError
+from labelmint.runtime.errors import DivergedError, InputError
 from labelmint.runtime.settings import Compute
 from labelmint.training import strategies
 from labelmint.training.images import ArrayImages
-from labelmint.training.replica import DivergedError
 from labelmint.training.strategies import train_arm
 from tests.conftest import equal, wild
 
@@ -65,5 +64,5 @@ def test_images_in_memory_give_the_same_weights(replicas, digits):
 
 
 def test_an_error_in_a_worker_reaches_the_caller(replica, digits):
-    with pytest.raises(DivergedError, match="class 3: the losses are no longer finite"):
+    with pytest.raises(DivergedError, match="class 3: losses or weights are no longer finite"):
         train([replica, wild(replica)], digits, workers=2)

@@ -126,7 +126,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def save(path: Path, record: dict[str, object], passed: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**record, "passed": passed}, indent=1, default=str) + "\n")
+    path.write_text(json.dumps({**record, "passed": passed}, indent=1, default=str) + "\n", encoding="utf-8")
 
 
 def say(text: str) -> None:

@@ -154,8 +154,8 @@ class Workspace(Clone):
 def without_times(file: Path) -> str:
     """Content of a JSON or CSV file without durations and speeds."""
     if file.suffix == ".json":
-        return json.dumps(_remove_times(json.loads(file.read_text())), sort_keys=True)
-    head, *rows = [line.split(",") for line in file.read_text().splitlines()]
+        return json.dumps(_remove_times(json.loads(file.read_text(encoding="utf-8"))), sort_keys=True)
+    head, *rows = [line.split(",") for line in file.read_text(encoding="utf-8").splitlines()]
     kept = [index for index, name in enumerate(head) if name not in _TIMES]
     return "\n".join(",".join(row[index] for index in kept if index < len(row)) for row in [head, *rows])
 

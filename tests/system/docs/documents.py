@@ -12,12 +12,12 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 
 def blocks(document: Path, language: str) -> list[str]:
     """Contents of the fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.S | re.M)
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(encoding="utf-8"), re.S | re.M)
 
 
 def sections(document: Path) -> list[str]:
     """The text under each heading, with it."""
-    return re.split(r"^(?=#+ )", document.read_text(), flags=re.M)
+    return re.split(r"^(?=#+ )", document.read_text(encoding="utf-8"), flags=re.M)
 
 
 def commands(block: str) -> list[str]:

@@ -27,7 +27,7 @@ def files_of(document: Path) -> dict[str, str]:
     """Path -> content of the code blocks that begin with a path in a comment."""
     blocks = re.findall(
         r"```(?:python|yaml)\n# ((?:labelmint|stages|pipeline|experiments)/\S+)\n(.*?)```",
-        document.read_text(),
+        document.read_text(encoding="utf-8"),
         re.S,
     )
     return dict(blocks)

@@ -91,7 +91,7 @@ def test_one_chart_has_all_sources(tracked, tmp_path):
     files = {each.path for each in tracked.client.list_artifacts(parent.info.run_id)}
     assert "accuracy_by_percent.html" in files
     page = tracked.client.download_artifacts(parent.info.run_id, "accuracy_by_percent.html", str(tmp_path))
-    text = Path(page).read_text()
+    text = Path(page).read_text(encoding="utf-8")
     for source in ("real", "synthetic", "mixed"):
         assert text.count(f'data-source="{source}"') >= 1, source
     assert "http://" not in text.replace("http://www.w3.org", "")
@@ -110,6 +110,7 @@ def test_best_classifier_is_in_the_projects_own_experiment(tracked):
     (logged,) = tracked.client.search_logged_models([tracked.experiment])
     assert logged.name == "classifier"
     assert logged.source_run_id == parent.info.run_id
+    assert logged.artifact_location.startswith((tracked.clone.folder / "mlartifacts").as_uri())
     assert not tracked.client.search_logged_models(["0"])
     assert not (tracked.clone.folder / "mlruns").exists()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 import httpx
 import pytest
 import torch
 
-from labelmint.runtime.errors import InputError, Unreachable
+from labelmint.runtime.errors import DivergedError, InputError, Unreachable
 from pipeline import failures
 from pipeline.failures import Terminated
 
@@ -22,6 +23,13 @@ MEMORY = "out of memory; close other programs, or lower batch_size and compute.w
         (InputError("wrong"), "wrong", 2),
         (Unreachable("no answer"), "no answer", 75),
         (ConnectionError("no answer"), "no answer", 75),
+        (DivergedError("diverged"), "diverged", 1),
+        (
+            ModuleNotFoundError("No module named 'ruamel'", name="ruamel"),
+            f"{sys.executable} has no package 'ruamel': activate the project's environment with "
+            "`. .venv/bin/activate`, or run `make repro`; `labelmint doctor` compares the installed packages",
+            2,
+        ),
         (ConnectionResetError(errno.ECONNRESET, "reset by peer"), "reset by peer", 1),
         (KeyboardInterrupt(), "interrupted; run again to continue", 130),
         (Terminated(), "terminated; run again to continue", 143),

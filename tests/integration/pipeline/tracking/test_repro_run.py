@@ -31,7 +31,7 @@ def root(tmp_path, monkeypatch):
 def dvc(monkeypatch):
     """A process in the place of DVC's."""
     with subprocess.Popen(["sleep", "600"]) as process:
-        owner = Owner(process.pid, psutil.Process(process.pid).create_time())
+        owner = Owner.of(psutil.Process(process.pid))
         monkeypatch.setattr(repro_run, "dvc_process", lambda stage: owner)
         yield process
         process.kill()
@@ -122,3 +122,11 @@ def test_process_of_dvc_is_the_one_above_the_stage_and_its_shell(monkeypatch):
     own = dvc_process("prepare")
     assert own is not None and own.is_alive()
     assert not Owner(own.pid, own.created - 100).is_alive()
+
+
+def test_clock_that_is_set_does_not_change_the_owner(monkeypatch):
+    own, boot_time, create_time = Owner.of_this_process(), psutil.boot_time, psutil.Process.create_time
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot_time() + 3600)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: create_time(process) + 3600)
+    assert own.is_alive()
+    assert Owner.of_this_process().key == own.key

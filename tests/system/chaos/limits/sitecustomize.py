@@ -10,7 +10,7 @@ import sys
 
 
 def _limit_memory() -> None:
-    pages = int(open("/proc/self/statm").read().split()[0])  # noqa: SIM115
+    pages = int(open("/proc/self/statm", encoding="utf-8").read().split()[0])  # noqa: SIM115
     limit = pages * resource.getpagesize() + int(os.environ["CHAOS_MEMORY_BYTES"])
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 

@@ -21,7 +21,7 @@ def _watch(event, arguments):
     target = target.decode() if isinstance(target, bytes) else target or ""
     if not target or target == os.uname().nodename or target.startswith(_LOCAL):
         return
-    with open(os.environ["LABELMINT_TEST_WATCH"], "a") as file:
+    with open(os.environ["LABELMINT_TEST_WATCH"], "a", encoding="utf-8") as file:
         file.write(f"{event} {target} {sys.argv[:4]}\n")
 
 

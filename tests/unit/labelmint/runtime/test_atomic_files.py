@@ -50,6 +50,8 @@ def test_json(tmp_path):
     assert list(load_json(tmp_path / "x.json")) == ["b", "a"]
     with pytest.raises(ValueError, match="not JSON compliant"):
         save_json(tmp_path / "x.json", float("nan"))
+    with pytest.raises(ValueError, match=r"x.json: rows\[1\].kid is not a finite number"):
+        save_json(tmp_path / "x.json", {"rows": [{"kid": 1.0}, {"kid": float("-inf")}]})
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(InputError, match="not JSON .*; delete it and run again"):
         load_json(tmp_path / "x.json")

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from labelmint.runtime.errors import DivergedError
 from labelmint.training import trainer
 from labelmint.training.checkpoints import SaveInterval
 from labelmint.training.images import ArrayImages
-from labelmint.training.replica import DivergedError, Replica, Trained
+from labelmint.training.replica import Replica, Trained
 from labelmint.training.run import Run, Setup
 from labelmint.training.trainer import Seen, throttled, train
 from tests.conftest import equal, wild
@@ -165,6 +166,8 @@ class TestRestarts:
         assert capsys.readouterr().err.count(message) == 2
 
     def test_losses_that_are_not_finite_are_an_error_when_no_restart_is_left(self, replica, digits, capsys):
-        with pytest.raises(DivergedError, match="class 3: the losses are no longer finite after 24 images"):
+        with pytest.raises(
+            DivergedError, match="class 3: losses or weights are no longer finite after 24 images"
+        ):
             train_one(wild(replica), digits)
         assert "not finite after 24 images; restarting" in capsys.readouterr().err

@@ -143,7 +143,7 @@ def test_refuses_a_file_without_settings(tmp_path, text, message):
 
 def test_refuses_bytes_that_are_not_text(tmp_path):
     (tmp_path / "params.yaml").write_bytes(b"a: \xff")
-    with pytest.raises(InputError, match="not YAML"):
+    with pytest.raises(InputError, match="line 1 is not UTF-8"):
         schema.load(tmp_path / "params.yaml")
 
 
@@ -157,3 +157,16 @@ def test_overlay_merges_mappings_and_replaces_everything_else():
     base = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
     schema.overlay(base, {"a": {"c": [3]}, "d": {"e": 4}})
     assert base == {"a": {"b": 1, "c": [3]}, "d": {"e": 4}}
+
+
+@pytest.mark.parametrize("saved", [b"\xef\xbb\xbf# \xc3\xb6\r\na: 1\r\n", b"# \xc3\xb6\na: 1\n"])
+def test_text_is_the_same_whatever_the_editor_adds(tmp_path, saved):
+    (tmp_path / "params.yaml").write_bytes(saved)
+    assert schema.text_of(tmp_path / "params.yaml") == "# ö\na: 1\n"
+    assert schema.read(tmp_path / "params.yaml") == {"a": 1}
+
+
+def test_line_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "params.yaml").write_bytes("# one\na: é\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"params.yaml: line 2 is not UTF-8; save the file in this encoding"):
+        schema.read(tmp_path / "params.yaml")
