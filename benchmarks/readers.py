@@ -131,7 +131,7 @@ def read_ours(dataset: Dataset, raw: Path) -> list[np.ndarray]:
 
 
 def _pixels(content: bytes | np.ndarray) -> np.ndarray:
-    return np.asarray(decode(content)) if isinstance(content, bytes) else np.array(content)
+    return np.asarray(decode(content).image) if isinstance(content, bytes) else np.array(content)
 
 
 def read_theirs(*parts: Any) -> list[np.ndarray]:
