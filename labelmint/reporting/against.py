@@ -6,14 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from markupsafe import Markup
 
 from labelmint.classifiers.sources import parse, position
 from labelmint.reporting.charts import Point, interval_chart
 from labelmint.reporting.figures import source_colour
 from labelmint.reporting.page import stylesheet, templates
-from labelmint.reporting.replicates import Estimate, Group, Row, by_source
+from labelmint.reporting.replicates import Estimate, Row, by_source
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import counted
 
@@ -81,29 +80,8 @@ def _estimates(rows: list[Row]) -> dict[tuple[str, int, str], Estimate]:
     found: dict[tuple[str, int, str], Estimate] = {}
     for (generator, percent, source), group in by_source(rows).items():
         key = ("" if parse(source).origin == "real" else generator, percent, source)
-        found.setdefault(key, _accuracy(group))
+        found.setdefault(key, group.accuracy)
     return dict(sorted(found.items(), key=lambda item: (item[0][1], position(item[0][2]), item[0][0])))
-
-
-def _accuracy(group: Group) -> Estimate:
-    """Mean accuracy, from columns of results.csv alone.
-
-    These do not tell which test images are classified correctly, so the seeds are taken to share all of the
-    test noise, and the variation between them is added: an interval that is rather too wide.
-    """
-    if len(group.rows) == 1:
-        return group.accuracy
-    from scipy.special import stdtrit
-
-    values, lows, highs = (
-        np.array([row[column] for row in group.rows])
-        for column in ("accuracy", "accuracy_low", "accuracy_high")
-    )
-    seeds, mean = len(values), float(values.mean())
-    over_seeds = -stdtrit(seeds - 1, 0.025) * values.std(ddof=1) / math.sqrt(seeds)
-    low = mean - math.hypot(mean - lows.mean(), over_seeds)
-    high = mean + math.hypot(highs.mean() - mean, over_seeds)
-    return Estimate(mean, max(0.0, low), min(1.0, high), seeds)
 
 
 def headline(found: Sequence[Change]) -> str:

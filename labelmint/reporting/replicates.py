@@ -49,6 +49,8 @@ class Group:
         """Mean accuracy. Of one replicate, the interval covers the choice of the test images only."""
         if len(self.rows) == 1:
             return _own(self.rows[0], "accuracy")
+        if not all("correct" in row for row in self.rows):
+            return _mean_of_columns(self.rows, "accuracy")
         scores = _scores(self.rows)
         return self._estimate(Replicated.of(scores).proportion(self.rows[0]["correct"]["labels"]))
 
@@ -135,6 +137,24 @@ def table(rows: list[Row]) -> list[dict[str, Any]]:
 def _own(row: Row, column: str) -> Estimate:
     """Value of a single row with its own interval."""
     return Estimate(row[column], row[f"{column}_low"], row[f"{column}_high"], 1)
+
+
+def _mean_of_columns(rows: Sequence[Row], column: str) -> Estimate:
+    """Mean of rows that do not tell which test images are correct, as those of results.csv and of MLflow.
+
+    The seeds are taken to share all of the test noise, and the variation between them is added: an interval
+    that is rather too wide.
+    """
+    from scipy.special import stdtrit
+
+    values, lows, highs = (
+        np.array([row[name] for row in rows]) for name in (column, f"{column}_low", f"{column}_high")
+    )
+    seeds, mean = len(rows), float(values.mean())
+    over_seeds = float(-stdtrit(seeds - 1, 0.025) * values.std(ddof=1) / np.sqrt(seeds))
+    low = mean - float(np.hypot(mean - lows.mean(), over_seeds))
+    high = mean + float(np.hypot(highs.mean() - mean, over_seeds))
+    return Estimate(mean, max(0.0, low), min(1.0, high), seeds)
 
 
 def _scores(rows: Sequence[Row]) -> np.ndarray:

@@ -51,6 +51,16 @@ def test_the_summary_and_the_table_have_the_same_means(correct):
         )
 
 
+def test_rows_of_a_table_have_a_mean_that_covers_seeds_and_test_images():
+    """By hand: deviation 0.01 over three seeds, t(0.975, 2) = 4.3027; half-width of each row 0.01."""
+    rows = [row("synthetic", accuracy, seed=seed) for seed, accuracy in enumerate((0.95, 0.96, 0.97))]
+    found = replicates.by_source(rows)["dcgan", 40, "synthetic"].accuracy
+    half_width = np.hypot(4.302653 * 0.01 / np.sqrt(3), 0.01)
+    assert (found.value, found.low, found.high, found.seeds) == pytest.approx(
+        (0.96, 0.96 - half_width, 0.96 + half_width, 3), rel=1e-6
+    )
+
+
 def test_one_seed_keeps_its_own_interval_and_is_no_evidence():
     groups = replicates.by_source([row("real", 0.98), row("synthetic", 0.5, difference=-0.48)])
     found = groups["dcgan", 40, "synthetic"].difference
