@@ -33,9 +33,9 @@ from labelmint.metrics.intervals import Interval, wilson
 
 _LEAST_P, _MOST_P = 1e-12, 0.999
 _PSEUDO = 1.0
-"""Wrong images that all replicates share, added to those observed: of few errors, none is shared by luck."""
+"""Wrong images that all replicates share, added to those observed: of few errors, none may be by chance."""
 _LEAST_RATIO = 0.7
-"""Replicates that agree by chance would give a narrower interval than independent ones could."""
+"""Lower limit of the ratio of both half-widths, since few replicates can agree by chance."""
 _TINY = np.finfo(np.float64).tiny
 
 
