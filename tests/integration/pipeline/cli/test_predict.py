@@ -162,7 +162,7 @@ def test_images_of_16_bits_are_scaled_as_those_of_training(project, photos, tmp_
         pixels = np.asarray(Image.open(path))
         wide = tmp_path / "wide" / path.relative_to(photos)
         wide.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((pixels.astype(np.uint16) * 4095 + 127) // 255).save(wide)
+        Image.fromarray(((pixels.astype(int) * 4095 + 127) // 255).astype(np.uint16)).save(wide)
     name = "real-100-0/real"
     expected, found = (
         command(project, "predict", folder, "--classifier", name) for folder in (photos, tmp_path / "wide")
