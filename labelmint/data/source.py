@@ -15,9 +15,9 @@ from labelmint.data.settings import Dataset
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training", "trn", "trainval"), TRAIN),
+    **dict.fromkeys(("train", "training"), TRAIN),
     **dict.fromkeys(("val", "valid", "validation", "dev"), VALIDATION),
-    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout"), TEST),
+    **dict.fromkeys(("test", "testing"), TEST),
 }
 """Words for the splits in names of folders, files and arrays."""
 

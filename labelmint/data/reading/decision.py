@@ -9,7 +9,7 @@ from labelmint.data.reading.folders import read_folders
 from labelmint.data.reading.kinds import NO_IMAGES, Files, is_hidden, sort_files
 from labelmint.data.reading.labelled import read_labelled
 from labelmint.data.reading.packed import read_packed
-from labelmint.data.reading.reading import Choice, Draft, Proposal, Reading, UnclearError, is_text
+from labelmint.data.reading.reading import Choice, Draft, Proposal, Reading, UnclearError
 from labelmint.data.reading.tables import find_tables, read_table
 from labelmint.data.reading.tree import Tree, parts_of
 from labelmint.runtime.errors import InputError
@@ -32,7 +32,6 @@ def read_tree(tree: Tree, where: Path, choice: Choice, imported: bool = False) -
         raise InputError(
             f"{where}: no images in it (PNG, JPEG, BMP, WebP, TIFF or PPM, in one folder per class){kinds}"
         )
-    _refuse_odd_names(files, where)
     if choice.labels:
         draft = read_labelled(
             read_table(choice.labels, tree, files.images, where), files.images, where, choice
@@ -80,12 +79,6 @@ def _agree(first: Draft, second: Draft) -> bool:
     other = {entry.index: entry.label for entry in second.entries}
     pairs = {(entry.label, other[entry.index]) for entry in first.entries if entry.index in other}
     return len(pairs) == len({label for label, _ in pairs}) == len({label for _, label in pairs})
-
-
-def _refuse_odd_names(files: Files, where: Path) -> None:
-    for image in files.images:
-        if not is_text(image.name):
-            raise InputError(f"{where}: the name {image.name!r} is not UTF-8; rename it, e.g. with convmv")
 
 
 def _refuse_empty_classes(tree: Tree, files: Files, draft: Draft, where: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from labelmint.data.file_names import is_text
 from labelmint.data.settings import Dataset
 from labelmint.data.source import SPLITS, TRAIN
 from labelmint.runtime.errors import InputError
@@ -208,12 +209,3 @@ def _can_be_folder(name: str) -> bool:
         and name.strip() not in ("", ".", "..")
         and len(name.encode()) <= _MOST_NAME_BYTES
     )
-
-
-def is_text(name: str) -> bool:
-    """Whether a name can be encoded; names of files that are not UTF-8 cannot."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

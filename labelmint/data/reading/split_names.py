@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from labelmint.data.source import SPLIT_NAMES, TEST, VALIDATION
+from labelmint.data.source import SPLIT_NAMES, TEST, TRAIN, VALIDATION
 
 UNLABELLED = -1
 """Role of a folder whose name says that its images are to be labelled, such as seg_pred."""
-_ROLES = SPLIT_NAMES | dict.fromkeys(("pred", "prediction", "unlabeled", "unlabelled"), UNLABELLED)
+_ROLES = {
+    **SPLIT_NAMES,
+    **dict.fromkeys(("trn", "trainval"), TRAIN),
+    **dict.fromkeys(("tst", "eval", "evaluation", "holdout"), TEST),
+    **dict.fromkeys(("pred", "prediction", "unlabeled", "unlabelled"), UNLABELLED),
+}
 _EVALUATION = {"eval", "evaluation", "holdout"}  # the validation set where there is a test set besides
 _FILLERS = {
     *("set", "sets", "data", "dataset", "split", "part", "folder", "files", "seg", "labeled", "labelled"),
