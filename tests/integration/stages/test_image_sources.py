@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from labelmint.classifiers import archive
+from labelmint.classifiers.settings import Augmentation
 from labelmint.classifiers.sources import SOURCES
 from labelmint.metrics import registry
 from labelmint.reporting.tables import read_results
@@ -17,6 +18,7 @@ from tests.integration.stages import workspaces
 
 ARM, BASELINE = Arm("dcgan", 100, 0), Arm("real", 100, 0)
 STEPS = 60
+WEAK = Augmentation(rotation=5, shift=0.05, scale=0.05, shear=0.05, blur=0.3, contrast=0.1, noise=0.05)
 NAMES = [
     name
     for name, source in SOURCES.items()
@@ -31,7 +33,13 @@ def paths(params, prepared, tmp_path_factory) -> Paths:
     paths = Paths(tmp_path_factory.mktemp("sources"))
     shutil.copytree(prepared.root, paths.root, dirs_exist_ok=True)
     # In reverse: the order of params.yaml must not matter.
-    classifier = replace(params.classifier, sources=NAMES[::-1], sweep=[5, 20], steps=STEPS)
+    classifier = replace(
+        params.classifier,
+        sources=NAMES[::-1],
+        sweep=[5, 20],
+        steps=STEPS,
+        augmentation=WEAK,  # a strong one hides fingerprints
+    )
     network = replace(params.feature_network, steps=10)
     params = replace(params, classifier=classifier, feature_network=network, percents=[100])
     stages = {

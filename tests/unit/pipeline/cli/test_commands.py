@@ -19,9 +19,20 @@ from tests.conftest import ROOT
 
 COMMANDS = (
     *("use", "experiments", "check", "params", "import", "sample", "predict", "expand", "run", "serve", "ui"),
-    *("results", "compare", "sync", "doctor"),
+    *("results", "report", "compare", "sync", "doctor"),
 )
-WITH_JSON = {"import", "experiments", "params", "results", "compare", "sample", "predict", "expand", "doctor"}
+WITH_JSON = {
+    "import",
+    "experiments",
+    "params",
+    "results",
+    "report",
+    "compare",
+    "sample",
+    "predict",
+    "expand",
+    "doctor",
+}
 """Commands that report something."""
 WITH_DRY_RUN = {"use", "expand", "import", "run", "sync", "sample"}
 """Commands that write or send something."""
