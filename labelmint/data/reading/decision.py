@@ -66,6 +66,8 @@ def _clear(tree: Tree, files: Files, where: Path, choice: Choice) -> Draft:
             raise
         if len(by_table) > 1:
             raise UnclearError(f"{where}: several tables name the images", proposals) from None
+        if found.problems:
+            raise UnclearError(found.problems[0], proposals) from None
         return next(iter(by_table.values()))
     if not all(_agree(draft, each) for each in by_table.values()):
         layout = Choice("splits" if by_folders.has_splits else "classes")

@@ -21,6 +21,7 @@ from labelmint.runtime.words import counted, did_you_mean, shortened
 _SUFFIXES = (".csv", ".tsv", ".jsonl")
 _FILE_COLUMNS = ("file_name", "filename", "file")
 _LABEL_COLUMNS = ("label", "labels", "class", "category", "target")
+_SPLIT_COLUMNS = ("split", "partition", "set", "subset", "fold")
 _MOST_TABLES = 20
 """Tables that are tried: more of them are annotations of single images."""
 
@@ -184,6 +185,11 @@ def _label_column(rows: Rows, file_column: str, file: str, where: Path) -> str:
         raise InputError(
             f"{where}: which column of {file} has the labels, {shortened(others, 8)}? "
             f"name it with --labels {file}:{file_column},COLUMN"
+        )
+    if fitting[0].lower() in _SPLIT_COLUMNS:
+        raise InputError(
+            f"{where}: column '{fitting[0]}' of {file} says splits by its name, not classes; "
+            f"if these are the classes, say so with --labels {file}:{file_column},{fitting[0]}"
         )
     return fitting[0]
 

@@ -101,6 +101,7 @@ def test_splits_of_labelled_images():
     ("content", "labels", "message"),
     [
         (table("id,breed,age", ["0,a,1", "1,b,2"]), None, "which column of l.csv has the labels, breed"),
+        (table("id,partition", ["0,0", "1,1"]), None, "column 'partition' of l.csv says splits by its name"),
         (table("id,breed", ["0,a", "1,b"]), "l.csv:id,bred", "no column 'bred'; did you mean 'breed'?"),
         (table("id,breed", ["0,a", "1,b"]), "k.csv", "--labels k.csv is neither in it nor a file"),
         (table("id,breed", ["0,a", "0,b"]), "l.csv", "l.csv labels '0' as 'a' and as 'b'; an image"),
@@ -143,3 +144,13 @@ class TestBesideClassFolders:
     def test_captions_are_no_classes(self):
         rows = [f"{number},caption {number}" for number in range(6)]
         assert labels_of(read(self.tree | {"metadata.csv": table("file_name,text", rows)})) == EXPECTED
+
+
+def test_one_clear_table_beside_an_unclear_one_is_asked_about():
+    """Which of them has the classes, only the user knows."""
+    rows = [f"{number},{'xy'[number % 2]}" for number in range(8)]
+    tree = images([f"all/{number}.png" for number in range(8)])
+    tree |= {"a.csv": table("id,kind", rows), "b.csv": table("id,Male,Young", [f"{row},1" for row in rows])}
+    with pytest.raises(UnclearError, match=r"which column of b.csv has the labels") as caught:
+        read(tree)
+    assert [each.choice.labels for each in caught.value.proposals] == ["a.csv:id,kind"]
