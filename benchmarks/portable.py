@@ -50,7 +50,9 @@ def main() -> None:
     }
     print("seconds portable over as it is:", {part: round(ratio, 2) for part, ratio in ratios.items()})
     if arguments.json:
-        arguments.json.write_text(json.dumps({"seconds": results, "ratios": ratios}, indent=1) + "\n")
+        arguments.json.write_text(
+            json.dumps({"seconds": results, "ratios": ratios}, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 def _in_process(limits: dict[str, str]) -> dict[str, float]:

@@ -80,7 +80,9 @@ def main() -> None:
             results.append({"format": form.name, "images": form.images, **speeds(form), **outcomes(form)})
             print(json.dumps(results[-1], indent=1))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"rounds": _ROUNDS, "formats": results}, indent=1) + "\n")
+        arguments.json.write_text(
+            json.dumps({"rounds": _ROUNDS, "formats": results}, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 def speeds(form: Format) -> dict[str, float]:
@@ -233,9 +235,11 @@ def celeba(root: Path, data: Path) -> Format:
     folder = root / "celeba"
     write_celeba(folder, _FACES)
     images = sorted((folder / "img_align_celeba").iterdir())
-    (folder / "identity_CelebA.txt").write_text("".join(f"{path.name} 1\n" for path in images))
+    (folder / "identity_CelebA.txt").write_text(
+        "".join(f"{path.name} 1\n" for path in images), encoding="utf-8"
+    )
     table = folder / "list_attr_celeba.txt"
-    lines = table.read_text().splitlines(keepends=True)
+    lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
     tables = sorted(folder.glob("*.txt"))
 
     class Written(datasets.CelebA):  # type: ignore[misc]  # torchvision has no types

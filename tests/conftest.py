@@ -14,6 +14,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from labelmint.runtime import portable
 from labelmint.runtime.tracker import NullTracker
 from labelmint.training.replica import Replica, Trained
 from pipeline import failures, stage
@@ -25,6 +26,14 @@ CPU = torch.device("cpu")
 LIMIT = 1 << 30
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("LABELMINT_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_portable_limits() -> Iterator[None]:
+    """Stages run in this process, which has imported torch: compute.portable would refuse that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(portable, "_are_set", lambda: True)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +68,7 @@ def shrunk() -> settings.Params:
         synthesis=replace(real.synthesis, images_per_class=15),
         classifier=replace(real.classifier, network="small_cnn", steps=30, evaluations=3, batch_size=16),
         feature_network=replace(real.feature_network, steps=60, features=8),
-        compute=replace(real.compute, device="cpu", workers=1, portable=False),
+        compute=replace(real.compute, device="cpu", workers=1),
     )
 
 
@@ -107,12 +116,8 @@ def mnist() -> Path:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Iterator[Path]:
-    """A workspace with settings but no data, in which tracking is off.
-
-    A stage runs in this process, which has imported torch: too late for compute.portable.
-    """
-    text = (ROOT / "experiments" / "default.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(text.replace("portable: true", "portable: false"), encoding="utf-8")
+    """A workspace with settings but no data, in which tracking is off."""
+    shutil.copy(ROOT / "experiments" / "default.yaml", tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LABELMINT_TRACKING", "off")
     before = signal.getsignal(signal.SIGTERM)

@@ -193,8 +193,8 @@ class SpoolTracker(Tracker):
         if self.folder is None:
             return ""
         try:
-            parent = json.loads((self.folder / "run.json").read_text())["parent"]
-            ids = json.loads((self.folder.with_name(parent or self.folder.name) / RUN_ID).read_text())
+            parent = json.loads((self.folder / "run.json").read_bytes())["parent"]
+            ids = json.loads((self.folder.with_name(parent or self.folder.name) / RUN_ID).read_bytes())
         except (OSError, ValueError):
             return ""
         return run_page(ids["experiment_id"], ids["run_id"])

@@ -29,8 +29,8 @@ def strata(labels: np.ndarray) -> np.ndarray:
     return labels if labels.ndim == 1 else np.zeros(len(labels), np.int64)
 
 
-def subset(labels: np.ndarray, percent: int, seed: int) -> np.ndarray:
-    """Indices, ascending, of `percent` % of each class.
+def subset(labels: np.ndarray, percent: int, seed: int, leave: int = 0) -> np.ndarray:
+    """Indices, ascending, of `percent` % of each class, but for the last `leave` of a class with more.
 
     labels: int64 (N,), or multi-hot (N, A), which are drawn without strata. Subsets of one seed nest: the 60
     % contain the 40 %, since each is a prefix of the same shuffled order of its class. The draw of a class
@@ -40,13 +40,17 @@ def subset(labels: np.ndarray, percent: int, seed: int) -> np.ndarray:
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         order = np.random.default_rng(derive_seed(seed, "subset", int(label))).permutation(members)
-        chosen.append(order[: count(len(members), percent)])
+        most = max(1, len(members) - leave)
+        chosen.append(order[: min(most, count(len(members), percent))])
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 
 
 def hold_out(labels: np.ndarray, percent: int, *purpose: object) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (rest, held out), ascending; `percent` % of each class are held out. purpose: seed's parts."""
-    held = subset(labels, percent, derive_seed(*purpose))
+    """Indices (rest, held out), ascending; `percent` % of each class are held out, but never all of several.
+
+    purpose: seed's parts.
+    """
+    held = subset(labels, percent, derive_seed(*purpose), leave=1)
     return np.setdiff1d(np.arange(len(labels)), held), held
 
 

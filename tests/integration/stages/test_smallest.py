@@ -30,7 +30,7 @@ def test_smallest_sizes(params, tmp_path, epochs):
             holdout_max_images=10,
         ),
         feature_network=replace(params.feature_network, features=2, steps=1, batch_size=2),
-        metrics=replace(params.metrics, points=10, neighbours=1, bootstrap=10),
+        metrics=replace(params.metrics, points=10, neighbours=1),
     )
     run_stages(Paths(tmp_path), smallest)
     with (tmp_path / "reports" / "results.csv").open(encoding="utf-8") as file:

@@ -100,7 +100,8 @@ def test_an_operation_on_two_devices_is_an_error(fake_cuda):
 
 
 BUDGET = {
-    # family: operations of a step that compute something
+    # family: operations of a step that compute something. Penalties of wgan_gp and r3gan go through the
+    # augmentation, as published.
     "dcgan": 253,
     "vanilla": 201,
     "cgan": 244,
@@ -109,8 +110,8 @@ BUDGET = {
     "attribute_cgan": 256,
     "fairness_gan": 1652,
     "wgan": 520,
-    "wgan_gp": 500,
-    "r3gan": 340,
+    "wgan_gp": 548,
+    "r3gan": 348,
 }
 
 

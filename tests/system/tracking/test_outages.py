@@ -128,7 +128,7 @@ def outages(servers, tmp_path_factory):
     ]
     stages = {name: Outage(tmp_path_factory.mktemp("root"), uri) for name, uri in uris.items()}
     midway = stages["dying midway"]
-    until(lambda: any((folder / "shipped").exists() for folder in waiting(midway.root)))
+    until(lambda: any((folder / "shipped-mlflow").exists() for folder in waiting(midway.root)))
     dying.kill()
     for outage in stages.values():
         outage.wait()

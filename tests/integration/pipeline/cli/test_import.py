@@ -28,8 +28,7 @@ def test_images_become_a_data_set_that_can_be_prepared(checkout, photos, monkeyp
     assert "mine: 30 images in 3 classes (cat 10, dog 10, eel 10), colour" in done.out
     assert "\n  test        no test set: 20 % of each class will be held out\n" in done.out
     assert "next: make repro DATASET=mine QUICK=1 " in done.out
-    # A stage runs in this process, which has imported torch: too late for compute.portable.
-    assert labelmint(checkout, "use", "default", "mine", "-S", "compute.portable=false").code == 0
+    assert labelmint(checkout, "use", "default", "mine").code == 0
     dataset = schema.load(checkout / "params.yaml").dataset
     assert (dataset.name, dataset.path, dataset.channels, dataset.image_size) == (
         "mine",

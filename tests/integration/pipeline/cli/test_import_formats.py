@@ -87,8 +87,7 @@ def test_twelve_bits_in_sixteen(checkout, monkeypatch):
     assert done.code == 0, done.err
     assert "note: 20 images of 16 bits use 12 bits: 0 to 4,095 become 0 to 255; dataset.bit_depth" in done.err
     assert "  bit_depth: 12\n" in (checkout / "experiments" / "mine.yaml").read_text()
-    # A stage runs in this process, which has imported torch: too late for compute.portable.
-    assert labelmint(checkout, "use", "default", "mine", "-S", "compute.portable=false").code == 0
+    assert labelmint(checkout, "use", "default", "mine").code == 0
     monkeypatch.chdir(checkout)
     monkeypatch.setenv("LABELMINT_TRACKING", "off")
     assert stage.main(["prepare"]) == 0

@@ -117,7 +117,7 @@ def test_sending_everything_again_changes_nothing(root, monkeypatch):
     store = Store(root)
     for _ in range(2):  # as if killed before the cursor was written, twice
         ship.ship(store, "mlflow", folder)
-        (folder / "shipped").unlink()
+        (folder / "shipped-mlflow").unlink()
         store = Store(root)
     tracker.close("FINISHED")
     assert ship.ship(store, "mlflow", folder)

@@ -98,7 +98,7 @@ def test_a_value_is_checked_but_not_converted():
     given = Inner(rate=1)
     assert type(given.rate) is int
     assert json.dumps(asdict(given)) == '{"rate": 1}'
-    with pytest.raises(ValueError, match="rate must be above 0, got nan"):
+    with pytest.raises(ValueError, match="rate must be a number above 0, got nan"):
         Inner(rate=float("nan"))
 
 
