@@ -77,7 +77,7 @@ class Store:
         self._runs[key] = run_id
         ids = {"experiment_id": experiment, "run_id": run_id}
         with suppress(FileNotFoundError):  # the spool of a run that has ended is removed
-            save_json(self.root / SPOOL / key / RUN_ID, ids)
+            (self.root / SPOOL / key / RUN_ID).write_text(json.dumps(ids), encoding="utf-8")
         return run_id
 
     def send(self, spool: Spool, new: list[dict[str, Any]]) -> None:

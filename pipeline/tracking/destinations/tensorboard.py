@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipeline.tracking.address import clean_name
 from pipeline.tracking.destinations import Spool
@@ -88,8 +88,11 @@ def _summary(spool: Spool, event: dict[str, Any]) -> Summary | None:
 
         return hparams_pb(event["params"], spool.key, spool.header["start"] / 1000)
     if "figure" in event:
-        png = spool.file(event).read_bytes()
-        width, height = Image.open(io.BytesIO(png)).size
+        try:
+            png = spool.file(event).read_bytes()
+            width, height = Image.open(io.BytesIO(png)).size
+        except (FileNotFoundError, UnidentifiedImageError):  # MLflow's destination sets it aside
+            return None
         image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
         return Summary(value=[Summary.Value(tag=clean_name(event["figure"]), image=image)])
     return None
