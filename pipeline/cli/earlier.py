@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from labelmint.reporting.replicates import Row
 from labelmint.reporting.tables import read_results
 from labelmint.runtime.errors import InputError
+from labelmint.runtime.git import GitError, git
 from pipeline.cli import comparison
 from stages.paths import Paths
 
@@ -35,18 +35,10 @@ def results(root: Path, run: str) -> list[Row]:
 
 def _commit(root: Path, run: str) -> str:
     """Hash of the commit of a revision; empty if there is none of this name."""
-    command = [
-        "git",
-        "-C",
-        str(root),
-        "rev-parse",
-        "--verify",
-        "--quiet",
-        "--end-of-options",
-        f"{run}^{{commit}}",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    try:
+        return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{run}^{{commit}}")
+    except GitError:
+        return ""
 
 
 def _of_commit(root: Path, commit: str) -> list[Row]:

@@ -68,7 +68,8 @@ def _ship_new(destination: Destination, name: str, folder: Path, header: dict[st
     """Ship a spool that is locked. Returns: whether the destination has the run to its end."""
     alive = _is_alive(header)
     cursor = folder / f"shipped-{name}"
-    shipped_bytes = int(cursor.read_bytes()) if cursor.exists() else 0
+    shipped = cursor.read_bytes() if cursor.exists() else b""
+    shipped_bytes = int(shipped) if shipped.isdigit() else 0  # sending an event twice records it once
     content = (folder / "events.jsonl").read_bytes()
     complete_bytes = content.rfind(b"\n") + 1
     events = _events(folder, content[:complete_bytes], shipped_bytes)
