@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -33,6 +34,7 @@ def port():
 
 
 def test_answering_server(port, monkeypatch):
+    monkeypatch.setattr(urllib.request, "_opener", None)  # an earlier one knows no proxy
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("NO_PROXY", "")

@@ -204,7 +204,7 @@ class TestReading:
         assert execute(page, "return document.querySelector('.headline').textContent") in text
         assert "fraction of the real training data, %" in text and "synthetic images only" in text
         (samples,) = _bounds(first, IMAGE)
-        assert samples[3] - samples[1] > 100  # points
+        assert samples[3] - samples[1] > 60  # points
 
     def test_no_heading_is_the_last_on_its_printed_page(self, printed, page):
         """Each has text or a picture at least 1.5 cm below it."""
