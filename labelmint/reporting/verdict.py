@@ -49,7 +49,8 @@ def headline(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
         if added:
             sentence += f"; adding synthetic images to the real ones {_effects(added, found)}"
     if seeds(rows) == 1:
-        return f"In this run of one seed, {sentence} (±: 95 %, for the choice of the test images only)."
+        covered = " (±: 95 %, for the choice of the test images only)" if "±" in sentence else ""
+        return f"In this run of one seed, {sentence}{covered}."
     return f"{sentence[0].upper()}{sentence[1:]} ({_adjusted(len(found))}, {seeds(rows)} seeds)."
 
 

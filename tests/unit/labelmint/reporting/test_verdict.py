@@ -42,7 +42,7 @@ def test_the_headline_of_several_comparisons_picks_no_best_one():
     assert headline(rows_of_two_fractions()) == (
         "In this run of one seed, replacing the real images with synthetic ones changed accuracy by "
         "−5.0 to −0.5 points in 2 comparisons; adding synthetic images to the real ones changed accuracy by "
-        "+0.2 to +2.0 points in 2 comparisons (±: 95 %, for the choice of the test images only)."
+        "+0.2 to +2.0 points in 2 comparisons."
     )
 
 
