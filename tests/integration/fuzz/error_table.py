@@ -5,26 +5,36 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import re
 import tarfile
-import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from labelmint.data.storage.tensors import save_set
-from tests.image_trees import MINE, encoded, good_tree, in_folder, in_raw_zip, in_tar, in_zip, png_of
-from tests.payload import Payload
+from tests.image_trees import encoded, good_tree, in_folder, in_zip, png_of
+from tests.integration.fuzz.bad_inputs import (
+    Arrange,
+    bomb,
+    both,
+    cut_archive,
+    dataset,
+    flip,
+    folder_with,
+    mine,
+    mnist,
+    pickled_npz,
+    raw_zip,
+    replaced,
+    settings_folder,
+    stored_set,
+    tar_with,
+    tree_with,
+    two_labels,
+    written,
+)
 
 FIRST, LAST = "<!-- written by `python -m tests.integration.fuzz.error_table` -->", "<!-- end -->"
-Arrange = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
@@ -44,123 +54,6 @@ class Row:
         return (
             re.fullmatch(".*".join(map(re.escape, self.message.split("…"))), message, re.DOTALL) is not None
         )
-
-
-def dataset(**changes: object) -> Arrange:
-    """Change settings of `dataset` in params.yaml."""
-
-    def change(root: Path) -> None:
-        text = (root / "params.yaml").read_text()
-        for name, value in changes.items():
-            text, found = re.subn(rf"(?m)^(  {name}:) [^#\n]*", rf"\1 {value} ", text, count=1)
-            assert found, name
-        (root / "params.yaml").write_text(text)
-
-    return change
-
-
-def both(first: Arrange, second: Arrange) -> Arrange:
-    def make(root: Path) -> None:
-        first(root)
-        second(root)
-
-    return make
-
-
-def mine(path: str, make: Arrange, **changes: object) -> Arrange:
-    return both(make, dataset(**{**MINE, "path": path, **changes}))
-
-
-def replaced(old: str, new: str) -> Arrange:
-    def change(root: Path) -> None:
-        text = (root / "params.yaml").read_text()
-        assert old in text
-        (root / "params.yaml").write_text(text.replace(old, new, 1))
-
-    return change
-
-
-def written(name: str, content: str | bytes) -> Arrange:
-    def write(root: Path) -> None:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-
-    return write
-
-
-def _tar_with(name: str, **entry: object) -> Arrange:
-    def make(root: Path) -> None:
-        in_tar(root / "t.tar", good_tree())
-        with tarfile.open(root / "t.tar", "a") as archive:
-            member = tarfile.TarInfo(name)
-            for field, value in entry.items():
-                setattr(member, field, value)
-            archive.addfile(member)
-
-    return make
-
-
-def _bomb(root: Path) -> None:
-    with zipfile.ZipFile(root / "t.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("cat/bomb.png", bytes(32 << 20))
-
-
-def _folder_with(name: str, content: bytes) -> Arrange:
-    return lambda root: in_folder(root / "photos", good_tree() | {name: content})
-
-
-def _mnist(images: bytes) -> Arrange:
-    return written("data/raw/MNIST/raw/train-images-idx3-ubyte", images)
-
-
-def _raw_zip(tree: dict[bytes, bytes], method: int = 0) -> Arrange:
-    return lambda root: in_raw_zip(root / "t.zip", tree, method)
-
-
-def _two_labels(root: Path) -> None:
-    table = pa.table({"image": [b"x"], "fine_label": [0], "coarse_label": [0]})
-    (root / "t").mkdir()
-    pq.write_table(table, root / "t" / "train.parquet")
-
-
-def _npz(root: Path) -> None:
-    for name in ("train_data_batch_1", "val_data"):
-        buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            data=np.zeros((2, 3072), np.uint8),
-            labels=np.array([Payload(root / "sprung")] * 2, object),
-        )
-        written(f"data/raw/imagenet32/{name}.npz", buffer.getvalue())(root)
-
-
-def _set(spoil: Arrange) -> Arrange:
-    def make(root: Path) -> None:
-        save_set(root / "data" / "tensors", np.zeros((4, 1, 16, 16), np.uint8), np.arange(4) % 2)
-        spoil(root)
-
-    return make
-
-
-def _flip(root: Path) -> None:
-    path = root / "data" / "tensors" / "images.npy"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
-def _tree_with(change: Arrange) -> Arrange:
-    return both(lambda root: in_folder(root / "photos", good_tree()), lambda root: change(root / "photos"))
-
-
-def _cut_archive(root: Path) -> None:
-    content = gzip.compress(in_tar(root / "t.tar", good_tree()).read_bytes())
-    (root / "t.tar.gz").write_bytes(content[: len(content) // 2])
-
-
-def _settings_folder(root: Path) -> None:
-    (root / "params.yaml").unlink()
-    (root / "params.yaml").mkdir()
 
 
 _TRAIN = "stage train_generators dcgan-40-0"
@@ -252,7 +145,7 @@ _SETTINGS = [
         "stage prepare",
         "prepare: params.yaml: Is a directory",
         code=1,
-        arrange=_settings_folder,
+        arrange=settings_folder,
     ),
 ]
 _COMMANDS = [
@@ -312,20 +205,20 @@ _IMAGES = [
         _IMPORT,
         "photos: loose.png outside of a class folder; put each image into the folder of its class; "
         f"decide with --layout classes {_SETTINGS_TOO}",
-        arrange=_folder_with("loose.png", encoded()),
+        arrange=folder_with("loose.png", encoded()),
     ),
     Row(
         "a split beside classes",
         _IMPORT,
         f"photos: test/ named as a split, beside cat/, dog/; decide with --layout classes {_SETTINGS_TOO}",
-        arrange=_folder_with("test/1.png", encoded()),
+        arrange=folder_with("test/1.png", encoded()),
     ),
     Row(
         "folders below class folders",
         _IMPORT,
         "photos: folders below class folders: is cat/young/1.png of class cat or young?; "
         f"decide with --layout classes or --layout innermost {_SETTINGS_TOO}",
-        arrange=_folder_with("cat/young/1.png", encoded()),
+        arrange=folder_with("cat/young/1.png", encoded()),
     ),
     Row(
         "the same images twice",
@@ -376,44 +269,44 @@ _IMAGES = [
         _IMPORT,
         "1 of 13 images cannot be used (cat/x.HEIC: not a PNG, JPEG, BMP, WEBP, TIFF or PPM image, but a "
         f"HEIC photo: convert it first, e.g. `magick photo.heic photo.jpg`); {_SKIP}",
-        arrange=_folder_with("cat/x.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
+        arrange=folder_with("cat/x.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
     ),
     Row(
         "a class without images",
         _IMPORT,
         "photos: no images in class folder eel; add images or remove the folder",
-        arrange=_tree_with(lambda root: (root / "eel").mkdir()),
+        arrange=tree_with(lambda root: (root / "eel").mkdir()),
     ),
     Row(
         "a pipe among the images",
         _IMPORT,
         "photos/cat/x.png is a pipe, socket or device; remove it",
-        arrange=_tree_with(lambda root: os.mkfifo(root / "cat" / "x.png")),
+        arrange=tree_with(lambda root: os.mkfifo(root / "cat" / "x.png")),
     ),
     Row(
         "control characters in a file name",
         _IMPORT,
         rf"1 of 13 images cannot be used (cat/\x1b[2J\n.png: empty file); {_SKIP}",
-        arrange=_folder_with("cat/\x1b[2J\n.png", b""),
+        arrange=folder_with("cat/\x1b[2J\n.png", b""),
     ),
     Row(
         "an empty image",
         _IMPORT,
         f"1 of 13 images cannot be used (cat/x.png: empty file); {_SKIP}",
-        arrange=_folder_with("cat/x.png", b""),
+        arrange=folder_with("cat/x.png", b""),
     ),
     Row(
         "a damaged image",
         _IMPORT,
         f"1 of 13 images cannot be used (cat/x.png: damaged (…)); {_SKIP}",
-        arrange=_folder_with("cat/x.png", encoded(size=(64, 64))[:2000]),
+        arrange=folder_with("cat/x.png", encoded(size=(64, 64))[:2000]),
     ),
     Row(
         "an image that declares billions of pixels",
         _IMPORT,
         "1 of 13 images cannot be used (cat/x.png: declares 2,500,000,000 pixels; "
         f"at most 64,000,000 are decoded); {_SKIP}",
-        arrange=_folder_with("cat/x.png", png_of(50_000, 50_000)),
+        arrange=folder_with("cat/x.png", png_of(50_000, 50_000)),
     ),
 ]
 _ARCHIVES = [
@@ -427,31 +320,31 @@ _ARCHIVES = [
         "a truncated archive",
         "stage prepare",
         "prepare: t.tar.gz: damaged archive (…); fetch it again",
-        arrange=mine("t.tar.gz", _cut_archive),
+        arrange=mine("t.tar.gz", cut_archive),
     ),
     Row(
         "a member outside of its archive",
         "stage prepare",
         "prepare: t.tar: member '../x.png' would lead out of the archive; refused, create the archive again",
-        arrange=mine("t.tar", _tar_with("../x.png")),
+        arrange=mine("t.tar", tar_with("../x.png")),
     ),
     Row(
         "a link in an archive",
         "stage prepare",
         "prepare: t.tar: member 'cat/x.png' is a link; put plain files into the archive",
-        arrange=mine("t.tar", _tar_with("cat/x.png", type=tarfile.SYMTYPE, linkname="/etc/passwd")),
+        arrange=mine("t.tar", tar_with("cat/x.png", type=tarfile.SYMTYPE, linkname="/etc/passwd")),
     ),
     Row(
         "a device in an archive",
         "stage prepare",
         "prepare: t.tar: member 'cat/x.png' is a device or special file; put plain files into the archive",
-        arrange=mine("t.tar", _tar_with("cat/x.png", type=tarfile.CHRTYPE)),
+        arrange=mine("t.tar", tar_with("cat/x.png", type=tarfile.CHRTYPE)),
     ),
     Row(
         "a zip bomb",
         "stage prepare",
         "prepare: t.zip: 'cat/bomb.png' swells from … to 33,554,432 bytes or more, as a bomb does; refused",
-        arrange=mine("t.zip", _bomb),
+        arrange=mine("t.zip", bomb),
     ),
     Row(
         "an archive that changed since `import`",
@@ -465,42 +358,42 @@ _ARCHIVES = [
         "stage prepare",
         "prepare: data/raw/MNIST/raw/train-images-idx3-ubyte: checksum is …, "
         "expected 6bbc9ace898e44ae57da46a324031adb; delete the file and run again to fetch a good copy",
-        arrange=both(_mnist(b"\x00\x00\x08\x03"), dataset(name="mnist")),
+        arrange=both(mnist(b"\x00\x00\x08\x03"), dataset(name="mnist")),
     ),
     Row(
         "arrays that contain Python objects",
         "stage prepare",
         "prepare: data/raw/imagenet32/train_data_batch_1.npz: labels contains Python objects, "
         "which can run any code when they are loaded; fetch the published batches again",
-        arrange=both(_npz, dataset(name="imagenet32", image_size=32, channels=3)),
+        arrange=both(pickled_npz, dataset(name="imagenet32", image_size=32, channels=3)),
     ),
     Row(
         "names in an unknown encoding",
         "labelmint import t.zip --name mine",
         "t.zip: does not state the encoding of its names, such as b'\\xaa\\xae\\xe8\\xaa\\xa0/0.png'; "
         "say which it is with --encoding or dataset.encoding, e.g. cp866",
-        arrange=_raw_zip({"кошка/0.png".encode("cp866"): b""}),
+        arrange=raw_zip({"кошка/0.png".encode("cp866"): b""}),
     ),
     Row(
         "names that are not UTF-8",
         _IMPORT,
         r"photos: 'cat/caf\udce9.png' is not valid UTF-8; rename it, "
         "for example with `convmv -f latin1 -t utf8 -r --notest FOLDER`",
-        arrange=_folder_with("cat/caf\udce9.png", b""),
+        arrange=folder_with("cat/caf\udce9.png", b""),
     ),
     Row(
         "a compression method that is not read",
         "labelmint import t.zip --name mine",
         "t.zip: member 'cat/0.png' has compression method 9 (Deflate64), which is not read; "
         "unpack the archive and give the folder",
-        arrange=_raw_zip({b"cat/0.png": b""}, method=9),
+        arrange=raw_zip({b"cat/0.png": b""}, method=9),
     ),
     Row(
         "one name twice in an archive",
         "stage prepare",
         "prepare: t.tar: 'cat/0.png' is in the archive more than once, and one would be lost; "
         "create the archive again",
-        arrange=mine("t.tar", _tar_with("cat/0.png")),
+        arrange=mine("t.tar", tar_with("cat/0.png")),
     ),
     Row(
         "a RAR archive",
@@ -519,7 +412,7 @@ _ARCHIVES = [
         "several columns of labels",
         "stage prepare",
         "prepare: t: fine_label, coarse_label could be the labels; set dataset.label_column to one of them",
-        arrange=mine("t", _two_labels, format="huggingface"),
+        arrange=mine("t", two_labels, format="huggingface"),
     ),
     Row(
         "a damaged table",
@@ -539,13 +432,13 @@ _OUTPUTS = [
         _TRAIN,
         "train_generators dcgan-40-0: data/tensors/images.npy: damaged, its checksum is not the one in "
         "checksums.json; delete it and run again",
-        arrange=_set(_flip),
+        arrange=stored_set(flip),
     ),
     Row(
         "a description that is not JSON",
         _TRAIN,
         "train_generators dcgan-40-0: data/tensors/dataset.json: not JSON (…); delete it and run again",
-        arrange=_set(written("data/tensors/dataset.json", "{")),
+        arrange=stored_set(written("data/tensors/dataset.json", "{")),
     ),
     Row(
         "a learning rate with which training diverges",
@@ -554,7 +447,9 @@ _OUTPUTS = [
         "lower feature_network.learning_rate",
         code=1,
         arrange=both(
-            _set(written("data/tensors/dataset.json", '{"mirror": [false, false], "classes": ["a", "b"]}')),
+            stored_set(
+                written("data/tensors/dataset.json", '{"mirror": [false, false], "classes": ["a", "b"]}')
+            ),
             replaced("learning_rate: 2.0e-3     # Largest", "learning_rate: 1.0e+30     # Largest"),
         ),
     ),
