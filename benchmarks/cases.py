@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.parts import Shape
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.gans.settings import Family
 from labelmint.training.images import ArrayImages
 from labelmint.training.replica import Replica
 from labelmint.training.settings import Training

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
+from labelmint.gans.settings import Family, Optimizer
 
 SHAPE = (1, 16, 16)
 LABELS = 3

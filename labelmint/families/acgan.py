@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.objectives import Auxiliary, NonSaturating
 from labelmint.gans.registry import FamilyEntry
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
+from labelmint.gans.settings import Family, Optimizer
 
 
 def _objective(family: Family) -> Auxiliary:

@@ -1,8 +1,9 @@
 """DCGAN with the non-saturating objective (Goodfellow et al. 2014)."""
 
+from labelmint.gans.network_settings import DiscriminatorNetwork
 from labelmint.gans.objectives import NonSaturating
 from labelmint.gans.registry import FamilyEntry
-from labelmint.gans.settings import DiscriminatorNetwork, Family, Optimizer
+from labelmint.gans.settings import Family, Optimizer
 
 FAMILY = FamilyEntry(
     title="DCGAN",

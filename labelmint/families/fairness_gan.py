@@ -15,11 +15,12 @@ import torch
 from torch import nn
 
 from labelmint.gans.layers import BatchNorm, Convolution, Dropout, GaussianNoise, Linear
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.objectives import DiscriminatorOutput, NonSaturating, Objective, binary_cross_entropy
 from labelmint.gans.parts import Shape, activation, apply_spectral_norm
 from labelmint.gans.registry import FamilyEntry
 from labelmint.gans.residual import ResidualGenerator, ResidualTrunk
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.gans.settings import Family
 from labelmint.random_streams import Stream
 
 PROTECTED, OUTCOME = 0, 1

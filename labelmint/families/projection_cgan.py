@@ -1,8 +1,9 @@
 """Projection cGAN: hinge objective, projection discriminator, spectral normalisation."""
 
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.objectives import Hinge
 from labelmint.gans.registry import FamilyEntry
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
+from labelmint.gans.settings import Family, Optimizer
 
 FAMILY = FamilyEntry(
     title="Projection cGAN",

@@ -1,8 +1,9 @@
 """R3GAN's objective: relativistic pairing, R1 and R2 on D, no normalisation layers."""
 
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.objectives import Relativistic
 from labelmint.gans.registry import FamilyEntry
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
+from labelmint.gans.settings import Family, Optimizer
 
 FAMILY = FamilyEntry(
     title="R3GAN",

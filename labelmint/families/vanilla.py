@@ -1,8 +1,9 @@
 """The first GAN: multilayer perceptrons with the non-saturating objective."""
 
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.objectives import NonSaturating
 from labelmint.gans.registry import FamilyEntry
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
+from labelmint.gans.settings import Family, Optimizer
 
 FAMILY = FamilyEntry(
     title="GAN",

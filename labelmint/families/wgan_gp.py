@@ -1,8 +1,9 @@
 """Wasserstein GAN with a gradient penalty, and without batch normalisation in D."""
 
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.objectives import Wasserstein
 from labelmint.gans.registry import FamilyEntry
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
+from labelmint.gans.settings import Family, Optimizer
 
 FAMILY = FamilyEntry(
     title="Wasserstein GAN with gradient penalty",

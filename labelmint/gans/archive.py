@@ -12,7 +12,8 @@ import torch
 from labelmint.data.storage.weights import load_weights, save_weights
 from labelmint.gans import registry
 from labelmint.gans.conditioning import LabelSpec
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
+from labelmint.gans.settings import Family, Optimizer
 from labelmint.runtime.atomic_files import load_json, save_json
 from labelmint.runtime.errors import InputError
 

@@ -22,6 +22,7 @@ from labelmint.gans.layers import (
     TransposedConvolution,
     batch_deviation,
 )
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.parts import (
     Head,
     LabelMaps,
@@ -34,7 +35,6 @@ from labelmint.gans.parts import (
     normalization,
     run,
 )
-from labelmint.gans.settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.random_streams import Stream
 
 

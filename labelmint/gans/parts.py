@@ -18,7 +18,7 @@ from labelmint.gans.layers import (
     GaussianNoise,
     Linear,
 )
-from labelmint.gans.settings import DiscriminatorNetwork, GeneratorNetwork
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.random_streams import Stream
 
 Shape = tuple[int, int, int]

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from labelmint.gans.layers import Convolution, Dropout, GaussianNoise, batch_deviation
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.parts import (
     Head,
     LabelMaps,
@@ -17,7 +18,6 @@ from labelmint.gans.parts import (
     normalization,
     run,
 )
-from labelmint.gans.settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.random_streams import Stream
 
 

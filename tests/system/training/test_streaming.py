@@ -16,7 +16,8 @@ TRAIN = """
 import hashlib, sys
 from pathlib import Path
 import numpy as np, torch
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
+from labelmint.gans.settings import Family
 from labelmint.training.images import FileImages
 from labelmint.training.replica import Replica
 from labelmint.training.settings import Training

@@ -8,8 +8,8 @@ import torch
 
 from labelmint.gans.initialization import initialize, with_own_statistics
 from labelmint.gans.layers import BatchNorm
+from labelmint.gans.network_settings import GeneratorNetwork
 from labelmint.gans.networks import Generator
-from labelmint.gans.settings import GeneratorNetwork
 
 
 def rng(seed: int = 0) -> torch.Generator:

@@ -10,8 +10,9 @@ import torch
 from torch.nn import functional as F
 
 from labelmint.gans.initialization import initialize
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.registry import build_discriminator, build_generator
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.gans.settings import Family
 
 SHAPE, LABELS, LATENT = (2, 16, 16), 3, 5
 A, B = (

@@ -18,8 +18,8 @@ from labelmint.gans.layers import (
     TransposedConvolution,
     batch_deviation,
 )
+from labelmint.gans.network_settings import DiscriminatorNetwork
 from labelmint.gans.networks import Discriminator
-from labelmint.gans.settings import DiscriminatorNetwork
 from labelmint.random_streams import Stream
 
 WIDTH, LABELS = 3, 4

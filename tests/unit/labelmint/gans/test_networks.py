@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from labelmint.gans.initialization import draw_latents
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.networks import Discriminator, Generator
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.gans.settings import Family
 from labelmint.random_streams import Stream
 
 

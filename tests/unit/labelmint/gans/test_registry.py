@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from labelmint.gans import registry
+from labelmint.gans.network_settings import DiscriminatorNetwork
 from labelmint.gans.networks import Generator, MLPDiscriminator
-from labelmint.gans.settings import DiscriminatorNetwork, Family
+from labelmint.gans.settings import Family
 from labelmint.runtime.errors import InputError
 from pipeline.settings import schema
 from tests.conftest import ROOT

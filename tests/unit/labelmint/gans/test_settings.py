@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
+from labelmint.gans.settings import Family
 
 
 def test_refuses_a_latent_of_no_size():

@@ -10,8 +10,9 @@ import torch
 
 from labelmint.gans.initialization import initialize, spectral_layers
 from labelmint.gans.layers import Convolution, Embedding, Linear, power_iteration
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.registry import build_discriminator, build_generator
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.gans.settings import Family
 from labelmint.training.updates import D, G
 from tests.tiny_families import LABELS, SHAPE, one_thread, single  # noqa: F401
 

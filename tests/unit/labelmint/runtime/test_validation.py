@@ -14,7 +14,8 @@ from typing_extensions import Doc
 
 from labelmint.classifiers.settings import Augmentation, Classifier, FeatureNetwork
 from labelmint.data.settings import Dataset
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork, Optimizer, Synthesis
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
+from labelmint.gans.settings import Family, Optimizer, Synthesis
 from labelmint.metrics.settings import Metrics, Representation
 from labelmint.runtime.settings import Compute, flat
 from labelmint.runtime.validation import Forms, Settings, hints, type_name, unwrap

@@ -10,7 +10,8 @@ import pytest
 
 from labelmint.data.storage.splits import derive_seed
 from labelmint.gans.conditioning import LabelSpec
-from labelmint.gans.settings import DiscriminatorNetwork, Family, GeneratorNetwork
+from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
+from labelmint.gans.settings import Family
 from labelmint.runtime.settings import Compute
 from labelmint.training.fit import fit, plan_replicas
 from labelmint.training.replica import Replica

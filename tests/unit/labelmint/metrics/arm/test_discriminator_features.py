@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from labelmint.gans.network_settings import DiscriminatorNetwork
 from labelmint.gans.registry import build_discriminator
-from labelmint.gans.settings import DiscriminatorNetwork, Family
+from labelmint.gans.settings import Family
 from labelmint.metrics.arm.discriminator_features import Extractor
 
 CPU = torch.device("cpu")
