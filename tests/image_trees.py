@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from labelmint.data.reading import tree as reading
+from labelmint.data.stored_images import NamedImages
 
 MINE: dict[str, Any] = {"name": "mine", "format": "imagefolder", "image_size": 8, "channels": 3}
 """Settings of `dataset` for a tree; `path` is missing."""
@@ -119,13 +120,9 @@ def in_raw_zip(path: Path, tree: dict[bytes, bytes], method: int = 0, extra: byt
 
 
 @dataclass(frozen=True)
-class _MemoryImages:
+class _MemoryImages(NamedImages):
     names: list[str]
     contents: list[bytes]
-    named = True
-
-    def name(self, index: int) -> str:
-        return self.names[index]
 
     @contextmanager
     def open(self) -> Iterator[Callable[[int], bytes]]:

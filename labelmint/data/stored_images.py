@@ -46,6 +46,16 @@ DAMAGED = (
 """Errors that the standard library raises for a damaged archive, or for bytes that are not an archive."""
 
 
+class NamedImages:
+    """Images that have names of their own, for messages and the manifest."""
+
+    names: list[str]
+    named = True
+
+    def name(self, index: int) -> str:
+        return self.names[index]
+
+
 @dataclass(frozen=True)
 class ArrayImages:
     """Images in memory. array: uint8 (N, H, W) or (N, H, W, 3)."""
@@ -119,15 +129,11 @@ def _open_nonblocking(path: str, flags: int) -> int:
 
 
 @dataclass(frozen=True)
-class FolderImages:
+class FolderImages(NamedImages):
     """Files below `root`, by their relative names."""
 
     root: Path
     names: list[str]
-    named = True
-
-    def name(self, index: int) -> str:
-        return self.names[index]
 
     @contextmanager
     def open(self) -> Iterator[Callable[[int], bytes]]:
@@ -150,16 +156,12 @@ class FolderImages:
 
 
 @dataclass(frozen=True)
-class TarImages:
+class TarImages(NamedImages):
     """Members of an uncompressed tar archive. spans: int64 (N, 2), offset and size in bytes."""
 
     path: Path
     names: list[str]
     spans: np.ndarray
-    named = True
-
-    def name(self, index: int) -> str:
-        return self.names[index]
 
     @contextmanager
     def open(self) -> Iterator[Callable[[int], bytes]]:
@@ -175,16 +177,12 @@ class TarImages:
 
 
 @dataclass(frozen=True)
-class ZipImages:
-    """Members of a zip archive. names: for messages and the manifest. members: numbers among all members."""
+class ZipImages(NamedImages):
+    """Members of a zip archive. members: numbers among all members."""
 
     path: Path
     names: list[str]
     members: list[int]
-    named = True
-
-    def name(self, index: int) -> str:
-        return self.names[index]
 
     @contextmanager
     def open(self) -> Iterator[Callable[[int], bytes]]:
@@ -203,16 +201,12 @@ class ZipImages:
 
 
 @dataclass(frozen=True)
-class PngImages:
+class PngImages(NamedImages):
     """Pixels of other images, encoded as PNG files. rows: index of each among `pixels`."""
 
     pixels: Images
     rows: list[int]
     names: list[str]
-    named = True
-
-    def name(self, index: int) -> str:
-        return self.names[index]
 
     @contextmanager
     def open(self) -> Iterator[Callable[[int], bytes]]:

@@ -70,6 +70,17 @@ class Replicated:
     def mean(self) -> Any:
         return self.means.mean(-1)
 
+    @property
+    def covariance(self) -> Any:
+        """Mean covariance of two replicates over the images; of two or more replicates."""
+        return (self.count * self.between_images - self.within) / (self.count - 1)
+
+    @property
+    def run_variance(self) -> Any:
+        """Variance of the mean score between runs, beyond the choice of test images; at least 0."""
+        private = (self.within - self.covariance) / self.images
+        return np.maximum(0.0, self.means.var(-1, ddof=1) - private)
+
     def proportion(self, predictions: int = 1) -> tuple[Any, Any, Any]:
         """(mean, low, high) of scores from 0 to 1, within [0, 1].
 
@@ -130,8 +141,7 @@ class Replicated:
             return low, high
         from scipy.special import ndtri, stdtrit
 
-        covariance = (self.count * self.between_images - self.within) / (self.count - 1)
-        shared = np.maximum(0.0, covariance) / self.images
+        shared = np.maximum(0.0, self.covariance) / self.images
         runs = self.means.var(-1, ddof=1) / self.count
         normal, student = -ndtri(level / 2), -stdtrit(self.count - 1, level / 2)
         of_images = normal * np.sqrt(self.between_images / self.images)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labelmint.metrics.replicated import Replicated
+
 _RESAMPLES = 1000
 _LEVEL = 95.0
 
@@ -96,7 +98,7 @@ def worth(curve: LearningCurve, correct: np.ndarray, seed: int = 0) -> Worth:
     )
     drawn[:, :-1] += rng.standard_normal((_RESAMPLES, len(curve.sizes))) * _curve_deviation(curve)
     if len(correct) > 1:
-        deviation = np.sqrt(_run_variance(correct) / len(correct))
+        deviation = np.sqrt(Replicated.of(correct).run_variance / len(correct))
         drawn[:, -1] += rng.standard_t(len(correct) - 1, _RESAMPLES) * deviation
     value = curve.inverse(means[None, :-1], means[-1:])[0]
     tail = (100 - _LEVEL) / 2
@@ -106,25 +108,10 @@ def worth(curve: LearningCurve, correct: np.ndarray, seed: int = 0) -> Worth:
 
 def _curve_deviation(curve: LearningCurve) -> np.ndarray:
     """Standard deviation between training runs of each point of the curve, a mean over seeds: (P,)."""
-    seeds = curve.correct.shape[1]
-    means = curve.correct.mean((1, 2))
-    spread = means * (1 - means)
-    if seeds < 2 or not spread.sum():
-        return np.zeros(len(means))
-    factor = sum(map(_run_variance, curve.correct)) / spread.sum()
-    deviations: np.ndarray = np.sqrt(factor * spread / seeds)
+    found = Replicated.of(curve.correct)
+    spread = found.mean * (1 - found.mean)
+    if found.count < 2 or not spread.sum():
+        return np.zeros(len(spread))
+    factor = found.run_variance.sum() / spread.sum()
+    deviations: np.ndarray = np.sqrt(factor * spread / found.count)
     return deviations
-
-
-def _run_variance(correct: np.ndarray) -> float:
-    """Variance of the accuracy between training runs, beyond the choice of test images.
-
-    correct: float64 (R, N), R of at least 2. The component of the rows in a two-way layout with random rows
-    (runs) and columns (images), from its mean squares; 0 where that is negative (Searle, Casella and
-    McCulloch 1992, section 4.5).
-    """
-    rows, columns = correct.mean(1, keepdims=True), correct.mean(0, keepdims=True)
-    residual = correct - rows - columns + correct.mean()
-    seeds, images = correct.shape
-    interaction = (residual**2).sum() / ((seeds - 1) * max(1, images - 1))
-    return max(0.0, float(rows.var(ddof=1) - interaction / images))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from labelmint.classifiers.sources import parse, position
+from labelmint.metrics.intervals import independent_difference
 from labelmint.reporting.charts import Point, interval_chart
 from labelmint.reporting.figures import source_colour
 from labelmint.reporting.page import stylesheet, templates
@@ -46,12 +46,9 @@ class Change:
 
     @property
     def difference(self) -> Estimate:
-        """Newcombe 1998, method 10: both intervals, combined as those of independent values."""
-        then, now = self.then, self.now
-        value = now.value - then.value
-        low = value - math.hypot(now.value - now.low, then.high - then.value)
-        high = value + math.hypot(now.high - now.value, then.value - then.low)
-        return Estimate(value, low, high, min(then.seeds, now.seeds))
+        """Both intervals, combined as those of independent values."""
+        now, then = ((each.value, each.low, each.high) for each in (self.now, self.then))
+        return Estimate(*independent_difference(now, then), min(self.then.seeds, self.now.seeds))
 
 
 def changes(now: list[Row], then: list[Row]) -> list[Change]:

@@ -109,7 +109,8 @@ def templates() -> Environment:
 def stylesheet() -> Markup:
     """The style of all pages with charts."""
     colours = "; ".join(f"--c{index}: light-dark({', '.join(pair)})" for index, pair in enumerate(PALETTE))
-    return Markup(f":root {{ {colours} }}\n{(_FOLDER / 'page.css').read_text(encoding='utf-8')}")  # nosec B704
+    own = (_FOLDER / "page.css").read_text(encoding="utf-8")
+    return Markup(f":root {{ {colours} }}\n{own}")  # nosec B704
 
 
 def _percent(fraction: float | None) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import subprocess
+from typing import Any
 
 import pytest
 import yaml
@@ -39,7 +40,8 @@ def test_a_slurm_script_has_valid_syntax_options_and_commands(script):
             from pipeline.cli.main import app
 
             name, *arguments = shlex.split(found[1])
-            typer.main.get_command(app).commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
+            commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+            commands[name].make_context(name, arguments)
         if line.startswith("make "):
             assert _make_accepts(*line.split()[1:])
 
