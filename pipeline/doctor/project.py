@@ -16,7 +16,7 @@ from pipeline.doctor.finding import Finding, note, ok, problem
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import schema as settings
 from pipeline.tracking import refusals
-from pipeline.tracking.spool import SPOOL, waiting
+from pipeline.tracking.spool_folder import SPOOL, waiting
 
 _DVC_SECONDS = 120
 _DEFAULT_FOLDERS = {"celeba": "data/raw/celeba", "lsun": "data/raw/lsun", "imagenet32": "data/raw/imagenet32"}

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.settings.schema import Params
 from pipeline.tracking import address, destinations, pipeline_run
 from pipeline.tracking.pipeline_run import NAME
-from pipeline.tracking.spool import ERROR, LAST_RUN, SPOOL, SpoolTracker, open_spool
+from pipeline.tracking.spool import SpoolTracker, open_spool
+from pipeline.tracking.spool_folder import ERROR, LAST_RUN, SPOOL
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State

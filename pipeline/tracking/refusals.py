@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from labelmint.runtime.words import counted
-from pipeline.tracking.spool import SPOOL
+from pipeline.tracking.spool_folder import SPOOL
 
 Item = TypeVar("Item")
 

@@ -18,7 +18,8 @@ from pipeline.settings.schema import Params
 from pipeline.tracking import pipeline_run
 from pipeline.tracking.owner import dvc_process
 from pipeline.tracking.pipeline_run import NAME
-from pipeline.tracking.spool import PARENT_RUN, SPOOL, SpoolTracker, is_on, join_spool, open_spool
+from pipeline.tracking.spool import PARENT_RUN, SpoolTracker, is_on, join_spool, open_spool
+from pipeline.tracking.spool_folder import SPOOL
 
 
 class ReproRun:

@@ -23,7 +23,7 @@ from pipeline.tracking import refusals
 from pipeline.tracking.address import public_uri, without_credentials
 from pipeline.tracking.destinations import MAIN, Destination, Spool, connect
 from pipeline.tracking.owner import Owner
-from pipeline.tracking.spool import ERROR, SPOOL, locked, waiting
+from pipeline.tracking.spool_folder import ERROR, SPOOL, locked, waiting
 
 LINGER = "LABELMINT_SHIPPER_LINGER"
 _LINGER_SECONDS = 20.0  # the next stage has usually started by then
@@ -148,8 +148,6 @@ def _has_unshipped_children(folder: Path) -> bool:
 
 def _is_alive(header: dict[str, Any]) -> bool:
     """Whether the process that writes the spool may still run."""
-    if not header:
-        return False
     if header["host"] != socket.gethostname():
         return True  # only its records can tell
     try:

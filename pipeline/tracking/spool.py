@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -12,8 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,45 +22,13 @@ from labelmint.runtime.tracker import NullTracker, Tracker
 from pipeline.tracking import system_metrics
 from pipeline.tracking.address import experiment_name, public_uri, run_page
 from pipeline.tracking.owner import Owner
+from pipeline.tracking.spool_folder import ERROR, RUN_ID, SPOOL
 from stages.paths import Arm
 
-SPOOL = Path(".tracking")
-"""Folder of all spools, relative to the project's."""
-ERROR = "error"
-"""File in SPOOL: why the last attempt to reach MLflow failed."""
-LAST_RUN = "last_run.json"
-"""File in SPOOL: MLflow's ids of the last pipeline run."""
-RUN_ID = "mlflow.json"
-"""File in a spool: MLflow's ids of its run and of the experiment, as soon as MLflow has the run."""
 PARENT_RUN = "LABELMINT_PARENT_RUN"
 SWITCH = "LABELMINT_TRACKING"
 _SAMPLE_SECONDS = 5.0
 _MAX_FILE_BYTES = 256 << 20  # larger files are kept by DVC only
-
-
-def waiting(root: Path) -> list[Path]:
-    """Folders of the spools that are not shipped to their end, oldest first."""
-    return sorted((path.parent for path in (root / SPOOL).glob("*/run.json")), key=lambda path: path.name)
-
-
-@contextmanager
-def locked(path: Path, wait: bool = False) -> Iterator[bool]:
-    """Hold a file lock that ends with the process.
-
-    Yields False if the lock's folder does not exist or, without `wait`, if another process holds the lock.
-    """
-    try:
-        file = path.open("ab")
-    except FileNotFoundError:
-        yield False
-        return
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def open_tracker(

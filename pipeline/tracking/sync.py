@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.tracking import refusals
 from pipeline.tracking.address import public_uri
 from pipeline.tracking.ship import Shipment
-from pipeline.tracking.spool import ERROR, SPOOL, locked, waiting
+from pipeline.tracking.spool_folder import ERROR, SPOOL, locked, waiting
 
 _WAIT_SECONDS = 30.0  # for another process that is shipping a spool
 

@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from typing import Any
 
-from pipeline.tracking.spool import waiting
+from pipeline.tracking.spool_folder import waiting
 from tests.system.clone import Clone
 from tests.system.servers import UiServers, clean_environment, until
 

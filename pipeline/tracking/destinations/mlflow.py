@@ -16,7 +16,7 @@ from pipeline.tracking import images, refusals
 from pipeline.tracking.address import clean_name, record_experiments, tracking_uri, without_credentials
 from pipeline.tracking.destinations import Spool
 from pipeline.tracking.models import register
-from pipeline.tracking.spool import LAST_RUN, RUN_ID, SPOOL, locked
+from pipeline.tracking.spool_folder import LAST_RUN, RUN_ID, SPOOL, locked
 
 PACKAGE = "mlflow"
 

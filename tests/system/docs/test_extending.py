@@ -86,13 +86,14 @@ from pipeline.settings import schema
 from pipeline.tracking import spool
 from pipeline.tracking.destinations import connect
 from pipeline.tracking.ship import ship
+from pipeline.tracking.spool_folder import waiting
 
 root = Path.cwd()
 spool.start_shipper = lambda root: None
 chosen = schema.load(root / "params.yaml").tracking.chosen
 tracker = spool.open_tracker(root, "averages", None, trackers=chosen)
 tracker.log_metrics({"loss": 0.5}, step=3)
-(folder,) = spool.waiting(root)
+(folder,) = waiting(root)
 for name in chosen:
     ship(connect(name, root), name, folder)
 """

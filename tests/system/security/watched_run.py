@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking.spool import waiting
+from pipeline.tracking.spool_folder import waiting
 from tests.conftest import ROOT
 from tests.system.servers import UiServers, until
 from tests.system.tiny_project import TinyProject

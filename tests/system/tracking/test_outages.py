@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from pipeline import failures
-from pipeline.tracking.spool import waiting
+from pipeline.tracking.spool_folder import waiting
 from pipeline.tracking.sync import sync_all
 from tests.conftest import ROOT
 from tests.system.servers import MlflowServer, clean_environment, until

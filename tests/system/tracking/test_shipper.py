@@ -10,7 +10,7 @@ import sys
 
 from pipeline.tracking import ship
 from pipeline.tracking.address import tracking_uri
-from pipeline.tracking.spool import waiting
+from pipeline.tracking.spool_folder import waiting
 from tests.conftest import ROOT
 from tests.system.servers import until
 

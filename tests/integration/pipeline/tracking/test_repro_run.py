@@ -14,7 +14,8 @@ from pipeline.tracking import repro_run, spool
 from pipeline.tracking.address import tracking_uri
 from pipeline.tracking.owner import Owner, dvc_process
 from pipeline.tracking.repro_run import ReproRun
-from pipeline.tracking.spool import PARENT_RUN, open_tracker, waiting
+from pipeline.tracking.spool import PARENT_RUN, open_tracker
+from pipeline.tracking.spool_folder import waiting
 from pipeline.tracking.sync import sync_all
 from tests.conftest import ROOT
 

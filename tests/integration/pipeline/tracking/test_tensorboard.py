@@ -16,7 +16,8 @@ from labelmint.runtime.errors import InputError
 from pipeline.tracking import destinations, ship, spool
 from pipeline.tracking.destinations.tensorboard import EventFiles
 from pipeline.tracking.ship import Shipment
-from pipeline.tracking.spool import SpoolTracker, open_tracker, waiting
+from pipeline.tracking.spool import SpoolTracker, open_tracker
+from pipeline.tracking.spool_folder import waiting
 from stages.paths import Arm
 
 ARM = Arm("dcgan", 40, 0)

@@ -15,7 +15,8 @@ from PIL import Image
 from pipeline.tracking import ship, spool, system_metrics
 from pipeline.tracking.address import tracking_uri
 from pipeline.tracking.destinations.mlflow import Store
-from pipeline.tracking.spool import PARENT_RUN, SpoolTracker, open_spool, open_tracker, waiting
+from pipeline.tracking.spool import PARENT_RUN, SpoolTracker, open_spool, open_tracker
+from pipeline.tracking.spool_folder import waiting
 from pipeline.tracking.sync import sync_all
 from stages.paths import Arm
 
