@@ -101,8 +101,8 @@ def to_text(found: Sequence[Change]) -> str:
         values = (
             f"{100 * each.then.value:6.2f}  {100 * each.now.value:6.2f}  {100 * difference.value:+.2f} {ends}"
         )
-        lines.append(f"{each.name:{width}}  {values}")
-    return "\n".join(lines).replace("-", "−")
+        lines.append(f"{each.name:{width}}  {values.replace('-', '−')}")
+    return "\n".join(lines)
 
 
 def to_rows(found: Sequence[Change]) -> list[dict[str, object]]:
