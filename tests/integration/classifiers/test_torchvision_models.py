@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 import labelmint
+from labelmint.classifiers.job import build
+from labelmint.classifiers.settings import Classifier
 
 
 def bright_and_dark(count: int = 96) -> tuple[np.ndarray, np.ndarray]:
@@ -25,3 +28,8 @@ def test_it_learns_and_is_saved(tmp_path):
     assert trained.evaluate(images, labels)["accuracy"] > 0.9
     opened = labelmint.load_classifier(trained.save(tmp_path / "saved"))
     assert np.array_equal(opened.predict_proba(images), trained.predict_proba(images))
+
+
+def test_a_vision_transformer_takes_small_grey_images():
+    network = build(Classifier(network="torchvision/vit_b_16", stem_stride=1), (1, 32, 32), 5, None)
+    assert network(torch.zeros(3, 1, 32, 32)).shape == (3, 5)

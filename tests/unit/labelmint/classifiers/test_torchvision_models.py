@@ -28,7 +28,6 @@ def make(name: str, shape: tuple[int, int, int] = COLOUR, **settings: Any) -> An
         ("resnet18", GREY, 1),
         ("squeezenet1_1", COLOUR, 2),
         ("mobilenet_v3_small", GREY, 1),
-        ("vit_b_16", (1, 32, 32), 1),
         ("shufflenet_v2_x0_5", COLOUR, 1),
     ],
 )
