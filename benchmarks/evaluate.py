@@ -113,7 +113,7 @@ def synthetic_images(training: LabelledImages, count: int) -> LabelledImages:
 
 def frozen_network(training: LabelledImages, steps: int) -> FrozenNetwork:
     trained = feature_learner.train(FeatureNetwork(steps=steps), *training, [False] * _CLASSES)
-    return FrozenNetwork(trained.network, "0" * 64, trained.scale, trained.features)
+    return FrozenNetwork(trained.network, "0" * 64, trained.scale, trained.unseen, trained.features)
 
 
 def measure(
@@ -139,9 +139,9 @@ def measure(
             test,
             training,
             synthetic,
+            rows=np.arange(len(training[0])),
             classes=_CLASSES,
             params=Metrics(),
-            real_indices=np.arange(len(training[0])),
             device=device,
             precision=precision_in_force(compute, device),
         )

@@ -48,20 +48,19 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
         for percent in sorted(params.percents)
     ]
     metrics = {arm: load_json(paths.metrics(arm)) for arm in arms}
-    rows, sections, budget = [], [], Budget.of(len(arms))
+    rows, sections, trained_on, budget = [], [], [], Budget.of(len(arms))
     training_set = load_set(paths.tensors)
     for arm in arms:
         with parsing(paths.metrics(arm)):
             rows += _rows(paths, arm, metrics[arm]["rows"])
             sections.append(section(_files(paths, arm), training_set, metrics[arm], budget))
+            trained_on.append(metrics[arm]["n_feature_network"])
     split, n_test = _test_images(paths, arms, metrics)
     folder = paths.reports
     save_table(folder / "results.csv", registry.columns(), tables.to_table(rows))
     manifest = records.data(paths.tensors / "manifest.json") | {"n_test": n_test}
     unhealthy = {arm.name: each["unhealthy"] for arm, each in zip(arms, sections, strict=True)}
-    doubts = sanity.doubts(
-        rows, first_look=params.first_look, n_train=manifest["n_train"], unhealthy=unhealthy
-    )
+    doubts = sanity.doubts(rows, first_look=params.first_look, n_train=min(trained_on), unhealthy=unhealthy)
     answer, conclusions = headline(rows, doubts), verdict(rows, n_test) if rows else []
     save_bytes(folder / "results.md", tables.to_markdown(rows, doubts, [answer, *conclusions[-1:]]).encode())
     save_json(folder / "summary.json", tables.to_summary(rows) | {"warnings": len(doubts)})

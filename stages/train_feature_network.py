@@ -40,6 +40,6 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     channels, height, width = images.shape[1:]
     classes = len(facts["classes"])
     feature_network.save(paths.feature_network, trained, settings, (channels, height, width), classes)
-    tracker.log_metrics({"training_accuracy": trained.accuracy})
-    accuracy = f"{100 * trained.accuracy:.2f} % on its own training images"
+    tracker.log_metrics({"holdout_accuracy": trained.accuracy})
+    accuracy = f"{100 * trained.accuracy:.2f} % of {len(trained.unseen)} held-out images"
     say(f"feature network: {settings.steps} steps, {accuracy}")

@@ -113,6 +113,7 @@ def metrics(arm: Arm, classes: list[str], rng: np.random.Generator) -> dict[str,
     return {
         **{"classes": classes, "labels": "single", "synthetic_labels": "per_class"},
         **{"fairness": None, "representation": None, "split": "test", "n_test": 40 * len(classes)},
+        "n_feature_network": 1000,
         "rows": [row(arm, source, classes, rng) for source in ("real", "synthetic", "mixed")],
         "gan_test": {
             **{"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95},

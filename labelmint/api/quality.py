@@ -29,7 +29,7 @@ LabelledImages = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class QualityReport:
-    """Metrics of synthetic images, with those of the real training images as the ceiling.
+    """Metrics of synthetic images, with those of real training images as the ceiling.
 
     real, synthetic: Value by name of the metric; None where it could not be measured.
     intervals: 95 % bounds (low, high) of "accuracy" by source, and of "difference" under "synthetic".
@@ -89,7 +89,8 @@ def quality_report(
 
     Two classifiers with the same recipe and number of steps are trained, one on the real and one on the
     synthetic images, and tested on the same real test images. Distances are measured in the features of a
-    small network that is trained on the real images only.
+    small network that is trained on three quarters of the real images; those of real images, the ceiling, are
+    of the others.
 
     Args:
         real: Images, uint8 (N, C, S, S), and labels, int64 (N,): what the generator was trained on.
@@ -130,9 +131,9 @@ def quality_report(
             sets["test"],
             sets["real"],
             sets["synthetic"],
+            rows=np.arange(len(sets["real"][0])),
             classes=classes,
             params=measured,
-            real_indices=np.arange(len(sets["real"][0])),
             device=target,
             precision=precision_in_force(compute, target),
         )
@@ -179,7 +180,7 @@ def _frozen(real: LabelledImages, classes: int, params: FeatureNetwork) -> Froze
     trained = feature_learner.train(params, *real, [False] * classes)
     weights = {name: value.contiguous().numpy() for name, value in trained.network.state_dict().items()}
     digest = hashlib.sha256(safetensors.numpy.save(weights)).hexdigest()
-    return FrozenNetwork(trained.network, digest, trained.scale, trained.features)
+    return FrozenNetwork(trained.network, digest, trained.scale, trained.unseen, trained.features)
 
 
 __all__ = ["QualityReport", "quality_report"]

@@ -12,7 +12,7 @@ from labelmint.classifiers.feature_network import Trained, in_batches
 from labelmint.classifiers.settings import FeatureNetwork
 from labelmint.classifiers.small_networks import SmallCNN
 from labelmint.data.storage.pixels import normalize
-from labelmint.data.storage.splits import derive_seed
+from labelmint.data.storage.splits import derive_seed, hold_out
 from labelmint.runtime.devices import threads
 from labelmint.runtime.errors import DivergedError
 from labelmint.runtime.progress import Progress
@@ -36,16 +36,19 @@ def train(
     device: torch.device = _CPU,
     resident_bytes: int = 0,
 ) -> Trained:
-    """Train the network.
+    """Train the network on all images but those that it holds out.
 
     images: uint8 (N, C, S, S). labels: int64 (N,), or float32 multi-hot (N, A). may_mirror: by class or
     attribute, whether its images may be flipped. resident_bytes: images up to this size stay on a GPU.
     Raises: DivergedError.
     """
     resident = device.type != "cpu" and images.nbytes <= resident_bytes
+    rows, unseen = hold_out(labels, params.holdout_percent, params.seed, "feature network holdout")
     # On a CPU one thread: the same weights on any number of cores.
     with threads(1 if device.type == "cpu" else torch.get_num_threads()):
-        learner = FeatureNetworkLearner(params, images, labels, may_mirror, device=device, resident=resident)
+        learner = FeatureNetworkLearner(
+            params, images, labels, may_mirror, rows=rows, device=device, resident=resident
+        )
         # Without a graph: beta1 changes in every step, and the optimizer's kernel takes it as a number.
         with Progress("feature network", params.steps, "steps") as progress:
             for _ in range(params.steps):
@@ -54,7 +57,7 @@ def train(
                 progress.add(1)
         network = learner.network.eval()
         features = in_batches(network.features, images, device)
-        predicted = targets.decide(_logits(network, features), labels.ndim > 1)
+        predicted = targets.decide(_logits(network, features[unseen]), labels.ndim > 1)
     # Features are divided by their scale: distances would otherwise depend on this network's arbitrary units.
     with np.errstate(over="ignore", invalid="ignore"):
         scale = float(np.sqrt((features**2).mean()))
@@ -64,8 +67,8 @@ def train(
             f"feature network: its features are {what} after step {params.steps:,}; "
             f"{advice} feature_network.learning_rate"
         )
-    accuracy = targets.fraction_correct(predicted, labels)
-    return Trained(network.cpu(), scale, features / np.float32(scale), accuracy)
+    accuracy = targets.fraction_correct(predicted, labels[unseen])
+    return Trained(network.cpu(), scale, features / np.float32(scale), unseen, accuracy)
 
 
 @torch.no_grad()
@@ -76,7 +79,10 @@ def _logits(network: SmallCNN, features: np.ndarray) -> np.ndarray:
 
 
 class FeatureNetworkLearner:
-    """The feature network in training. Every step draws from a stream keyed by the seed and its number."""
+    """The feature network in training. Every step draws from a stream keyed by the seed and its number.
+
+    rows: int64 (n,), indices of the images that it is trained on.
+    """
 
     def __init__(
         self,
@@ -85,6 +91,7 @@ class FeatureNetworkLearner:
         labels: np.ndarray,
         may_mirror: list[bool],
         *,
+        rows: np.ndarray,
         device: torch.device,
         resident: bool,
     ):
@@ -98,7 +105,7 @@ class FeatureNetworkLearner:
         self.optimizer = Adam(list(network.parameters()), *_BETAS, _WEIGHT_DECAY)
         self.rate = StepInput((), torch.float64 if device.type == "cpu" else torch.float32, device)
         self.draws = StepDraws(device)
-        self.labels = torch.from_numpy(labels).to(device)
+        self.labels, self.rows = torch.from_numpy(labels).to(device), torch.from_numpy(rows).to(device)
         self.may_mirror = torch.tensor(may_mirror, device=device) if any(may_mirror) else None
         self.resident: torch.Tensor | None = None
         if resident:
@@ -116,7 +123,7 @@ class FeatureNetworkLearner:
         """Device: train for one step."""
         self.draws.begin()
         stream = self.draws.root()
-        chosen = stream.integers(0, len(self.labels) - 1, self.params.batch_size)
+        chosen = self.rows[stream.integers(0, len(self.rows) - 1, self.params.batch_size)]
         if self.resident is None:
             pixels = torch.from_numpy(self.images[chosen.cpu().numpy()]).to(chosen.device)
         else:

@@ -1,6 +1,7 @@
-"""The feature network: a small CNN, trained once on all real training images and frozen.
+"""The feature network: a small CNN, trained once on real training images and frozen.
 
-Metrics use its features. It never sees a synthetic or a test image, so that no arm can be fitted to it.
+Metrics use its features. It never sees a synthetic or a test image, so that no arm can be fitted to it. Nor
+does it see a part of the training images: these are the real images that metrics compare with test images.
 """
 
 from __future__ import annotations
@@ -29,20 +30,22 @@ the bits of the whole batch in half of its time; with fewer images they may roun
 class Trained:
     """The trained network.
 
-    scale: root mean square of its features. features: of its own training images in units of `scale`, float32
-    (N, features). accuracy: on these images.
+    scale: root mean square of its features. features: of all training images in units of `scale`, float32
+    (N, features). unseen: int64 (M,), indices of the training images that it was not trained on. accuracy: on
+    these.
     """
 
     network: SmallCNN
     scale: float
     features: np.ndarray
+    unseen: np.ndarray
     accuracy: float
 
 
 def save(
     folder: Path, trained: Trained, params: FeatureNetwork, shape: tuple[int, int, int], classes: int
 ) -> None:
-    """Write network.safetensors, network.json and features.npy. shape: (C, S, S) of the images."""
+    """Write network.safetensors, network.json, features.npy, unseen.npy. shape: (C, S, S) of the images."""
     weights = {name: value.contiguous().numpy() for name, value in trained.network.state_dict().items()}
     facts = {
         "params": asdict(params),
@@ -52,6 +55,7 @@ def save(
         "sha256": save_weights(folder / "network.safetensors", weights),
     }
     save_array(folder / "features.npy", trained.features)
+    save_array(folder / "unseen.npy", trained.unseen)
     save_checksums(folder)
     save_json(folder / "network.json", facts)
 
@@ -64,7 +68,8 @@ def load(folder: Path) -> FrozenNetwork:
     network = SmallCNN((channels, height, width), facts["classes"], facts["params"]["features"])
     network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     features = load_array(folder / "features.npy", mapped=True)
-    return FrozenNetwork(network.eval(), facts["sha256"], facts["scale"], features)
+    unseen = load_array(folder / "unseen.npy")
+    return FrozenNetwork(network.eval(), facts["sha256"], facts["scale"], unseen, features)
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,15 @@ class FrozenNetwork:
     """A trained network that does not change.
 
     sha256: hash of the weights. scale: root mean square of the features over the real training images.
-    training: features of these images, in units of `scale`, float32 (N, features); None if not at hand.
+    unseen: int64 (M,), indices of the real training images that it was not trained on.
+    training: features of all of them, in units of `scale`, float32 (N, features).
     """
 
     network: SmallCNN
     sha256: str
     scale: float
-    training: np.ndarray | None = None
+    unseen: np.ndarray
+    training: np.ndarray
 
     def features(self, images: np.ndarray, device: torch.device | str = "cpu") -> np.ndarray:
         """Features in units of `scale`, float32 (N, features).

@@ -162,7 +162,7 @@ def _require_model(name: str) -> None:
 
 @dataclass(frozen=True)
 class FeatureNetwork(Settings):
-    """A small CNN trained once on all real training images, then frozen.
+    """A small CNN trained once on most of the real training images, then frozen.
 
     Distances are measured in its features.
     """
@@ -172,3 +172,11 @@ class FeatureNetwork(Settings):
     batch_size: Annotated[_BatchSize, Doc("Images per step.")] = 64
     learning_rate: Annotated[float, Gt(0), Doc("Largest learning rate of one_cycle.")] = 2e-3
     seed: Annotated[int, Doc("Seed, independent of the replicates.")] = 0
+    holdout_percent: Annotated[
+        int,
+        Interval(ge=1, le=90),
+        Doc(
+            "Percentage of the training images that it is not trained on. These are the real images whose "
+            "distances are the ceiling, since images that it has seen have other features than new ones."
+        ),
+    ] = 25

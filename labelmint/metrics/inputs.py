@@ -27,12 +27,14 @@ class Setup:
     """What the sentences of protocols mention.
 
     dataset: content of dataset.json, with n_test. network_sha256, features: of the frozen feature network.
+    unseen: number of training images that it was not trained on.
     """
 
     dataset: Mapping[str, Any]
     params: Metrics
     network_sha256: str
     features: int
+    unseen: int
 
     @property
     def multi_hot(self) -> bool:
@@ -87,10 +89,11 @@ class ImageSet:
 class Comparison:
     """Sets of images to compare with the test images, in the features of the frozen network.
 
-    sources: by name, "real" (training images of an arm) and "synthetic".
+    sources: by name, "real" (training images that the network has not seen) and "synthetic".
+    shown: images that the generators were trained on.
+    rows: int64 (N,), index of each of these within the whole training set.
     classes: how many classes, or attributes.
-    flipped: int64 (M,), indices of the real images that training may mirror.
-    real_indices: int64 (N,), index of each real image within the whole training set.
+    flipped: int64 (M,), indices of the shown images that training may mirror.
     downloads: folder of files that a metric downloads, such as weights.
     device: where networks and distances are computed. precision: of networks there, for the protocol.
     """
@@ -98,10 +101,11 @@ class Comparison:
     network: FrozenNetwork
     test: ImageSet
     sources: dict[str, ImageSet]
+    shown: ImageSet
+    rows: np.ndarray
     classes: int
     params: Metrics
     flipped: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    real_indices: np.ndarray | None = None
     downloads: Path = Path("data/raw")
     device: torch.device | str = "cpu"
     precision: str = "fp32"
@@ -111,28 +115,31 @@ class Comparison:
         cls,
         network: FrozenNetwork,
         test: LabelledImages,
-        real: LabelledImages,
+        training: LabelledImages,
         synthetic: LabelledImages,
         *,
+        rows: np.ndarray,
         classes: int,
         params: Metrics,
         device: torch.device | str = "cpu",
-        real_indices: np.ndarray | None = None,
         **more: Any,
     ) -> Comparison:
-        """more: the other fields."""
+        """training: all real training images. rows: of those shown to the generators. more: other fields."""
 
         def features(images: np.ndarray) -> np.ndarray:
             return network.features(images, device)
 
-        of_real = None if real_indices is None or network.training is None else network.training[real_indices]
+        def of_training(rows: np.ndarray) -> ImageSet:
+            images, labels = training
+            return ImageSet.of("train", np.asarray(images[rows]), labels[rows], network.training[rows])
+
         sources = {
-            "real": ImageSet.of("train", *real, features(real[0]) if of_real is None else of_real),
+            "real": of_training(network.unseen),
             "synthetic": ImageSet.of("synthetic", *synthetic, features(synthetic[0])),
         }
         reference = ImageSet.of(params.split, *test, features(test[0]))
         return cls(
-            network, reference, sources, classes, params, device=device, real_indices=real_indices, **more
+            network, reference, sources, of_training(rows), rows, classes, params, device=device, **more
         )
 
     @property

@@ -76,7 +76,7 @@ def memorization(comparison: Comparison) -> dict[str, Values]:
 
     Compared are at most `points` synthetic and `points` test images with all training images.
     """
-    synthetic, real, test = comparison.sources["synthetic"], comparison.sources["real"], comparison.test
+    synthetic, real, test = comparison.sources["synthetic"], comparison.shown, comparison.test
     device = comparison.device
     shown = TrainingImages(real.images, comparison.flipped)
     rows, test_rows = (images.indices[: comparison.params.points] for images in (synthetic, test))
@@ -90,7 +90,7 @@ def memorization(comparison: Comparison) -> dict[str, Values]:
     c_t = copying(own, reference, real.features, near, device)
     authentic = authenticity(near, training, shown.mirror_images, device)
     memorised, memorised_pixels = fraction_near(near), fraction_near(near_in_pixels)
-    kept = np.arange(len(real)) if comparison.real_indices is None else comparison.real_indices
+    kept = comparison.rows
     how = comparison.how("synthetic", len(rows), len(test_rows)) | {"n_training": len(training)}
     against_training = how | {"reference": "train", "n_reference": len(training)}
     return {

@@ -117,8 +117,8 @@ def image_metric(
 ) -> Callable[[Callable[[np.ndarray, np.ndarray], float]], Callable[[np.ndarray, np.ndarray], float]]:
     """Register a function of two sets of images, uint8 (N, C, S, S) and (M, C, S, S), that returns a number.
 
-    It is measured for all real training images of an arm and for all of its synthetic images, each against
-    all test images.
+    It is measured for the real training images that the feature network has not seen and for all synthetic
+    images of an arm, each against all test images.
     """
 
     def register(

@@ -122,27 +122,28 @@ def evaluate(
     comparison = Comparison.of(
         network,
         data.test,
-        data.real,
+        data.training,
         data.synthetic,
+        rows=data.real_indices,
         classes=len(data.names),
         params=params,
         flipped=np.flatnonzero(
             targets.may_flip(torch.tensor(dataset["mirror"]), torch.from_numpy(data.real[1])).numpy()
         ),
-        real_indices=data.real_indices,
         downloads=folders.downloads,
         device=device,
         precision=precision,
     )
     values, absent = registry.measure_images(comparison)
     nearest = values["synthetic"].pop("nearest")
-    setup = Setup(dataset, params, network.sha256, comparison.dimensions)
+    setup = Setup(dataset, params, network.sha256, comparison.dimensions, len(network.unseen))
     return {
         "split": params.split,
         "n_test": dataset["n_test"],
         "classes": data.names,
         "labels": dataset["labels"],
         "synthetic_labels": data.synthetic_labels,
+        "n_feature_network": dataset["n_train"] - len(network.unseen),
         "rows": [registry.merged(row, values.get(row["source"], {})) for row in rows],
         "gan_test": agreement,
         "nearest": nearest,
@@ -233,8 +234,10 @@ def _protocol(setup: Setup, absent: Mapping[str, str]) -> dict[str, str]:
     limit = f"{GAN_TEST_MAX_IMAGES}" if setup.multi_hot else f"{GAN_TEST_PER_CLASS} a class"
     return {
         **registry.protocol(setup, absent),
-        "features": f"frozen small CNN trained on all {setup.dataset['n_train']} real training images, "
-        f"in units of their root mean square, sha256 {setup.network_sha256}",
+        "features": f"frozen small CNN trained on {setup.dataset['n_train'] - setup.unseen} real training "
+        f"images, in units of the root mean square over all of them, sha256 {setup.network_sha256}",
+        "real": f"the {setup.unseen} real training images that this network was not trained on, the same for "
+        "every arm: what new real images reach",
         "gan_test": "accuracy of the classifier trained on the same real images, on synthetic images drawn "
         f"by a hash of their content, at most {limit}",
     }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,8 @@ import torch
 from labelmint.classifiers import feature_network
 from labelmint.classifiers.feature_network import FrozenNetwork
 from labelmint.classifiers.small_networks import SmallCNN
+from labelmint.metrics.inputs import Comparison, LabelledImages
+from labelmint.metrics.settings import Metrics
 
 CLASSES, FEATURES, SIZE = 3, 8, 8
 
@@ -40,4 +45,19 @@ def network() -> FrozenNetwork:
         maps = feature_network.in_batches(lambda batch: before_features(untrained, batch), images(500, 9)[0])
         untrained.to_features.bias.sub_(untrained.to_features(torch.from_numpy(maps)).mean(0))
     scale = feature_network.in_batches(untrained.features, images(500, 9)[0]).std(0).mean()
-    return FrozenNetwork(untrained, "0" * 64, float(scale))
+    nothing = np.empty((0, FEATURES), np.float32)
+    return FrozenNetwork(untrained, "0" * 64, float(scale), np.empty(0, np.int64), nothing)
+
+
+def compare(
+    network: FrozenNetwork,
+    real: LabelledImages,
+    synthetic: LabelledImages,
+    test: LabelledImages,
+    **options: Any,
+) -> Comparison:
+    """Compare sets by a network that has seen none of them. options: as of Comparison.of."""
+    rows = np.arange(len(real[0]))
+    known = replace(network, unseen=rows, training=network.features(real[0]))
+    given: dict[str, Any] = {"rows": rows, "classes": CLASSES, "params": Metrics()} | options
+    return Comparison.of(known, test, real, synthetic, **given)

@@ -6,10 +6,8 @@ import pytest
 import torch
 
 from labelmint.metrics import inception, registry
-from labelmint.metrics.inputs import Comparison
 from labelmint.metrics.registry import NotMeasuredError
-from labelmint.metrics.settings import Metrics
-from tests.unit.labelmint.metrics.conftest import CLASSES, images
+from tests.unit.labelmint.metrics.conftest import compare, images
 
 
 def reason(weights: str, downloads) -> str:
@@ -45,8 +43,8 @@ def test_code_in_a_pickle_is_not_run(tmp_path):
 
 
 def test_other_metrics_are_measured_without_it(network):
-    sets = images(60, 0), images(60, 1), images(60, 2)
-    values, absent = registry.measure_images(Comparison.of(network, *sets, classes=CLASSES, params=Metrics()))
+    sets = images(60, 1), images(60, 2), images(60, 0)
+    values, absent = registry.measure_images(compare(network, *sets))
     assert absent == {
         "fid, kid_inception, inception_score": "metrics.inception is none: no weights were requested"
     }

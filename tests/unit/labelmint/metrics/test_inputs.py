@@ -18,6 +18,7 @@ from labelmint.metrics.registry import Values, merged
 from labelmint.metrics.sampling_order import content_order
 from labelmint.metrics.settings import Metrics
 from tests.unit.labelmint.metrics.conftest import CLASSES, FEATURES, images
+from tests.unit.labelmint.metrics.conftest import compare as compare_sets
 
 COUNTS = ("precision", "recall", "density", "coverage")
 ROUNDING = 3 * math.sqrt(32 * 9) * 2**-24
@@ -31,7 +32,7 @@ shape may mean another order of summation. The network has three layers, and at 
 def compare(
     network: FrozenNetwork, real: LabelledImages, synthetic: LabelledImages, test: LabelledImages
 ) -> Comparison:
-    return Comparison.of(network, test, real, synthetic, classes=CLASSES, params=Metrics(points=60))
+    return compare_sets(network, real, synthetic, test, params=Metrics(points=60))
 
 
 def similarity(comparison: Comparison) -> dict[str, Values]:
@@ -139,18 +140,23 @@ class TestInvariance:
             assert abs(values[name] - other[name]) > 3 * limit, name
 
 
-def test_known_features_of_training_images_are_not_computed_again(network):
-    known, rows = np.random.default_rng(3).random((50, 8), np.float32), np.arange(10, 40)
-    trained = replace(network, training=known)
-    test, real, synthetic = images(20, 0), images(30, 1), images(25, 2)
-    found = Comparison.of(
-        trained, test, real, synthetic, classes=CLASSES, params=Metrics(), real_indices=rows
-    ).sources
-    own = found["real"]
-    assert np.array_equal(own.features, known[rows[own.indices]])
-    assert np.array_equal(
-        found["synthetic"].features, network.features(synthetic[0])[found["synthetic"].indices]
+def test_real_images_are_those_that_the_network_has_not_seen(network):
+    """And known features are not computed again."""
+    known, rows, unseen = (
+        np.random.default_rng(3).random((50, 8), np.float32),
+        np.arange(10, 40),
+        np.arange(45),
     )
+    trained = replace(network, training=known, unseen=unseen[::3])
+    test, training, synthetic = images(20, 0), images(50, 1), images(25, 2)
+    found = Comparison.of(trained, test, training, synthetic, rows=rows, classes=CLASSES, params=Metrics())
+    for own, chosen in ((found.sources["real"], unseen), (found.shown, rows)):
+        assert np.array_equal(own.features, known[chosen[own.indices]])
+        assert np.array_equal(own.images, training[0][chosen])
+        assert np.array_equal(own.labels, training[1][chosen[own.indices]])
+    made = found.sources["synthetic"]
+    assert np.array_equal(made.features, network.features(synthetic[0])[made.indices])
+    assert found.size == 15
 
 
 class TestSizes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,8 @@ from labelmint.metrics import memorization, new_images
 from labelmint.metrics.inputs import Comparison
 from labelmint.metrics.memorization import Neighbours
 from labelmint.metrics.nearest import nearest
-from labelmint.metrics.settings import Metrics
 from labelmint.metrics.training_images import TrainingImages
-from tests.unit.labelmint.metrics.conftest import CLASSES, images
+from tests.unit.labelmint.metrics.conftest import compare, images
 from tests.unit.labelmint.metrics.points import gaussian
 
 
@@ -200,17 +200,8 @@ class TestPlantedCopies:
         copies = np.flatnonzero(np.arange(150) % 3 < 2)
         synthetic[0][copies] = training[0][copies % 120]
         synthetic[0][copies[::4]] = synthetic[0][copies[::4], ..., ::-1]
-        comparison = Comparison.of(
-            network,
-            images(120, 0),
-            training,
-            synthetic,
-            classes=CLASSES,
-            params=Metrics(points=5000),
-            flipped=np.arange(120),
-            real_indices=1000 + np.arange(120),
-        )
-        return comparison, copies
+        comparison = compare(network, training, synthetic, images(120, 0), flipped=np.arange(120))
+        return replace(comparison, rows=1000 + np.arange(120)), copies
 
     def test_move_every_measure(self, planted):
         """The ceiling of AuthPct is the third that is no copy; for 100 of 150 copies C_T is about -5."""

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from labelmint.metrics import registry
-from labelmint.metrics.inputs import Comparison, Setup
+from labelmint.metrics.inputs import Setup
 from labelmint.metrics.registry import Metric
 from labelmint.metrics.settings import Metrics
-from tests.unit.labelmint.metrics.conftest import CLASSES, images
+from tests.unit.labelmint.metrics.conftest import compare, images
 
 FACTS = {
     *(
@@ -28,7 +28,7 @@ FACTS = {
 """Columns of results.csv that are not metrics."""
 DATASET = {"labels": "classes", "classes": ["a", "b"], "n_test": 60, "n_train": 40, "mirror": [False]}
 SENTENCE = "difference of mean grey levels; all images"
-SETUP = Setup(DATASET, Metrics(), "0" * 64, 8)
+SETUP = Setup(DATASET, Metrics(), "0" * 64, 8, 30)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_metrics_of_images_and_of_classifiers_are_told_apart():
 
 @pytest.mark.parametrize("labels", ["classes", "multi_hot"])
 def test_every_sentence_can_be_written(labels):
-    setup = Setup({**DATASET, "labels": labels}, Metrics(), "0" * 64, 8)
+    setup = Setup({**DATASET, "labels": labels}, Metrics(), "0" * 64, 8, 30)
     sentences = registry.protocol(setup, {"kid": "a reason"})
     assert sentences["kid"] == "not measured: a reason"
     assert sentences["accuracy"].startswith("60 real" if labels == "classes" else "mean over 2 attributes")
@@ -92,8 +92,7 @@ def test_arrows_and_headings(direction, arrow):
 class TestAdding:
     def test_it_is_measured_for_both_sources(self, brightness, network):
         real, synthetic, test = images(40, 0), images(50, 1), images(60, 2)
-        comparison = Comparison.of(network, test, real, synthetic, classes=CLASSES, params=Metrics())
-        values, _ = registry.measure_images(comparison)
+        values, _ = registry.measure_images(compare(network, real, synthetic, test))
         for source, (pixels, _), split in (("real", real, "train"), ("synthetic", synthetic, "synthetic")):
             assert values[source]["brightness"] == pixels.mean() - test[0].mean()
             how = values[source]["measured"]["brightness"]
