@@ -32,7 +32,8 @@ SHARED = Path(os.environ.get("LABELMINT_TEST_DATA", ROOT.parent / "shared" / "da
 def no_portable_limits() -> Iterator[None]:
     """Stages run in this process, which has imported torch: compute.portable would refuse that."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(portable, "_are_set", lambda: True)
+        for module in (portable, stage):
+            patch.setattr(module, "set_limits", lambda: None)
         yield
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from labelmint.classifiers import pretrained
+from labelmint.classifiers import openblas, pretrained
 from labelmint.classifiers.settings import Classifier
 from labelmint.gans.layers import Dropout
 from labelmint.random_streams import Stream
@@ -69,10 +69,8 @@ class _SameConvolution(nn.Conv2d):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         stride, weight = self.stride[0], self.weight
-        if (
-            self.kernel_size == (1, 1) and stride == 1
-        ):  # a matrix product, without a copy where maps are channels_last
-            return F.linear(maps.permute(0, 2, 3, 1), weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        if self.kernel_size == (1, 1) and stride == 1:
+            return self._product(maps.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
         (top, bottom, rows), (left, right, columns) = (
             _useful(self.kernel_size[0], stride, size) for size in maps.shape[-2:]
         )
@@ -82,6 +80,13 @@ class _SameConvolution(nn.Conv2d):
         if top == bottom and left == right:
             return F.conv2d(maps, weight, self.bias, stride, (top, left), 1, self.groups)
         return F.conv2d(F.pad(maps, [left, right, top, bottom]), weight, self.bias, stride, 0, 1, self.groups)
+
+    def _product(self, pixels: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """A pointwise convolution, float (N, H, W, C) -> (N, H, W, M); no copy if maps are channels_last."""
+        if not openblas.suits(pixels):
+            return F.linear(pixels, weight, self.bias)
+        product = openblas.linear(pixels, weight)
+        return product if self.bias is None else product + self.bias
 
 
 def _useful(kernel: int, stride: int, size: int) -> tuple[int, int, slice]:

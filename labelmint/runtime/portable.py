@@ -19,7 +19,8 @@ LIMITS = {
     "ATEN_CPU_CAPABILITY": "avx2",  # PyTorch's own kernels
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # convolutions
     "MKL_CBWR": "COMPATIBLE",  # matrix products; its AVX2 code differs between Intel and others
-    "OPENBLAS_CORETYPE": "Haswell",  # numpy
+    "OPENBLAS_CORETYPE": "Haswell",  # numpy, and the products of openblas.py
+    "OPENBLAS_NUM_THREADS": "1",  # how a product is divided among threads decides how its edges round
 }
 _READERS = ("torch", "numpy")
 
@@ -29,7 +30,7 @@ def set_limits() -> None:
 
     Raises: InputError when a library that reads them is imported already.
     """
-    if _are_set():
+    if in_force():
         return
     if loaded := [name for name in _READERS if name in sys.modules]:
         raise InputError(
@@ -51,5 +52,6 @@ def check_limits() -> None:
         say(f"compute.portable: {platform.machine()} without AVX2: other CPUs give other bits")
 
 
-def _are_set() -> bool:
+def in_force() -> bool:
+    """Whether this process was started with the limits, or has set them."""
     return all(os.environ.get(name) == value for name, value in LIMITS.items())

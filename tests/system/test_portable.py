@@ -1,7 +1,8 @@
 """compute.portable: the same bits as on other types of CPU.
 
 Recorded on AMD EPYC (AVX2 only) and on Intel Xeon (AVX-512, AMX) with the torch of requirements.lock. DCGANs,
-EfficientNets and the feature network of commit ee0e0c7 were equal on both after training, too.
+EfficientNets and the feature network of commit ee0e0c7 were equal on both after training, too. The product by
+OpenBLAS was recorded on the EPYC.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from labelmint.runtime.portable import LIMITS
 ROOT = Path(__file__).parent.parent.parent
 KNOWN = {
     "matrix product": "947506547999b290",
+    "matrix product by OpenBLAS": "3587ab7fcc8228aa",
     "convolution": "47817973b89e5da4",
     "exp": "4b47042f0d36b678",
 }
@@ -35,6 +37,7 @@ rng = torch.Generator().manual_seed(0)
 a, b = torch.randn(300, 200, generator=rng), torch.randn(200, 100, generator=rng)
 images, kernels = torch.randn(8, 16, 16, 16, generator=rng), torch.randn(32, 16, 4, 4, generator=rng)
 print("matrix product", digest(a @ b), sep=": ")
+print("matrix product by OpenBLAS", digest(torch.from_numpy(a.numpy() @ b.numpy())), sep=": ")
 print("convolution", digest(torch.nn.functional.conv2d(images, kernels, stride=2)), sep=": ")
 print("exp", digest(torch.exp(a)), sep=": ")
 """

@@ -12,12 +12,12 @@ from labelmint.runtime.devices import pick_device
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.settings import Compute
 
-_ARE_SET = portable._are_set  # other tests are spared the check
+_SET_LIMITS = portable.set_limits  # other tests are spared it
 
 
 @pytest.fixture(autouse=True)
 def no_limits(monkeypatch):
-    monkeypatch.setattr(portable, "_are_set", _ARE_SET)
+    monkeypatch.setattr(portable, "set_limits", _SET_LIMITS)
     for name in portable.LIMITS:
         monkeypatch.delenv(name, raising=False)
 
