@@ -10,8 +10,7 @@ from labelmint.classifiers.sources import parse
 from labelmint.data.settings import Dataset
 from labelmint.data.storage.tensors import load_set
 from labelmint.gans.settings import Synthesis
-from labelmint.metrics import registry
-from labelmint.reporting import figures, records, replicates, sanity, tables
+from labelmint.reporting import figures, records, replicates, sanity, tables, worth
 from labelmint.reporting.arms import ArmFiles, Budget, section
 from labelmint.reporting.environment import environment
 from labelmint.reporting.page import Page, render
@@ -56,12 +55,14 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
             sections.append(section(_files(paths, arm), training_set, metrics[arm], budget))
             trained_on.append(metrics[arm]["n_feature_network"])
     split, n_test = _test_images(paths, arms, metrics)
+    values = worth.valued(rows)
+    rows = [row | values.columns(row) for row in rows]
     folder = paths.reports
-    save_table(folder / "results.csv", registry.columns(), tables.to_table(rows))
+    save_table(folder / "results.csv", tables.columns(), tables.to_table(rows))
     manifest = records.data(paths.tensors / "manifest.json") | {"n_test": n_test}
     unhealthy = {arm.name: each["unhealthy"] for arm, each in zip(arms, sections, strict=True)}
     doubts = sanity.doubts(rows, first_look=params.first_look, n_train=min(trained_on), unhealthy=unhealthy)
-    answer, conclusions = headline(rows, doubts), verdict(rows, n_test) if rows else []
+    answer, conclusions = headline(rows, doubts), verdict(rows, n_test, values.of) if rows else []
     save_bytes(folder / "results.md", tables.to_markdown(rows, doubts, [answer, *conclusions[-1:]]).encode())
     save_json(folder / "summary.json", tables.to_summary(rows) | {"warnings": len(doubts)})
 
@@ -78,6 +79,7 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
         accuracy=figures.accuracy(rows),
         controls=figures.controls(rows),
         sweep=figures.sweep(rows),
+        worth=figures.worth(rows, values),
         plane=figures.plane(rows),
         arms=sections,
         protocol=metrics[arms[0]]["protocol"] if arms else {},
@@ -123,7 +125,7 @@ def _rows(paths: Paths, arm: Arm, measured: list[dict[str, Any]]) -> list[dict[s
     Builds each table once, so that a value that a table lacks is reported with the name of this arm's file.
     """
     rows = [{**row, "seconds": _training_seconds(paths, arm, row["source"])} for row in measured]
-    for build in (tables.to_table, tables.to_markdown, tables.to_summary, headline):
+    for build in (tables.to_table, tables.to_markdown, tables.to_summary, headline, worth.valued):
         build(rows)
     return rows
 

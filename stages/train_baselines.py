@@ -28,7 +28,8 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     """Write data/classifiers/real-<percent>-<seed>."""
     arm, recipe, facts = params.arm, params.classifier, load_json(paths.tensors / "dataset.json")
     real = Pool.real(*load_set(paths.tensors), arm.percent, arm.seed)
-    inputs, sources = Inputs(real, arm.seed, recipe.real_fraction), baseline_sources(recipe.sources)
+    curve = recipe.learning_curve if arm.percent == 100 else []
+    inputs, sources = Inputs(real, arm.seed, recipe.real_fraction), baseline_sources(recipe.sources, curve)
     jobs = plan(sources, inputs, recipe, classes=facts["classes"], mirror=facts["mirror"], raw=paths.raw)
     seconds = train(jobs, paths.classifiers(arm), arm.name, params.compute, tracker)
     save_json(paths.timing("train_baselines", arm), seconds)

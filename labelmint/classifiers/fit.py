@@ -16,7 +16,7 @@ from labelmint.classifiers.job import Fitted, Job, build, predict
 from labelmint.data.storage.pixels import normalize
 from labelmint.data.storage.splits import derive_seed
 from labelmint.data.storage.weights import are_finite
-from labelmint.runtime.errors import DivergedError
+from labelmint.runtime.errors import DivergedError, InputError
 from labelmint.runtime.progress import Count, uncounted
 from labelmint.training.engine.group import LearnerGroup
 from labelmint.training.engine.optimizers import SGD, Adam, OneCycle
@@ -32,7 +32,8 @@ _RISING = 0.2  # fraction of the steps in which the learning rate rises
 def fit(job: Job, device: torch.device, count: Count = uncounted) -> Fitted:
     """Train one classifier. count: see fit_together.
 
-    Raises: InputError if pretrained weights are not available; DivergedError.
+    Raises: InputError if pretrained weights are not available, or an image a class is all there is;
+    DivergedError.
     """
     ((_, fitted),) = fit_together([job], device, count)
     return fitted
@@ -85,6 +86,11 @@ class ClassifierLearner:
         self.pools, (self.held_images, self.held_labels) = pools.split_holdout(
             job.pools, params.holdout_percent, most, job.seed
         )
+        if not all(map(len, self.pools)):
+            raise InputError(
+                f"classifier {job.name}: one image a class is too few to train on, since "
+                "classifier.holdout_percent needs one too; give it more images"
+            )
         self.epochs = [0] * len(self.pools)
         count = min(params.evaluations, job.steps)
         self.marks = {round(job.steps * number / count) for number in range(1, count + 1)}

@@ -63,6 +63,14 @@ class Classifier(Settings):
             "synthetic_<number>."
         ),
     ] = field(default_factory=list)
+    learning_curve: Annotated[
+        list[Annotated[int, Interval(ge=1, le=99)]],
+        Doc(
+            "Percentages of all real images to train on alone, e.g. [1, 2, 5, 10, 20]. With those of "
+            "`percents`, which must have 100, they are the curve that tells how many real images synthetic "
+            "ones are worth. Each is a source real_<number>_percent."
+        ),
+    ] = field(default_factory=list)
     simple_classifiers: Annotated[
         list[Literal["linear", "nearest_neighbour"]],
         Doc(
@@ -139,7 +147,7 @@ class Classifier(Settings):
                 raise ValueError(f"sources: no '{source}'{hint}; known are {known}")
         if "real" not in self.sources:
             raise ValueError("sources must name real, which all others are compared with")
-        for name in ("sources", "sweep", "simple_classifiers"):
+        for name in ("sources", "sweep", "learning_curve", "simple_classifiers"):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: {values} names one twice")

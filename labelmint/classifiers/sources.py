@@ -52,7 +52,7 @@ class Source:
     origin: which images it consists of. meaning: a phrase for the documentation. select: its pools.
     augmentation: settings in place of the recipe's, those not named being 0; None keeps the recipe's.
     view: the view of the images in training and in testing, one of views.VIEWS. per_class: images of each
-    class.
+    class. percent: of the real images, for a point of the learning curve.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Source:
     augmentation: Mapping[str, float] | None = None
     view: str | None = None
     per_class: int | None = None
+    percent: int | None = None
 
     def pools(self, inputs: Inputs) -> list[Pool]:
         pools = self.select(inputs)
@@ -170,25 +171,45 @@ def per_class(count: int) -> Source:
     return Source(f"synthetic_{count}", "synthetic", meaning, select, per_class=count)
 
 
+def of_curve(percent: int) -> Source:
+    """The source of `percent` % of the real images of each class, one of `classifier.learning_curve`."""
+    meaning = f"{percent} % of the real images"
+    return Source(
+        f"real_{percent}_percent",
+        "real",
+        meaning,
+        lambda inputs: [inputs.real.subset(percent, inputs.seed)],
+        percent=percent,
+    )
+
+
 def parse(name: str) -> Source:
     """The source of that name. Raises: ValueError if there is none."""
     if name in SOURCES:
         return SOURCES[name]
     if found := re.fullmatch(r"synthetic_([1-9]\d*)", name):
         return per_class(int(found[1]))
+    if found := re.fullmatch(r"real_([1-9]\d?)_percent", name):
+        return of_curve(int(found[1]))
     raise ValueError(f"no image source '{name}'")
 
 
 def position(name: str) -> tuple[int, int]:
-    """Sort key of the order of results: that of SOURCES, then the number of images per class."""
+    """Sort key of the order of results: that of SOURCES, the learning curve, then images per class."""
     source = parse(name)
-    return (len(SOURCES), source.per_class) if source.per_class else (list(SOURCES).index(name), 0)
+    if source.percent:
+        return len(SOURCES), source.percent
+    return (len(SOURCES) + 1, source.per_class) if source.per_class else (list(SOURCES).index(name), 0)
 
 
-def baseline_sources(names: Iterable[str]) -> list[Source]:
-    """The sources of real images among `names`, in the order of results: `real`, the reference, is first."""
+def baseline_sources(names: Iterable[str], curve: Iterable[int] = ()) -> list[Source]:
+    """The sources of real images among `names`, in the order of results: `real`, the reference, is first.
+
+    curve: percentages of the real images; their sources follow.
+    """
     wanted = set(names)
-    return [source for source in SOURCES.values() if source.origin == "real" and source.name in wanted]
+    named = [source for source in SOURCES.values() if source.origin == "real" and source.name in wanted]
+    return [*named, *map(of_curve, curve)]
 
 
 def arm_sources(names: Iterable[str], sweep: Iterable[int]) -> list[Source]:

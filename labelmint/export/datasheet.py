@@ -59,7 +59,8 @@ def render(export: Export, name: str, weights_sha256: str, metrics: Mapping[str,
     """Text of the data sheet.
 
     name: of the generator, such as dcgan-40-0.
-    metrics: content of data/metrics/<name>.json; None if the generator was not evaluated.
+    metrics: content of data/metrics/<name>.json, and `worth` of its images in real ones, in words, where it
+    is known; None if the generator was not evaluated.
     Raises: InputError if the metrics are damaged.
     """
     archive, order, plan, folder = export.archive, export.order, export.plan, export.folder.name
@@ -165,6 +166,12 @@ def _measured_quality(metrics: Mapping[str, Any]) -> list[str]:
             f"Accuracy on real test images: {_accuracy(synthetic)} for a classifier trained only on images "
             f"from this generator, {_accuracy(real)} for one trained on the generator's own training images."
         )
+    if worth := metrics.get("worth"):
+        lines += [
+            "",
+            f"**Worth**: {synthetic['n_synthetic']:,} of these images gave the accuracy that "
+            f"{_plain(worth)} real images would have given; 95 % interval in brackets.",
+        ]
     if synthetic.get("memorised") is not None:
         lines += [
             "",
@@ -177,7 +184,7 @@ def _measured_quality(metrics: Mapping[str, Any]) -> list[str]:
         for key, words in _METRICS.items()
         if synthetic.get(key) is not None and real.get(key) is not None
     ]
-    lines += ["", "| | synthetic | real, same fraction |", "|---|---|---|", *found] if found else []
+    lines += ["", "| | synthetic | new real images |", "|---|---|---|", *found] if found else []
     protocol = metrics.get("protocol", {})
     return [*lines, "", *(f"* {_plain(name)}: {_plain(text)}" for name, text in protocol.items())]
 

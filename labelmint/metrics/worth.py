@@ -59,7 +59,7 @@ class LearningCurve:
                 found[row] = 0.0 if first == 0 else (ends[first] + ends[last - 1]) / 2
             else:
                 found[row] = np.interp(accuracy, values, ends)
-        return np.expm1(found)
+        return np.where(found == ends[-1], self.sizes[-1], np.expm1(found))  # expm1(log1p(x)) is not always x
 
 
 @dataclass(frozen=True)

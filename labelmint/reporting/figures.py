@@ -9,9 +9,11 @@ from typing import Any
 from markupsafe import Markup
 
 from labelmint.classifiers.sources import parse
+from labelmint.metrics.worth import Worth
 from labelmint.reporting.axes import Axis
 from labelmint.reporting.charts import Point, Series, interval_chart, legend, line_chart
-from labelmint.reporting.replicates import Estimate, Row, by_source
+from labelmint.reporting.replicates import Estimate, Group, Key, Row, by_source
+from labelmint.reporting.worth import Valued, in_words
 
 _OFFSET_PERCENT = 0.9  # between the points of neighbouring lines, so that their bars do not overlap
 ACCURACY_AXIS = Axis("accuracy on real test images, %")
@@ -128,6 +130,35 @@ def sweep(rows: list[Row]) -> Chart:
     return Chart(chart, legend(series))
 
 
+def worth(rows: list[Row], values: Valued) -> Chart:
+    """Accuracy against the number of real images, and where synthetic and mixed ones stand on that line.
+
+    Empty without a learning curve.
+    """
+    groups = by_source(rows)
+    series = []
+    for source, style in _MAIN_SOURCES.items():
+        if source == "real":
+            points = [
+                _accuracy_point(count, Group(own, own).accuracy, f" with {count:,} real images")
+                for count, own in values.rows.items()
+            ]
+        else:
+            points = [
+                _worth_point(key, groups[key].accuracy, found)
+                for key, found in values.of.items()
+                if key[2] == source
+            ]
+        if points:
+            line, data = source == "real", {"source": source}
+            series.append(
+                Series(style.label, points, style.colour, style.marker, line=line, band=line, data=data)
+            )
+    x = Axis("number of real training images", log=True)
+    chart = line_chart("Worth in real images", x, ACCURACY_AXIS, series)
+    return Chart(chart, legend(series))
+
+
 def controls(rows: list[Row]) -> list[tuple[str, Markup]]:
     """Title and chart of all sources, for each generator and percent with more than the main sources."""
     groups: dict[tuple[str, int], dict[str, Estimate]] = defaultdict(dict)
@@ -204,6 +235,14 @@ def _accuracy_point(x: float, found: Estimate, where: str, **data: str) -> Point
     seeds = f", {found.seeds} seeds" if found.seeds > 1 else ""
     tooltip = f"{_accuracy_text(found)}{where}{seeds}"
     return Point(x, 100 * found.value, 100 * found.low, 100 * found.high, tooltip, data)
+
+
+def _worth_point(key: Key, accuracy: Estimate, found: Worth) -> Point:
+    generator, percent, _ = key
+    tooltip = f"{_accuracy_text(accuracy)}, worth {in_words(found)} real images: {generator} at {percent} %"
+    data = {"generator": generator, "percent": str(percent)}
+    value, low, high = (100 * each for each in (accuracy.value, accuracy.low, accuracy.high))
+    return Point(max(1.0, found.value), value, low, high, tooltip, data)
 
 
 def _accuracy_text(found: Estimate) -> str:

@@ -48,6 +48,7 @@ class Page:
     accuracy: Chart
     controls: list[tuple[str, Markup]]
     sweep: Chart
+    worth: Chart
     plane: Chart
     arms: list[dict[str, Any]]
     protocol: dict[str, str]

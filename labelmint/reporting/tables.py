@@ -11,7 +11,7 @@ from typing import Any
 from labelmint.classifiers.sources import parse, position
 from labelmint.metrics import registry
 from labelmint.metrics.registry import Metric
-from labelmint.reporting import replicates
+from labelmint.reporting import replicates, worth
 from labelmint.reporting.sanity import Doubt
 from labelmint.runtime.atomic_files import parsing
 
@@ -64,10 +64,15 @@ def ordered(rows: list[Row]) -> list[Row]:
 
 def to_table(rows: list[Row]) -> list[Row]:
     """Rows of results.csv; None where there is no value."""
-    columns, protocol = registry.columns(), registry.protocol_columns()
+    protocol = registry.protocol_columns()
     return [
-        {column: row.get(column) for column in columns} | _protocol(row, protocol) for row in ordered(rows)
+        {column: row.get(column) for column in columns()} | _protocol(row, protocol) for row in ordered(rows)
     ]
+
+
+def columns() -> list[str]:
+    """Columns of results.csv."""
+    return [*registry.columns(), *worth.COLUMNS]
 
 
 def _protocol(row: Row, columns: dict[str, tuple[str, str]]) -> Row:

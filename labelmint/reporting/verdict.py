@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from labelmint.metrics.worth import Worth
 from labelmint.reporting.replicates import Estimate, Group, Key, Row, by_source, evidence, seeds
 from labelmint.reporting.sanity import Doubt, without_conclusion
+from labelmint.reporting.worth import in_words
 
 
 def headline(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
@@ -54,8 +56,11 @@ def headline(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
     return f"{sentence[0].upper()}{sentence[1:]} ({_adjusted(len(found))}, {seeds(rows)} seeds)."
 
 
-def verdict(rows: list[Row], n_test: int) -> list[str]:
-    """A conclusion for each generator and percent, and a sentence on what the intervals cover."""
+def verdict(rows: list[Row], n_test: int, worths: Mapping[Key, Worth] | None = None) -> list[str]:
+    """A conclusion for each generator and percent, and a sentence on what the intervals cover.
+
+    worths: of synthetic and mixed images, in real ones.
+    """
     groups = by_source(rows)
     found = evidence(groups)
     conclusions = []
@@ -66,7 +71,8 @@ def verdict(rows: list[Row], n_test: int) -> list[str]:
             for row in rows
             if (row["generator"], row["percent"], row["source"]) == (generator, percent, "synthetic")
         ]
-        conclusions.append(_conclusion(generator, percent, own, found, synthetic))
+        conclusion = _conclusion(generator, percent, own, found, synthetic)
+        conclusions.append(conclusion + _worth(generator, percent, own, worths or {}))
     return [*conclusions, coverage(seeds(rows), n_test, len(found))]
 
 
@@ -119,6 +125,19 @@ def _conclusion(
     if added in groups:
         conclusion += f" Adding the synthetic images {_effects({added: groups[added]}, found)}."
     return conclusion
+
+
+def _worth(generator: str, percent: int, groups: Mapping[Key, Group], worths: Mapping[Key, Worth]) -> str:
+    """What the synthetic images are worth, alone and added to the real ones; empty where it is not known."""
+    alone, added = (worths.get((generator, percent, source)) for source in ("synthetic", "mixed"))
+    if alone is None:
+        return ""
+    row = groups[generator, percent, "synthetic"].rows[0]
+    sentence = f" The {row['n_synthetic']:,} synthetic images are worth {in_words(alone)} real images"
+    if added is not None:
+        real = groups[generator, percent, "real"].rows[0]["n_real"]
+        sentence += f"; added to the {real:,}, they act like {in_words(added)}"
+    return f"{sentence}."
 
 
 def _effects(groups: Mapping[Key, Group], found: Mapping[Key, bool]) -> str:

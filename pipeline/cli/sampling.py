@@ -109,8 +109,16 @@ def _metrics(root: Path | None, folder: Path) -> Any:
     """Metrics of the generator from `evaluate`, or None."""
     if root is None or folder.resolve().parent != (root / "data" / "generators").resolve():
         return None
-    path = Paths(root).metrics(Arm.parse(folder.name))
-    return load_json(path) if path.exists() else None
+    paths, arm = Paths(root), Arm.parse(folder.name)
+    if not paths.metrics(arm).exists():
+        return None
+    metrics, results = load_json(paths.metrics(arm)), paths.reports / "results.csv"
+    if not results.exists():
+        return metrics
+    from labelmint.reporting.tables import read_results  # imports numpy
+    from labelmint.reporting.worth import recorded
+
+    return {**metrics, "worth": recorded(read_results(results), arm.generator, arm.percent, arm.seed)}
 
 
 def _check_space(out: Path, size: int) -> None:

@@ -86,6 +86,10 @@ class Params(Settings):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: {values} names one twice")
+        if self.classifier.learning_curve and 100 not in self.percents:
+            raise ValueError(
+                "classifier.learning_curve needs 100 among percents: its points are parts of all real images"
+            )
         for name in self.families:
             if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
                 raise ValueError(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from labelmint.classifiers import archive
 from labelmint.classifiers.settings import Augmentation
 from labelmint.classifiers.sources import SOURCES
-from labelmint.metrics import registry
+from labelmint.reporting import tables
 from labelmint.reporting.tables import read_results
 from labelmint.runtime.atomic_files import load_json
 from stages.paths import Arm, Paths
 from tests.integration.stages import workspaces
 
+POINTS = ["real_25_percent", "real_50_percent"]
 ARM, BASELINE = Arm("dcgan", 100, 0), Arm("real", 100, 0)
 STEPS = 60
 WEAK = Augmentation(rotation=5, shift=0.05, scale=0.05, shear=0.05, blur=0.3, contrast=0.1, noise=0.05)
@@ -37,6 +39,7 @@ def paths(params, prepared, tmp_path_factory) -> Paths:
         params.classifier,
         sources=NAMES[::-1],
         sweep=[5, 20],
+        learning_curve=[25, 50],
         steps=STEPS,
         augmentation=WEAK,  # a strong one hides fingerprints
     )
@@ -57,7 +60,7 @@ def rows(paths) -> dict[str, dict]:
 
 
 def test_every_source_has_a_row_with_the_same_number_of_steps(rows):
-    assert set(rows) == {*NAMES, "synthetic_5", "synthetic_20"}
+    assert set(rows) == {*NAMES, "synthetic_5", "synthetic_20", *POINTS}
     assert {row["steps"] for row in rows.values()} == {STEPS}
 
 
@@ -116,7 +119,7 @@ def test_simple_classifiers_are_evaluated_on_every_source(rows, paths):
 
 def test_the_report_shows_every_source(paths):
     table = read_results(paths.reports / "results.csv")
-    assert [row["source"] for row in table] == [*NAMES, "synthetic_5", "synthetic_20"]
+    assert [row["source"] for row in table] == [*NAMES, *POINTS, "synthetic_5", "synthetic_20"]
     page = (paths.reports / "index.html").read_text()
     assert "Number of synthetic images" in page
     assert "All sources of dcgan at 100 %" in page
@@ -125,10 +128,24 @@ def test_the_report_shows_every_source(paths):
 def test_the_table_states_how_metrics_were_measured(paths):
     table = read_results(paths.reports / "results.csv")
     real, synthetic, mixed = table[:3]
-    assert list(real) == registry.columns()
+    assert list(real) == tables.columns()
     assert all(row["seconds"] > 0 and row["fid"] is None and row["n_inception"] is None for row in table)
     network = f"sha256 {load_json(paths.feature_network / 'network.json')['sha256']}"
     names = ("n_frechet", "n_points", "n_memorised", "feature_network")
-    assert [real[name] for name in names] == [120, 120, None, network]
-    assert [synthetic[name] for name in names] == [120, 120, 150, network]
+    assert [real[name] for name in names] == [30, 30, None, network]
+    assert [synthetic[name] for name in names] == [30, 30, 150, network]
     assert [mixed[name] for name in names] == [None] * 4
+
+
+def test_the_learning_curve_says_what_synthetic_images_are_worth(rows, paths):
+    """In real images: by hand between the two sizes whose accuracies enclose that of the synthetic images."""
+    assert [rows[name]["n_real"] for name in (*POINTS, "real")] == [30, 60, 120]
+    curve = [0.1, *np.maximum.accumulate([rows[name]["accuracy"] for name in (*POINTS, "real")])]
+    expected = np.expm1(np.interp(rows["synthetic"]["accuracy"], curve, np.log1p([0, 30, 60, 120])))
+    table = {row["source"]: row for row in read_results(paths.reports / "results.csv")}
+    assert table["synthetic"]["worth"] == pytest.approx(expected, rel=0.1)
+    assert table["synthetic"]["worth_low"] <= table["synthetic"]["worth"] <= table["synthetic"]["worth_high"]
+    assert table["mixed"]["worth"] > 30
+    assert table["real"]["worth"] is None
+    page = (paths.reports / "index.html").read_text(encoding="utf-8")
+    assert "Worth in real images" in page and " synthetic images are worth " in page

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
-from labelmint.metrics import registry
+from labelmint.reporting import tables
 from labelmint.reporting.tables import read_results
 from labelmint.runtime.atomic_files import load_json, save_json
 from labelmint.runtime.devices import processor_name
@@ -64,7 +64,7 @@ def test_doubts_are_on_the_page_in_the_table_and_counted(params, tmp_path):
 
 def test_the_table_has_its_columns_and_rows_in_order(reported):
     rows = read_results(reported.reports / "results.csv")
-    assert list(rows[0]) == registry.columns()
+    assert list(rows[0]) == tables.columns()
     assert [(row["percent"], row["source"]) for row in rows] == [
         (100, "real"),
         (100, "synthetic"),

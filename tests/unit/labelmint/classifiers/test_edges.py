@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from labelmint.classifiers.fit import fit
 from labelmint.classifiers.job import Job
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.settings import NO_AUGMENTATION, Classifier, FeatureNetwork
-from labelmint.runtime.errors import DivergedError
+from labelmint.runtime.errors import DivergedError, InputError
 from labelmint.training.engine.optimizers import OneCycle
 from tests.conftest import CPU
 
@@ -86,3 +87,10 @@ def test_diverged_feature_network_names_step_and_setting(digits):
     recipe = FeatureNetwork(features=8, steps=5, batch_size=16, learning_rate=1e30)
     with pytest.raises(DivergedError, match="after step 5; lower feature_network.learning_rate"):
         feature_learner.train(recipe, digits[0], digits[1], [False] * 10)
+
+
+def test_one_image_a_class_is_too_few_and_said(make_job, pool):
+    job = make_job()
+    with pytest.raises(InputError, match="classifier real: one image a class is too few to train on"):
+        fit(replace(job, pools=[pool.first_per_label(1, 0)]), CPU)
+    assert fit(replace(job, pools=[pool.first_per_label(2, 0)]), CPU).held_out == 10

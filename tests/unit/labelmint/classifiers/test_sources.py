@@ -45,16 +45,29 @@ class TestNames:
     def test_the_main_sources_come_first(self):
         assert list(SOURCES)[:3] == ["real", "synthetic", "mixed"]
 
-    def test_the_sweep_comes_last_by_its_number_of_images(self):
-        names = ["synthetic_100", "synthetic_20", *reversed(SOURCES)]
-        assert sorted(names, key=position) == [*SOURCES, "synthetic_20", "synthetic_100"]
+    def test_curve_and_sweep_come_last_by_their_numbers_of_images(self):
+        last = ["real_5_percent", "real_20_percent", "synthetic_20", "synthetic_100"]
+        assert sorted([*reversed(last), *reversed(SOURCES)], key=position) == [*SOURCES, *last]
 
     def test_a_number_of_images_is_parsed(self):
         assert parse("synthetic_1000").per_class == 1000
         assert parse("synthetic_1000").origin == "synthetic"
         assert parse("mixed") is SOURCES["mixed"]
+        assert (parse("real_5_percent").percent, parse("real_5_percent").origin) == (5, "real")
 
-    @pytest.mark.parametrize("name", ["", "synthetic_", "synthetic_0", "synthetic_-5", "real_100", "other"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "",
+            "synthetic_",
+            "synthetic_0",
+            "synthetic_-5",
+            "real_100",
+            "real_0_percent",
+            "real_100_percent",
+            "other",
+        ],
+    )
     def test_other_names_are_refused(self, name):
         with pytest.raises(ValueError, match=f"no image source '{name}'"):
             parse(name)
@@ -132,3 +145,17 @@ class TestSettings:
     def test_the_reference_is_required(self):
         with pytest.raises(ValueError, match="must name real"):
             replace(Classifier(), sources=["synthetic"])
+
+
+class TestLearningCurve:
+    def test_a_point_has_the_images_of_the_arm_of_that_percent(self, digits):
+        images, labels = digits
+        everything = Inputs(Pool.real(images, labels, 100, 3), 3, 0.5)
+        (own,) = parse("real_25_percent").pools(everything)
+        arm = Pool.real(images, labels, 25, 3)
+        assert np.array_equal(own.images, arm.images) and np.array_equal(own.labels, arm.labels)
+        assert len(own) == 30
+
+    def test_points_follow_the_other_sources_of_a_baseline(self):
+        names = [source.name for source in baseline_sources(["real", "mixed"], [5, 20])]
+        assert names == ["real", "real_5_percent", "real_20_percent"]

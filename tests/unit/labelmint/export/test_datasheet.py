@@ -47,6 +47,14 @@ def test_shows_the_metrics_of_the_generator():
     assert "Sampled: dog; no other class." in text
 
 
+def test_says_what_its_images_are_worth_in_real_ones():
+    rows = [{"source": "real", **ROW}, {"source": "synthetic", **ROW, "n_synthetic": 10_000}]
+    known = {"rows": rows, "worth": "310 [250, 390]"}
+    text = datasheet.render(export_of("per_class", Order(5)), "dcgan-40-0", "", known)
+    assert "**Worth**: 10,000 of these images gave the accuracy that 310 \\[250, 390\\] real images" in text
+    assert "Worth" not in datasheet.render(export_of("per_class", Order(5)), "dcgan-40-0", "", METRICS)
+
+
 @pytest.mark.parametrize("metrics", [{}, {"rows": 3}, {"rows": [{"accuracy": 1.0}]}])
 def test_refuses_damaged_metrics(metrics):
     with pytest.raises(InputError, match="metrics of this generator in data/metrics are damaged"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from labelmint.metrics import registry
 from labelmint.reporting import tables
 from labelmint.runtime.atomic_files import save_table
 from labelmint.runtime.errors import InputError
@@ -33,9 +32,9 @@ def test_an_unknown_source_is_refused():
 
 def test_results_are_read_as_they_were_written(tmp_path):
     rows = tables.to_table([row("synthetic", 0.875, measured=MEASURED), row("real", 0.9)])
-    save_table(tmp_path / "results.csv", registry.columns(), rows)
+    save_table(tmp_path / "results.csv", tables.columns(), rows)
     real, synthetic = tables.read_results(tmp_path / "results.csv")
-    assert list(real) == registry.columns()
+    assert list(real) == tables.columns()
     assert (real["source"], synthetic["source"]) == ("real", "synthetic")
     assert (synthetic["accuracy"], synthetic["percent"], synthetic["fid"]) == (0.875, 40, None)
     assert (synthetic["n_frechet"], synthetic["n_points"]) == (1200, 500)

@@ -48,6 +48,8 @@ def put(content: dict[str, Any], name: str, value: object) -> None:
         ("percents", [40.5], "percents[0] must be an integer from 1 to 100, got 40.5"),
         ("percents", [], "percents must have at least 1 entries, got 0"),
         ("percents", [40, 40], "percents: [40, 40] names one twice"),
+        ("classifier.learning_curve", [5, 5], "learning_curve: [5, 5] names one twice"),
+        ("classifier.learning_curve", [100], "classifier.learning_curve[0] must be 1 to 99, got 100"),
         ("seeds", [-1], "seeds[0] must be at least 0, got -1"),
         ("generators", ["dcgann"], "'dcgann' is not in families; did you mean 'dcgan'?"),
         ("generators", {}, "generators must be a list, each entry text"),
@@ -170,3 +172,11 @@ def test_line_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "params.yaml").write_bytes("# one\na: é\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"params.yaml: line 2 is not UTF-8; save the file in this encoding"):
         schema.read(tmp_path / "params.yaml")
+
+
+def test_a_learning_curve_needs_all_real_images(content):
+    put(content, "classifier.learning_curve", [5, 10])
+    assert schema.check(content, "params.yaml").classifier.learning_curve == [5, 10]
+    put(content, "percents", [40, 60])
+    with pytest.raises(InputError, match="classifier.learning_curve needs 100 among percents"):
+        schema.check(content, "params.yaml")

@@ -1,0 +1,97 @@
+"""What each generator's synthetic images are worth in real ones, alone and added to real ones."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelmint.classifiers.sources import parse
+from labelmint.metrics import per_image
+from labelmint.metrics.worth import LearningCurve, Worth, worth
+from labelmint.reporting.replicates import COMPARED, Key, Row, by_source
+from labelmint.reporting.sanity import chance
+
+COLUMNS = ("worth", "worth_low", "worth_high")
+"""Of results.csv: in real images, over all seeds, so the same in each seed's row."""
+
+
+@dataclass(frozen=True)
+class Valued:
+    """The learning curve of real images, and the worth of each set that was compared with it.
+
+    rows: of the curve, by number of images, each a list over seeds.
+    """
+
+    rows: dict[int, list[Row]]
+    of: dict[Key, Worth]
+
+    def columns(self, row: Row) -> dict[str, float]:
+        """Columns of results.csv; none for rows that have no worth."""
+        found = self.of.get((row["generator"], row["percent"], row["source"]))
+        return dict(zip(COLUMNS, (found.value, found.low, found.high))) if found else {}
+
+
+def valued(rows: list[Row]) -> Valued:
+    """Nothing where no learning curve was measured, or results of a seed are missing."""
+    points = _points(rows)
+    if not any(parse(row["source"]).percent for each in points.values() for row in each):
+        return Valued({}, {})
+    curve = LearningCurve(
+        np.array(list(points)),
+        np.array([[_correct(row) for row in each] for each in points.values()]),
+        chance(next(iter(points.values()))[0]),
+    )
+    return Valued(
+        points,
+        {
+            key: worth(curve, np.array([_correct(row) for row in group.rows]))
+            for key, group in by_source(rows).items()
+            if key[2] in COMPARED
+        },
+    )
+
+
+def _points(rows: list[Row]) -> dict[int, list[Row]]:
+    """Rows of real images of any percentage by their number, each with all seeds."""
+    found: dict[int, dict[int, Row]] = defaultdict(dict)
+    for row in rows:
+        if row["source"] == "real" or parse(row["source"]).percent:
+            found[row["n_real"]].setdefault(row["seed"], row)
+    seeds = {row["seed"] for row in rows}
+    return {
+        count: [found[count][seed] for seed in sorted(seeds)]
+        for count in sorted(found)
+        if found[count].keys() == seeds
+    }
+
+
+def _correct(row: Row) -> np.ndarray:
+    return per_image.unpacked(row["correct"])
+
+
+def recorded(results: list[Row], generator: str, percent: int, seed: int) -> str:
+    """Worth of an arm's synthetic images by results.csv, in words; empty where it has none."""
+    own = {"generator": generator, "percent": percent, "seed": seed, "source": "synthetic"}
+    for row in results:
+        if own.items() <= row.items() and row.get("worth") is not None:
+            most = max(each["n_real"] for each in results if each["source"] == "real")
+            value, low, high = (row[name] for name in COLUMNS)
+            return in_words(Worth(value, low, high, most))
+    return ""
+
+
+def in_words(found: Worth) -> str:
+    """E.g. 310 [250, 390]; a bound at the end of the curve has a sign that says so."""
+    value, low, high = (_number(each, found.at_most) for each in (found.value, found.low, found.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _number(value: float, at_most: int) -> str:
+    """Two significant digits, since no interval is narrower."""
+    if value >= at_most:
+        return f"≥ {at_most:,}"
+    if value < 10:
+        return f"{value:.0f}"
+    return f"{float(f'{value:.2g}'):,.0f}"
