@@ -35,7 +35,7 @@ def slow_machine(monkeypatch):
 
 
 def test_images_numbers_and_verdict(digits, slow_machine):
-    done = labelmint.expand(digits, per_class=7, minutes=1, image_size=16, channels=1)
+    done = labelmint.expand(digits, per_class=7, minutes=1, workers=1, image_size=16, channels=1)
     assert done.images.shape == (21, 1, 16, 16)
     assert np.bincount(done.labels).tolist() == [7, 7, 7]
     assert (len(done.dataset.labels), len(done.dataset.test_labels)) == (96, 24)
