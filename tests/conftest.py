@@ -67,7 +67,7 @@ def shrunk() -> settings.Params:
         training=replace(real.training, epochs=2, images_per_epoch=24, batch_size=8, preview_images=3),
         synthesis=replace(real.synthesis, images_per_class=15),
         classifier=replace(real.classifier, network="small_cnn", steps=30, evaluations=3, batch_size=16),
-        feature_network=replace(real.feature_network, steps=60, batch_size=32, features=8),
+        feature_network=replace(real.feature_network, steps=60, features=8),
         compute=replace(real.compute, device="cpu", workers=1),
     )
 
