@@ -62,7 +62,8 @@ def against_checkout(checkout: Path, rounds: int = _ROUNDS) -> list[Row]:
     """A row per case: images of one replica per second of one thread's time, both engines in turn (ABAB).
 
     checkout: folder with the other engine. Its settings must have the names of this checkout's.
-    ratio: median over rounds of this engine's speed over the other's.
+    ratio: median over rounds of this engine's speed over the other's. The other one goes first, since it is
+    the one that may fail.
     """
     rows = []
     with _workers(ROOT, checkout) as (this, other):
@@ -74,17 +75,17 @@ def against_checkout(checkout: Path, rounds: int = _ROUNDS) -> list[Row]:
                 "steps": _STEPS[name] + _WARM_UP + 1,
             }
             pairs = [
-                (median(this.step_seconds(request)), median(other.step_seconds(request)))
+                (median(other.step_seconds(request)), median(this.step_seconds(request)))
                 for _ in range(rounds)
             ]
-            ratios = sorted(previous / own for own, previous in pairs)
+            ratios = sorted(previous / own for previous, own in pairs)
             batch = training.batch_size
             rows.append(
                 {
                     "networks": name,
                     "batch": batch,
-                    "images_per_second": batch / median(own for own, _ in pairs),
-                    "previous_images_per_second": batch / median(previous for _, previous in pairs),
+                    "images_per_second": batch / median(own for _, own in pairs),
+                    "previous_images_per_second": batch / median(previous for previous, _ in pairs),
                     "ratio": median(ratios),
                     "least_ratio": ratios[0],
                     "greatest_ratio": ratios[-1],

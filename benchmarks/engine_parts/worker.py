@@ -14,22 +14,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from pydantic import TypeAdapter
-
 import labelmint
-from labelmint.gans.settings import Family
-from labelmint.training.images import ArrayImages
-from labelmint.training.replica import Replica
-from labelmint.training.settings import Training
-from labelmint.training.trainer import train
 
 _IMAGES = 256
 
 
 def step_seconds(request: dict[str, Any]) -> list[float]:
     """Processor seconds of each step but the last, which includes the evaluation at the end of the epoch."""
+    import numpy as np
+    from pydantic import TypeAdapter
+
+    from labelmint.gans.settings import Family
+    from labelmint.training.images import ArrayImages
+    from labelmint.training.replica import Replica
+    from labelmint.training.settings import Training
+    from labelmint.training.trainer import train
+
     family = TypeAdapter(Family).validate_json(json.dumps(request["family"]))
     steps, batch = request["steps"], request["training"]["batch_size"]
     epoch = {"epochs": 1, "images_per_epoch": steps * batch * family.n_critic}
@@ -46,6 +46,8 @@ def main() -> None:
     checkout, found = Path(sys.argv[1]).resolve(), Path(str(labelmint.__file__)).resolve()
     if checkout not in found.parents:
         sys.exit(f"labelmint was imported from {found}, not from {checkout}")
+    import torch
+
     torch.set_num_threads(1)
     for line in sys.stdin:
         print(json.dumps(step_seconds(json.loads(line))), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -150,7 +151,16 @@ def text_of(path: Path) -> str:
 
 
 def parse(text: str) -> Any:
-    """YAML as nested dicts and lists. Raises YAMLError, ValueError, RecursionError."""
+    """YAML as nested dicts and lists, which the caller may change.
+
+    Raises: YAMLError, ValueError, RecursionError.
+    """
+    return copy.deepcopy(_parsed(text))
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> Any:
+    """Content of a text. Commands read the default settings several times, which take ruamel.yaml 0.2 s."""
     from ruamel.yaml import YAML
 
     return YAML(typ="safe", pure=True).load(text)

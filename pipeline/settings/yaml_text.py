@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 from labelmint.runtime.errors import InputError
@@ -23,12 +24,11 @@ def changed(text: str, changes: dict[str, Any]) -> str:
     Only the spans of changed values are replaced; settings that the text lacks follow those of their mapping.
     Raises: InputError if that is not enough, e.g. for a value that is the alias of another.
     """
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     expected = schema.parse(text)
     edits: list[_Edit] = []
-    _collect(text, YAML(typ="safe", pure=True).compose(text), expected, changes, edits)
+    _collect(text, _composed(text), expected, changes, edits)
     # From the end of the text. Of two insertions at one place, that of the inner mapping comes first in it.
     for start, end, new in sorted(reversed(edits), key=lambda edit: edit[0], reverse=True):
         text = text[:start] + new + text[end:]
@@ -40,6 +40,14 @@ def changed(text: str, changes: dict[str, Any]) -> str:
     if not is_right:
         raise InputError(f"cannot change {', '.join(changes)}: write the file without anchors and aliases")
     return text
+
+
+@lru_cache(maxsize=8)
+def _composed(text: str) -> Any:
+    """Nodes of a text with their spans, which nothing changes."""
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).compose(text)
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -28,17 +28,19 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def slow_machine(monkeypatch):
-    """A machine on which everything has its least size."""
+    """A machine on which everything has its least size, and that a smaller one than usual."""
     monkeypatch.setattr(module, "_per_step", lambda seconds: 1e6)
+    monkeypatch.setattr(module, "_GENERATOR_IMAGES", (200, 300))
+    monkeypatch.setattr(module, "_CLASSIFIER_STEPS", (20, 30))
 
 
 def test_images_numbers_and_verdict(digits, slow_machine):
-    done = labelmint.expand(digits, per_class=7, minutes=1, image_size=16, channels=1)
+    done = labelmint.expand(digits, per_class=7, minutes=1, workers=1, image_size=16, channels=1)
     assert done.images.shape == (21, 1, 16, 16)
     assert np.bincount(done.labels).tolist() == [7, 7, 7]
     assert (len(done.dataset.labels), len(done.dataset.test_labels)) == (96, 24)
     assert done.synthesizer.archive.trained_on["images"] == 96
-    assert {each.description.steps for each in done.classifiers.values()} == {60}
+    assert {each.description.steps for each in done.classifiers.values()} == {20}
     for name, classifier in done.classifiers.items():
         measured = classifier.evaluate(done.dataset.test_images, done.dataset.test_labels)
         assert done.accuracy[name][0] == measured["accuracy"]

@@ -15,13 +15,13 @@ from labelmint.classifiers.settings import Classifier
 def bright_and_dark(count: int = 96) -> tuple[np.ndarray, np.ndarray]:
     """Two classes that differ in brightness."""
     rng, labels = np.random.default_rng(0), np.arange(count) % 2
-    noise = rng.integers(0, 60, (count, 1, 16, 16))
+    noise = rng.integers(0, 60, (count, 1, 8, 8))
     return (noise + 150 * labels[:, None, None, None]).astype(np.uint8), labels
 
 
 def test_it_learns_and_is_saved(tmp_path):
     images, labels = bright_and_dark()
-    recipe: dict[str, Any] = {"steps": 20, "batch_size": 16, "evaluations": 1, "stem_stride": 1}
+    recipe: dict[str, Any] = {"steps": 10, "batch_size": 16, "evaluations": 1, "stem_stride": 1}
     trained = labelmint.train_classifier(
         images=images, labels=labels, network="torchvision/resnet18", **recipe
     )

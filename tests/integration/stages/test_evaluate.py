@@ -244,7 +244,7 @@ class TestInception:
         grey = self.images(2, 0)
         assert np.array_equal(network.features(grey).pool, network.features(np.repeat(grey, 3, 1)).pool)
 
-    def test_metrics_are_those_of_torch_fidelity(self, weights, tmp_path, monkeypatch):
+    def test_metrics_are_those_of_torch_fidelity(self, network, weights, monkeypatch):
         """The library from images to numbers, against ours, in 32 of 2048 features, to save time."""
         from torch_fidelity import FeatureExtractorInceptionV3, calculate_metrics
 
@@ -264,23 +264,24 @@ class TestInception:
             return tuple(each[:, :32] if each.shape[1] == 2048 else each for each in complete(self, batch))
 
         monkeypatch.setattr(FeatureExtractorInceptionV3, "forward", first_features)
-        first, second = self.images(10, 0), self.images(10, 1) // 2
+        monkeypatch.setattr(inception, "_SPLITS", 2)  # of several images each
+        first, second = self.images(4, 0), self.images(4, 1) // 2
         library = calculate_metrics(
             input1=Images(first),
             input2=Images(second),
             **dict.fromkeys(("isc", "fid", "kid", "save_cpu_ram"), True),
             **dict.fromkeys(("cuda", "cache", "verbose"), False),
-            kid_subset_size=10,
+            isc_splits=2,
+            kid_subset_size=4,
             batch_size=50,
             feature_extractor_weights_path=str(weights),
         )
-        network = inception.load(str(weights), tmp_path, CPU)
         ours = inception.metrics(network.features(first), network.features(second))
         assert ours["fid"] == pytest.approx(library["frechet_inception_distance"], rel=1e-4, abs=1e-6)
         kernel = library["kernel_inception_distance_mean"]
         assert ours["kid_inception"] == pytest.approx(kernel, rel=1e-4, abs=1e-8)
         assert ours["inception_score"] == pytest.approx(library["inception_score_mean"], rel=1e-6)
-        assert ours["fid_infinity"] is None  # 10 images cannot fit 32 means
+        assert ours["fid_infinity"] is None  # 4 images cannot fit 32 means
 
     def test_the_stage_measures_as_many_real_as_synthetic_images(
         self, params, workspace, weights, tmp_path, monkeypatch

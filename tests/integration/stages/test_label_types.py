@@ -116,7 +116,8 @@ def unlabelled(params, tmp_path_factory) -> Paths:
     """One dcgan for all digits, with a representation."""
     families = params.families | {"dcgan": replace(params.families["dcgan"], labels="none")}
     metrics = replace(params.metrics, representation=REPRESENTATION)
-    changed = replace(params, families=families, percents=[100], metrics=metrics)
+    network = replace(params.feature_network, steps=30)
+    changed = replace(params, families=families, percents=[100], metrics=metrics, feature_network=network)
     return all_stages(changed, tmp_path_factory.mktemp("unlabelled"))
 
 
@@ -155,8 +156,10 @@ class TestNoLabels:
 @pytest.fixture(scope="module")
 def concept_params(params):
     families = params.families | {"dcgan": replace(params.families["dcgan"], labels="none")}
-    data = replace(params.dataset, attributes=["Male", "Smiling"], **FACES_DATA)
-    return replace(params, dataset=data, families=families, percents=[100])
+    few = FACES_DATA | {"images_per_class": 50}
+    data = replace(params.dataset, attributes=["Male", "Smiling"], **few)
+    network = replace(params.feature_network, steps=10)
+    return replace(params, dataset=data, families=families, percents=[100], feature_network=network)
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ class TestDigits:
         content = []
         for workers in ("1", "2"):
             text = (project / "params.yaml").read_text()
-            (project / "params.yaml").write_text(re.sub(r"workers: \w+", f"workers: {workers}", text))
+            (project / "params.yaml").write_text(re.sub(r'(workers"?): \w+', rf"\1: {workers}", text))
             assert run_stage("prepare", image_size=32)[0] == 0
             files = sorted((project / "data/tensors").rglob("*.*"))
             content.append([path.read_bytes() for path in files])

@@ -21,10 +21,16 @@ FAMILIES = ["dcgan", "cgan", "acgan", "wgan_gp"]
 
 @pytest.fixture(scope="module")
 def compared(params, tmp_path_factory) -> Paths:
-    """Few real digits and the default settings, shrunk."""
-    return all_stages(
-        replace(params, generators=FAMILIES, percents=[100]), tmp_path_factory.mktemp("compared")
+    """Few real digits and the default settings, shrunk; no test here needs networks that have learned."""
+    short = replace(
+        params,
+        generators=FAMILIES,
+        percents=[100],
+        training=replace(params.training, images_per_epoch=8),
+        classifier=replace(params.classifier, steps=8, evaluations=2),
+        feature_network=replace(params.feature_network, steps=20),
     )
+    return all_stages(short, tmp_path_factory.mktemp("compared"))
 
 
 def test_each_family_has_its_rows_and_all_have_one_baseline(compared):

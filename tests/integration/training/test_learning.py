@@ -20,7 +20,7 @@ def train_one(replica, images):
 
 def test_a_collapsing_gan_is_distinguished_from_a_healthy_one(replica, digits):
     """With one latent number a generator can only draw a curve of images, so they repeat."""
-    training = replace(replica.training, epochs=6, images_per_epoch=640, batch_size=32, restarts=0)
+    training = replace(replica.training, epochs=6, images_per_epoch=320, batch_size=16, restarts=0)
     healthy = replace(replica, training=training)
     collapsing = replace(healthy, family=replace(replica.family, latent_size=1))
     statuses = {}
@@ -45,8 +45,8 @@ def test_mirrored_images_are_learned_only_where_allowed(replica):
     training = replace(
         replica.training,
         epochs=1,
-        images_per_epoch=3200,
-        batch_size=32,
+        images_per_epoch=960,
+        batch_size=16,
         translation=0.0,
         preview_images=64,
     )

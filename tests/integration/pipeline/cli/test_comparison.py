@@ -23,8 +23,9 @@ from tests.conftest import ROOT
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
-    """A project with the default's settings, percents 40 and 60."""
+def root(tmp_path, tables, monkeypatch):
+    """A project with the default's settings, percents 40 and 60, and no records yet."""
+    shutil.copy(tables, tmp_path)
     monkeypatch.setattr(spool, "start_shipper", lambda root: None)
     monkeypatch.setattr(ship, "_is_alive", lambda header: header["pid"] != os.getpid())
     shutil.copy(ROOT / "experiments/default.yaml", tmp_path / "params.yaml")

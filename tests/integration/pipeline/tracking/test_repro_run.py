@@ -21,7 +21,8 @@ from tests.conftest import ROOT
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
+def root(tmp_path, tables, monkeypatch):
+    shutil.copy(tables, tmp_path)
     monkeypatch.setattr(spool, "start_shipper", lambda root: None)
     monkeypatch.delenv(PARENT_RUN, raising=False)
     shutil.copy(ROOT / "experiments/default.yaml", tmp_path / "params.yaml")

@@ -21,16 +21,6 @@ from pipeline.tracking.sync import sync_all
 from stages.paths import Arm
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    """An MLflow database without runs: creating its tables takes seconds."""
-    from mlflow.tracking import MlflowClient
-
-    path = tmp_path_factory.mktemp("tables") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
 def root(tmp_path, tables, monkeypatch):
     """A project whose spools are shipped only when a test does so, and whose stages have ended."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict
-from functools import lru_cache
 
 import pytest
 
@@ -13,19 +11,10 @@ from labelmint.runtime.errors import InputError
 from pipeline.settings import experiments, schema
 from pipeline.settings.experiments import Choice
 from tests.conftest import ROOT
+from tests.experiment_settings import settings_of
 from tests.report_experiments import OF_REPORTS
 
-DEFAULT = schema.read(ROOT / "experiments" / "default.yaml")
 NAMES = experiments.names(ROOT)
-
-
-@lru_cache
-def settings_of(name: str, quick: bool = False) -> schema.Params:
-    """Settings of an experiment. Faster than parsing what `rendered` returns, which has the same content."""
-    content = copy.deepcopy(DEFAULT)
-    for layer in experiments.overlays(ROOT, Choice.named([name], quick)):
-        schema.overlay(content, layer)
-    return schema.check(content, name)
 
 
 def use(project, *names: str, quick: bool = False) -> schema.Params:
