@@ -41,19 +41,20 @@ def main() -> None:
     )
     parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="folder of downloaded data sets")
     parser.add_argument("--seeds", type=int, default=1, help="feature networks (default: 1)")
+    parser.add_argument("--steps", type=int, help="training steps of the feature network")
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args()
     results = {}
-    print(f"{'':22}{'':8}" + "".join(f"{name.split('_')[0]:>11}" for name in _NAMES))
+    print(f"{'':28}{'':8}" + "".join(f"{name.split('_')[0]:>11}" for name in _NAMES))
     for name in arguments.names:
         data = load_dataset(name, raw=arguments.raw)
         for seed in range(arguments.seeds):
             title = f"{Path(name).name}, seed {seed}"
-            params = FeatureNetwork(steps=_STEPS.get(name, 2000), seed=seed)
+            params = FeatureNetwork(steps=arguments.steps or _STEPS.get(name, 2000), seed=seed)
             results[title] = found = ceilings(data.train, data.test, len(data.classes), params)
             for kind, values in found.items():
                 numbers = "".join(f"{values[metric]:11.4g}" for metric in _NAMES)
-                print(f"{title:22}{kind:8}{numbers}", flush=True)
+                print(f"{title:28}{kind:8}{numbers}", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
