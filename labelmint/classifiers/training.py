@@ -93,7 +93,7 @@ def _fit_all(
 def _report(job: Job, result: Fitted, label: str, tracker: Tracker) -> None:
     accuracy = 100 * result.best["holdout_accuracy"]
     say(
-        f"{label} {job.name}: {job.steps} steps, best checkpoint at step {result.best_step}: "
+        f"{label} {job.name}: weights of step {result.best_step} of {job.steps}, "
         f"{accuracy:.2f} % of {result.held_out} held-out images"
     )
     for row in result.evaluations:
