@@ -133,7 +133,13 @@ def train_feature_network(bench: Bench) -> dict[str, Any]:
     mirrored = [False] * CLASSES
     with bench.precision("tf32"):
         learner = feature_learner.FeatureNetworkLearner(
-            params, images, labels, mirrored, device=bench.device, resident=bench.is_cuda
+            params,
+            images,
+            labels,
+            mirrored,
+            rows=np.arange(count),
+            device=bench.device,
+            resident=bench.is_cuda,
         )
 
         def step() -> None:

@@ -187,6 +187,7 @@ def feature_network(bench: Bench) -> dict[str, Any]:
             images,
             labels,
             [True] * _CLASSES,
+            rows=np.arange(len(labels)),
             device=device,
             resident=device.type != "cpu",
         )

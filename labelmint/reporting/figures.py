@@ -160,10 +160,14 @@ def worth(rows: list[Row], values: Valued) -> Chart:
 
 
 def controls(rows: list[Row]) -> list[tuple[str, Markup]]:
-    """Title and chart of all sources, for each generator and percent with more than the main sources."""
+    """Title and chart of all sources, for each generator and percent with more than the main sources.
+
+    Points of the learning curve have a chart of their own.
+    """
     groups: dict[tuple[str, int], dict[str, Estimate]] = defaultdict(dict)
     for (generator, percent, source), group in by_source(rows).items():
-        groups[generator, percent][source] = group.accuracy
+        if parse(source).percent is None:
+            groups[generator, percent][source] = group.accuracy
     charts = []
     for (generator, percent), by_name in groups.items():
         if not set(by_name) - set(_MAIN_SOURCES):

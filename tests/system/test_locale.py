@@ -38,7 +38,7 @@ COMMANDS = {
     "experiments own": "Käse 図 über alles",
     "experiments --json": "Käse 図 über alles",
     "params --yaml": "# Öl 油",
-    "use --dry-run default": "training.epochs: 3 -> 7",
+    "use --dry-run default": "training.epochs: 3 -> 10",
 }
 
 

@@ -65,7 +65,7 @@ _SETTINGS = [
         "an unknown setting",
         "labelmint check",
         "params.yaml: unknown setting 'training.epoch'; did you mean 'epochs'?",
-        arrange=replaced("  epochs: 7", "  epoch: 7"),
+        arrange=replaced("  epochs: 10", "  epoch: 10"),
     ),
     Row(
         "a setting out of its range",
@@ -77,7 +77,7 @@ _SETTINGS = [
         "a setting of the wrong type",
         "labelmint check",
         "params.yaml: training.epochs must be an integer from 1 to 100000, got 'many'",
-        arrange=replaced("epochs: 7 ", "epochs: many "),
+        arrange=replaced("epochs: 10 ", "epochs: many "),
     ),
     Row(
         "settings that are not YAML",

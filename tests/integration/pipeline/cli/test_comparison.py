@@ -192,7 +192,7 @@ def test_requested_runs_are_shown_and_a_mixture_is_labelled(root, monkeypatch):
     lines = comparison.to_text(found).splitlines()
     assert "settings" in lines[0]
     assert [line.split()[0] for line in lines[1:4]] == ["dcgan"] * 3
-    assert lines[-1] == "runs of different settings: training.epochs (1 | 7)"
+    assert lines[-1] == "runs of different settings: training.epochs (1 | 10)"
     comparison.plot(found, root / "plot.png", "digits")
     # The name of both; no run at all.
     with pytest.raises(InputError, match=f"run pipeline: several .*{second}, {first}"):

@@ -68,7 +68,7 @@ def test_run_has_the_status_of_its_stages_when_dvc_has_ended(root, monkeypatch, 
     assert "1 are still running" in sync_all(root)
     (running,) = parents(root)
     assert running.info.status == "RUNNING"
-    assert running.data.params["training.epochs"] == "7"
+    assert running.data.params["training.epochs"] == "10"
     dvc.kill()
     dvc.wait()
     sync_all(root)

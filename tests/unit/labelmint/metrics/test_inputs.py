@@ -142,12 +142,9 @@ class TestInvariance:
 
 def test_real_images_are_those_that_the_network_has_not_seen(network):
     """And known features are not computed again."""
-    known, rows, unseen = (
-        np.random.default_rng(3).random((50, 8), np.float32),
-        np.arange(10, 40),
-        np.arange(45),
-    )
-    trained = replace(network, training=known, unseen=unseen[::3])
+    known = np.random.default_rng(3).random((50, 8), np.float32)
+    rows, unseen = np.arange(10, 40), np.arange(0, 45, 3)
+    trained = replace(network, training=known, unseen=unseen)
     test, training, synthetic = images(20, 0), images(50, 1), images(25, 2)
     found = Comparison.of(trained, test, training, synthetic, rows=rows, classes=CLASSES, params=Metrics())
     for own, chosen in ((found.sources["real"], unseen), (found.shown, rows)):

@@ -79,6 +79,7 @@ def test_the_chart_has_the_curve_and_both_points(rows):
     assert "80.00 % (79.00 to 81.00), worth 500 [" in chart.svg
     assert "worth ≥ 1,000 [" in chart.svg
     assert chart.svg.count('class="band"') == 1
+    assert figures.controls(rows) == []
     assert [name in chart.legend for name in ("real images only", "synthetic images only")] == [True, True]
 
 

@@ -156,7 +156,7 @@ class TestSettings:
 
     def test_use_says_where_the_users_own_settings_are_kept(self, checkout):
         path = checkout / "params.yaml"
-        path.write_text(path.read_text().replace("epochs: 7", "epochs: 8"))
+        path.write_text(path.read_text().replace("epochs: 10", "epochs: 8"))
         done = labelmint(checkout, "use", "default")
         assert done.err == "params.yaml now holds default; your own settings are kept in params.yaml.kept\n"
 

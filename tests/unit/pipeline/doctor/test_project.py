@@ -10,7 +10,7 @@ class TestParams:
 
     def test_invalid(self, root):
         text = (root / "params.yaml").read_text()
-        (root / "params.yaml").write_text(text.replace("\n  epochs: 7 ", "\n  epoch: 7 "))
+        (root / "params.yaml").write_text(text.replace("\n  epochs: 10 ", "\n  epoch: 10 "))
         found = only(project.params(root))
         assert found.state == "problem"
         assert "did you mean 'epochs'" in found.says

@@ -129,7 +129,7 @@ class TestUse:
         assert (checkout / "params.yaml").read_text() == before
 
     def test_keeps_the_users_own_settings_in_a_file(self, checkout):
-        own = (checkout / "params.yaml").read_text().replace("epochs: 7", "epochs: 9")
+        own = (checkout / "params.yaml").read_text().replace("epochs: 10", "epochs: 9")
         (checkout / "params.yaml").write_text(own)
         kept = experiments.use(checkout, Choice(("mnist_quick",)))
         assert kept is not None
@@ -146,7 +146,7 @@ class TestUse:
         path = checkout / "params.yaml"
         path.write_text(path.read_text() + "# A comment changes no setting.\n")
         assert experiments.label_in_use(checkout) == "default"
-        path.write_text(path.read_text().replace("epochs: 7", "epochs: 10"))
+        path.write_text(path.read_text().replace("epochs: 10", "epochs: 11"))
         assert experiments.label_in_use(checkout) == "default (edited)"
         path.write_text("# Experiment: gone\n" + path.read_text())
         assert experiments.label_in_use(checkout) == "gone (edited)"
@@ -183,6 +183,6 @@ class TestUse:
 
     def test_changes_lists_what_differs_and_nothing_else(self, checkout):
         changes = experiments.changes(checkout, Choice(("mnist_quick",)))
-        assert {'dataset.name: "digits" -> "mnist"', "training.epochs: 7 -> 9"} <= set(changes)
+        assert {'dataset.name: "digits" -> "mnist"', "training.epochs: 10 -> 9"} <= set(changes)
         assert not [line for line in changes if line.startswith("generators")]
         assert experiments.changes(checkout, Choice(())) == []

@@ -34,7 +34,7 @@ class TestPercents:
 
     def test_an_edit_during_the_run_is_kept_with_a_warning(self, checkout, path, caplog):
         with overridden(checkout, [], {"percents": [20]}, restore=False):
-            edited = path.read_text().replace("epochs: 7", "epochs: 8")
+            edited = path.read_text().replace("epochs: 10", "epochs: 8")
             path.write_text(edited)
         assert path.read_text() == edited
         assert "params.yaml was edited during the run" in caplog.text
@@ -58,7 +58,7 @@ def test_an_experiment_stays_without_the_percents_of_the_run(checkout, path):
 
 
 def test_a_dry_run_takes_everything_back_and_leaves_nothing(checkout, path):
-    path.write_text(path.read_text().replace("epochs: 7", "epochs: 8"))
+    path.write_text(path.read_text().replace("epochs: 10", "epochs: 8"))
     before, files = path.read_bytes(), set(checkout.iterdir())
     with overridden(checkout, ["mnist_quick"], {"percents": [20]}, restore=True) as params:
         assert (params.dataset.name, params.percents) == ("mnist", [20])
