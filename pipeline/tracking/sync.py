@@ -22,11 +22,13 @@ def sync_all(root: Path) -> str:
     before, uri = waiting(root), public_uri(root)
     shipment, deadline = Shipment(root), time.monotonic() + _WAIT_SECONDS
     while True:
-        # Until a pass ships nothing more: a pipeline's run ends after the runs of its stages.
-        finished, errors = shipment.ship(waiting(root))
+        # Until a pass ships nothing more: a pipeline's run ends after the runs of its stages, which another
+        # process may have shipped meanwhile.
+        folders = waiting(root)
+        finished, errors = shipment.ship(folders)
         if errors:
             raise ConnectionError(f"{errors[0]}; nothing is lost, try again later")
-        if finished:
+        if finished or waiting(root) != folders:
             continue
         if not any(_is_held(folder) for folder in waiting(root)) or time.monotonic() > deadline:
             break
