@@ -19,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from labelmint.api.dataset import load_dataset
 from labelmint.classifiers import feature_learner
-from labelmint.classifiers.feature_network import FrozenNetwork
 from labelmint.classifiers.settings import FeatureNetwork
 from labelmint.metrics.frechet import frechet_classifier
 from labelmint.metrics.inputs import Comparison, LabelledImages
@@ -64,7 +63,7 @@ def ceilings(
 ) -> dict[str, dict[str, Any]]:
     """Metrics of images that the network has seen and has not seen, in its features."""
     trained = feature_learner.train(params, *training, [False] * classes)
-    network = FrozenNetwork(trained.network, "0" * 64, trained.scale, trained.unseen, trained.features)
+    network = trained.frozen("0" * 64)
     rest = np.setdiff1d(np.arange(len(training[1])), trained.unseen)
     seen = np.random.default_rng(params.seed).choice(rest, len(trained.unseen), replace=False)
     found = {}

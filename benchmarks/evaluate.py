@@ -113,7 +113,7 @@ def synthetic_images(training: LabelledImages, count: int) -> LabelledImages:
 
 def frozen_network(training: LabelledImages, steps: int) -> FrozenNetwork:
     trained = feature_learner.train(FeatureNetwork(steps=steps), *training, [False] * _CLASSES)
-    return FrozenNetwork(trained.network, "0" * 64, trained.scale, trained.unseen, trained.features)
+    return trained.frozen("0" * 64)
 
 
 def measure(

@@ -61,7 +61,9 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     save_table(folder / "results.csv", tables.columns(), tables.to_table(rows))
     manifest = records.data(paths.tensors / "manifest.json") | {"n_test": n_test}
     unhealthy = {arm.name: each["unhealthy"] for arm, each in zip(arms, sections, strict=True)}
-    doubts = sanity.doubts(rows, first_look=params.first_look, n_train=min(trained_on), unhealthy=unhealthy)
+    doubts = sanity.doubts(
+        rows, first_look=params.first_look, n_train=min(trained_on, default=None), unhealthy=unhealthy
+    )
     answer, conclusions = headline(rows, doubts), verdict(rows, n_test, values.of) if rows else []
     save_bytes(folder / "results.md", tables.to_markdown(rows, doubts, [answer, *conclusions[-1:]]).encode())
     save_json(folder / "summary.json", tables.to_summary(rows) | {"warnings": len(doubts)})
@@ -125,7 +127,7 @@ def _rows(paths: Paths, arm: Arm, measured: list[dict[str, Any]]) -> list[dict[s
     Builds each table once, so that a value that a table lacks is reported with the name of this arm's file.
     """
     rows = [{**row, "seconds": _training_seconds(paths, arm, row["source"])} for row in measured]
-    for build in (tables.to_table, tables.to_markdown, tables.to_summary, headline, worth.valued):
+    for build in (tables.to_table, tables.to_markdown, tables.to_summary, headline, worth.curve_points):
         build(rows)
     return rows
 

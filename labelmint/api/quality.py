@@ -180,7 +180,7 @@ def _frozen(real: LabelledImages, classes: int, params: FeatureNetwork) -> Froze
     trained = feature_learner.train(params, *real, [False] * classes)
     weights = {name: value.contiguous().numpy() for name, value in trained.network.state_dict().items()}
     digest = hashlib.sha256(safetensors.numpy.save(weights)).hexdigest()
-    return FrozenNetwork(trained.network, digest, trained.scale, trained.unseen, trained.features)
+    return trained.frozen(digest)
 
 
 __all__ = ["QualityReport", "quality_report"]

@@ -41,6 +41,10 @@ class Trained:
     unseen: np.ndarray
     accuracy: float
 
+    def frozen(self, sha256: str) -> FrozenNetwork:
+        """sha256: hash of the weights."""
+        return FrozenNetwork(self.network, sha256, self.scale, self.unseen, self.features)
+
 
 def save(
     folder: Path, trained: Trained, params: FeatureNetwork, shape: tuple[int, int, int], classes: int

@@ -55,12 +55,14 @@ _ATTRIBUTES = {
 }
 
 
-def render(export: Export, name: str, weights_sha256: str, metrics: Mapping[str, Any] | None) -> str:
+def render(
+    export: Export, name: str, weights_sha256: str, metrics: Mapping[str, Any] | None, worth: str = ""
+) -> str:
     """Text of the data sheet.
 
     name: of the generator, such as dcgan-40-0.
-    metrics: content of data/metrics/<name>.json, and `worth` of its images in real ones, in words, where it
-    is known; None if the generator was not evaluated.
+    metrics: content of data/metrics/<name>.json; None if the generator was not evaluated.
+    worth: of its images in real ones, in words; empty where it is not known.
     Raises: InputError if the metrics are damaged.
     """
     archive, order, plan, folder = export.archive, export.order, export.plan, export.folder.name
@@ -102,7 +104,7 @@ def render(export: Export, name: str, weights_sha256: str, metrics: Mapping[str,
         "",
         "## How good they are",
         "",
-        *_quality(metrics),
+        *_quality(metrics, worth),
         "",
         "## Labels",
         "",
@@ -144,11 +146,11 @@ def _plain(text: object) -> str:
     return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(" ".join(str(text).split()), quote=False))
 
 
-def _quality(metrics: Mapping[str, Any] | None) -> list[str]:
+def _quality(metrics: Mapping[str, Any] | None, worth: str) -> list[str]:
     if metrics is None:
         return ["Unknown: this generator was not evaluated here. `dvc repro` evaluates it."]
     try:
-        return _measured_quality(metrics)
+        return _measured_quality(metrics, worth)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise InputError(
@@ -157,7 +159,7 @@ def _quality(metrics: Mapping[str, Any] | None) -> list[str]:
         ) from error
 
 
-def _measured_quality(metrics: Mapping[str, Any]) -> list[str]:
+def _measured_quality(metrics: Mapping[str, Any], worth: str) -> list[str]:
     rows = {row["source"]: row for row in metrics["rows"]}
     synthetic, real = rows.get("synthetic", {}), rows.get("real", {})
     lines = []
@@ -166,7 +168,7 @@ def _measured_quality(metrics: Mapping[str, Any]) -> list[str]:
             f"Accuracy on real test images: {_accuracy(synthetic)} for a classifier trained only on images "
             f"from this generator, {_accuracy(real)} for one trained on the generator's own training images."
         )
-    if worth := metrics.get("worth"):
+    if worth:
         lines += [
             "",
             f"**Worth**: {synthetic['n_synthetic']:,} of these images gave the accuracy that "

@@ -14,9 +14,20 @@ from labelmint.runtime.validation import Settings
 # Limits of what an untrusted description may ask for: a network within them can at least be described.
 _Units = Annotated[list[Annotated[int, Interval(ge=1, le=65_536)]], MaxLen(64)]
 _Pixels = Annotated[list[Annotated[int, Interval(ge=1, le=1024)]], MaxLen(64)]
-_Activation = Literal["relu", "leaky_relu", "selu"]
 _Dropout = Annotated[float, Interval(ge=0, le=0.95)]
 _Noise = Annotated[float, Interval(ge=0, le=10)]
+
+# What both networks have.
+_Kind = Annotated[
+    Literal["conv", "mlp", "resnet"],
+    Doc(
+        "Type of network. A conv uses `filters`, an mlp hidden `units`, a resnet one block per entry of "
+        "`filters`."
+    ),
+]
+_Activation = Annotated[Literal["relu", "leaky_relu", "selu"], Doc("Activation of hidden layers.")]
+_NegativeSlope = Annotated[float, Interval(ge=0, le=1), Doc("Negative slope of leaky_relu.")]
+_NormAfterActivation = Annotated[bool, Doc("Batch normalisation after, not before, activations.")]
 
 
 def _same_length(**lists: list[int]) -> None:
@@ -28,22 +39,19 @@ def _same_length(**lists: list[int]) -> None:
             raise ValueError(f"{name} must not be empty")
 
 
-def _check_norm_after_activation(network: GeneratorNetwork | DiscriminatorNetwork) -> None:
+def _check_both(network: GeneratorNetwork | DiscriminatorNetwork) -> None:
+    """What holds for both networks."""
     if network.norm_after_activation and not (network.kind == "conv" and network.batch_norm):
         raise ValueError("norm_after_activation needs kind: conv and batch_norm: true")
+    if network.condition == "branch" and not network.embedding:
+        raise ValueError("condition: branch needs embedding, its number of maps")
 
 
 @dataclass(frozen=True)
 class GeneratorNetwork(Settings):
     """Latent -> dense layer -> transposed convolutions -> tanh; or an MLP; or upsampling residual blocks."""
 
-    kind: Annotated[
-        Literal["conv", "mlp", "resnet"],
-        Doc(
-            "Type of network. A conv uses `filters`, an mlp hidden `units`, a resnet one block per entry of "
-            "`filters`."
-        ),
-    ] = "conv"
+    kind: _Kind = "conv"
     units: Annotated[
         _Units, Doc("Sizes of hidden dense layers. In a conv or resnet they precede the dense layer to maps.")
     ] = field(default_factory=list)
@@ -71,10 +79,10 @@ class GeneratorNetwork(Settings):
         default_factory=lambda: [2, 2]
     )
     final_bias: Annotated[bool, Doc("Whether the layer that makes the image has a bias.")] = True
-    activation: Annotated[_Activation, Doc("Activation of hidden layers.")] = "relu"
-    negative_slope: Annotated[float, Interval(ge=0, le=1), Doc("Negative slope of leaky_relu.")] = 0.2
+    activation: _Activation = "relu"
+    negative_slope: _NegativeSlope = 0.2
     batch_norm: Annotated[bool, Doc("Batch normalisation after every hidden layer.")] = True
-    norm_after_activation: Annotated[bool, Doc("Batch normalisation after, not before, activations.")] = False
+    norm_after_activation: _NormAfterActivation = False
     condition: Annotated[
         Literal["none", "concat", "product", "channel", "branch", "batch_norm"],
         Doc(
@@ -92,9 +100,7 @@ class GeneratorNetwork(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_norm_after_activation(self)
-        if self.condition == "branch" and not self.embedding:
-            raise ValueError("condition: branch needs embedding, its number of maps")
+        _check_both(self)
         if self.kind == "mlp":
             if not self.units:
                 raise ValueError("an mlp needs units, the sizes of its hidden layers")
@@ -142,13 +148,7 @@ class GeneratorNetwork(Settings):
 class DiscriminatorNetwork(Settings):
     """Convolutions -> flatten -> dropout, noise -> logits; or an MLP; or downsampling residual blocks."""
 
-    kind: Annotated[
-        Literal["conv", "mlp", "resnet"],
-        Doc(
-            "Type of network. A conv uses `filters`, an mlp hidden `units`, a resnet one block per entry of "
-            "`filters`."
-        ),
-    ] = "conv"
+    kind: _Kind = "conv"
     units: Annotated[
         _Units, Doc("Sizes of the hidden layers of an mlp, or of those after condition: merge.")
     ] = field(default_factory=list)
@@ -161,11 +161,11 @@ class DiscriminatorNetwork(Settings):
     strides: Annotated[_Pixels, Doc("Strides, as many as filters; each divides the size.")] = field(
         default_factory=lambda: [2, 2]
     )
-    activation: Annotated[_Activation, Doc("Activation of hidden layers.")] = "leaky_relu"
-    negative_slope: Annotated[float, Interval(ge=0, le=1), Doc("Negative slope of leaky_relu.")] = 0.2
+    activation: _Activation = "leaky_relu"
+    negative_slope: _NegativeSlope = 0.2
     batch_norm: Annotated[bool, Doc("Batch normalisation from the second layer on.")] = True
     first_batch_norm: Annotated[bool, Doc("Batch normalisation in the first layer too.")] = False
-    norm_after_activation: Annotated[bool, Doc("Batch normalisation after, not before, activations.")] = False
+    norm_after_activation: _NormAfterActivation = False
     spectral_norm: Annotated[
         bool, Doc("Scale every layer to a largest singular value of 1 (Miyato et al. 2018).")
     ] = False
@@ -199,9 +199,7 @@ class DiscriminatorNetwork(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_norm_after_activation(self)
-        if self.condition == "branch" and not self.embedding:
-            raise ValueError("condition: branch needs embedding, its number of maps")
+        _check_both(self)
         if (self.kind == "mlp" or self.condition == "merge") and not self.units:
             needing = "an mlp" if self.kind == "mlp" else "condition: merge"
             raise ValueError(f"{needing} needs units, the sizes of its hidden layers")

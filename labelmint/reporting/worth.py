@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -13,6 +16,8 @@ from labelmint.metrics.worth import LearningCurve, Worth, worth
 from labelmint.reporting.replicates import COMPARED, Key, Row, by_source
 from labelmint.reporting.sanity import chance
 
+_DIGITS = 1e-5
+"""Relative difference within which accuracies are the same: results.csv has six digits."""
 COLUMNS = ("worth", "worth_low", "worth_high")
 """Of results.csv: in real images, over all seeds, so the same in each seed's row."""
 
@@ -35,26 +40,28 @@ class Valued:
 
 def valued(rows: list[Row]) -> Valued:
     """Nothing where no learning curve was measured, or results of a seed are missing."""
-    points = _points(rows)
-    if not any(parse(row["source"]).percent for each in points.values() for row in each):
+    points = curve_points(rows)
+    if not points:
         return Valued({}, {})
     curve = LearningCurve(
         np.array(list(points)),
-        np.array([[_correct(row) for row in each] for each in points.values()]),
+        np.array([_correct(own) for own in points.values()]),
         chance(next(iter(points.values()))[0]),
     )
     return Valued(
         points,
         {
-            key: worth(curve, np.array([_correct(row) for row in group.rows]))
+            key: worth(curve, _correct(group.rows))
             for key, group in by_source(rows).items()
             if key[2] in COMPARED
         },
     )
 
 
-def _points(rows: list[Row]) -> dict[int, list[Row]]:
-    """Rows of real images of any percentage by their number, each with all seeds."""
+def curve_points(rows: list[Row]) -> dict[int, list[Row]]:
+    """Rows of real images of any percentage by their number, each with all seeds; empty without a curve."""
+    if not any(parse(row["source"]).percent for row in rows):
+        return {}
     found: dict[int, dict[int, Row]] = defaultdict(dict)
     for row in rows:
         if row["source"] == "real" or parse(row["source"]).percent:
@@ -67,15 +74,20 @@ def _points(rows: list[Row]) -> dict[int, list[Row]]:
     }
 
 
-def _correct(row: Row) -> np.ndarray:
-    return per_image.unpacked(row["correct"])
+def _correct(rows: Sequence[Row]) -> np.ndarray:
+    """Fractions of correct labels: float64 (R, N), by row and test image."""
+    return np.array([per_image.unpacked(row["correct"]) for row in rows])
 
 
-def recorded(results: list[Row], generator: str, percent: int, seed: int) -> str:
-    """Worth of an arm's synthetic images by results.csv, in words; empty where it has none."""
-    own = {"generator": generator, "percent": percent, "seed": seed, "source": "synthetic"}
-    for row in results:
-        if own.items() <= row.items() and row.get("worth") is not None:
+def recorded(results: list[Row], rows: list[Row]) -> str:
+    """Worth of an arm's synthetic images by results.csv, in words; empty where it has none.
+
+    rows: of the arm in data/metrics. A results.csv of an earlier evaluation has another accuracy.
+    """
+    valued = [row for row in results if row["source"] == "synthetic" and row.get("worth") is not None]
+    for own, row in product((row for row in rows if row["source"] == "synthetic"), valued):
+        of_arm = all(row[name] == own[name] for name in ("generator", "percent", "seed"))
+        if of_arm and math.isclose(row["accuracy"], own["accuracy"], rel_tol=_DIGITS):
             most = max(each["n_real"] for each in results if each["source"] == "real")
             value, low, high = (row[name] for name in COLUMNS)
             return in_words(Worth(value, low, high, most))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labelmint.runtime.atomic_files import load_json
+from labelmint.runtime.atomic_files import load_json, parsing
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.progress import printable
 from labelmint.runtime.settings import Compute
@@ -59,9 +59,8 @@ def sample(root: Path | None, request: Request) -> Sample:
     job = export.Export.of_folder(folder, order, request.format, request.out, request.compute)
     name, size, generated = folder.resolve().name, export.expected_bytes(job), 0
     if not request.dry_run:
-        text = datasheet.render(
-            job, name, load_json(folder / published.DESCRIPTION)["weights_sha256"], _metrics(root, folder)
-        )
+        weights = load_json(folder / published.DESCRIPTION)["weights_sha256"]
+        text = datasheet.render(job, name, weights, *_quality(root, folder))
         _check_space(request.out, size)
         generated = export.run(job, text)
     return Sample(name, request.format, str(request.out), job.plan.total, generated, size, job.plan.titles)
@@ -105,20 +104,21 @@ def describe(done: Sample, dry_run: bool) -> str:
     )
 
 
-def _metrics(root: Path | None, folder: Path) -> Any:
-    """Metrics of the generator from `evaluate`, or None."""
+def _quality(root: Path | None, folder: Path) -> tuple[Any, str]:
+    """(metrics of the generator, None if it was not evaluated; worth of its images, empty if not known)."""
     if root is None or folder.resolve().parent != (root / "data" / "generators").resolve():
-        return None
-    paths, arm = Paths(root), Arm.parse(folder.name)
-    if not paths.metrics(arm).exists():
-        return None
-    metrics, results = load_json(paths.metrics(arm)), paths.reports / "results.csv"
+        return None, ""
+    path, results = Paths(root).metrics(Arm.parse(folder.name)), Paths(root).reports / "results.csv"
+    if not path.exists():
+        return None, ""
+    metrics = load_json(path)
     if not results.exists():
-        return metrics
+        return metrics, ""
     from labelmint.reporting.tables import read_results  # imports numpy
     from labelmint.reporting.worth import recorded
 
-    return {**metrics, "worth": recorded(read_results(results), arm.generator, arm.percent, arm.seed)}
+    with parsing(path):
+        return metrics, recorded(read_results(results), metrics["rows"])
 
 
 def _check_space(out: Path, size: int) -> None:

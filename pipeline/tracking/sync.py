@@ -30,7 +30,7 @@ def sync_all(root: Path) -> str:
             raise ConnectionError(f"{errors[0]}; nothing is lost, try again later")
         if finished or waiting(root) != folders:
             continue
-        if not any(_is_held(folder) for folder in waiting(root)) or time.monotonic() > deadline:
+        if not any(_is_held(folder) for folder in folders) or time.monotonic() > deadline:
             break
         time.sleep(0.2)
     left = len(waiting(root))

@@ -81,6 +81,12 @@ def imports_of_optimizers() -> None:
 
 
 @pytest.fixture
+def short_warm_up(monkeypatch) -> None:
+    """Capture graphs in the second step: the first finds its draws, the others warm up what a GPU has."""
+    monkeypatch.setattr("labelmint.training.engine.together._WARM_UP_STEPS", 1)
+
+
+@pytest.fixture
 def workspace() -> None:
     """A unit test does not run all stages first."""
     pytest.fail("tests/unit has no workspace: make small arrays, or move the test to tests/integration")

@@ -11,6 +11,7 @@ import pytest
 
 import labelmint
 from labelmint.data.reading.reading import UnclearError
+from labelmint.data.storage.splits import hold_out
 from labelmint.runtime.errors import InputError
 from tests.image_trees import encoded, good_tree, in_folder
 
@@ -134,6 +135,10 @@ class TestQuality:
         assert good["accuracy"] == copies.real["accuracy"] and copies["difference"] == 0
         assert good["exact_copies"] == 150 and bad["exact_copies"] == 0
         assert copies.real["frechet_classifier"] == worst.real["frechet_classifier"]
+        _, unseen = hold_out(dataset.labels, 25, 0, "feature network holdout")
+        held_out = dataset.images[unseen], dataset.labels[unseen]
+        ceiling = labelmint.quality_report(dataset.train, held_out, dataset.test, **options)
+        assert ceiling["frechet_classifier"] == pytest.approx(copies.real["frechet_classifier"])
         assert (bad["frechet_classifier"] or 0) > 2 * (good["frechet_classifier"] or 0)
         low, high = worst.intervals["synthetic"]["accuracy"]
         accuracy = bad["accuracy"] or 0

@@ -69,9 +69,8 @@ class TestContent:
                 assert all(isinstance(count, int) for count in n), name
                 assert sum(n) > 0 or row[name] is None, name
         real, synthetic = found["real"]["measured"], found["synthetic"]["measured"]
-        assert (
-            real["frechet_classifier"]["n"] == synthetic["frechet_classifier"]["n"] == 30
-        )  # held out of 120
+        held_out = 30  # of 120
+        assert real["frechet_classifier"]["n"] == synthetic["frechet_classifier"]["n"] == held_out
         assert synthetic["exact_copies"]["n"] == 150
         assert (synthetic["memorised"]["n"], synthetic["memorised"]["n_training"]) == (150, 120)
         assert synthetic["memorised_pixels"]["network"] == "none: pixels"

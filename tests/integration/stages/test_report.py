@@ -190,3 +190,10 @@ def test_a_damaged_description_of_the_data_is_named(one_arm, paths, content):
     save_json(paths.tensors / "dataset.json", content)
     with pytest.raises(InputError, match=r"dataset\.json: "):
         random_arms.run_report(paths, one_arm)
+
+
+def test_without_a_generator_there_is_nothing_to_compare(one_arm, paths):
+    nothing = replace(one_arm, generators=[])
+    entry("report").run(select(entry("report").Params, nothing, None), paths, NullTracker())
+    page = (paths.reports / "index.html").read_text(encoding="utf-8")
+    assert "Nothing to compare: params.yaml names no generator." in page

@@ -42,6 +42,7 @@ def test_replayed_steps_are_the_steps_themselves(make_job, multi_hot, network, o
     assert equal(eager, replayed)
 
 
+@pytest.mark.usefixtures("short_warm_up")
 @pytest.mark.parametrize(("network", "stride"), [("efficientnet-b0", 2), ("torchvision/squeezenet1_1", 1)])
 def test_a_network_with_dropout_replays(make_job, network, stride):
     job = make_job(network=network, steps=3, evaluations=1, batch_size=4, head_units=16, stem_stride=stride)

@@ -49,8 +49,8 @@ def test_shows_the_metrics_of_the_generator():
 
 def test_says_what_its_images_are_worth_in_real_ones():
     rows = [{"source": "real", **ROW}, {"source": "synthetic", **ROW, "n_synthetic": 10_000}]
-    known = {"rows": rows, "worth": "310 [250, 390]"}
-    text = datasheet.render(export_of("per_class", Order(5)), "dcgan-40-0", "", known)
+    known = {"rows": rows}
+    text = datasheet.render(export_of("per_class", Order(5)), "dcgan-40-0", "", known, "310 [250, 390]")
     assert "**Worth**: 10,000 of these images gave the accuracy that 310 \\[250, 390\\] real images" in text
     assert "Worth" not in datasheet.render(export_of("per_class", Order(5)), "dcgan-40-0", "", METRICS)
 

@@ -92,7 +92,7 @@ class TestFeatures:
         assert memorization.copying(new, test, training, found).cells == 2
 
 
-DRAWS = 60
+DRAWS = 100
 
 
 def p_values(
@@ -124,7 +124,7 @@ class TestCalibration:
     @pytest.mark.parametrize("measure", ["memorised", "authentic", "copying"])
     def test_new_images_are_rarely_called_copies(self, measure):
         found = p_values(measure, 150, 0.0, draws=DRAWS, training_images=500)
-        assert (found < 0.01).sum() <= 3  # 0.6 expected, 4 or more in 1 of 300 tests
+        assert (found < 0.01).sum() <= 4  # 1 expected, 5 or more in 1 of 300 tests
         assert 0.02 <= (found < 0.1).mean() <= 0.18
 
     @pytest.mark.parametrize(

@@ -70,8 +70,16 @@ def test_the_table_has_its_columns_last(rows):
     by_source = {each["source"]: each for each in table}
     assert by_source["synthetic"]["worth"] == pytest.approx(500)
     assert by_source["real"]["worth"] is None
-    assert worth.recorded(table, "dcgan", 100, 0).startswith("500 [")
-    assert worth.recorded(table, "dcgan", 40, 0) == ""
+
+
+def test_results_of_an_earlier_evaluation_are_not_those_of_an_arm(rows):
+    values = worth.valued(rows)
+    table = tables.to_table([each | values.columns(each) for each in rows])
+    (own,) = (each for each in rows if each["source"] == "synthetic")
+    assert worth.recorded(table, rows).startswith("500 [")
+    assert worth.recorded(table, [own | {"accuracy": own["accuracy"] + 1e-7}]).startswith("500 [")
+    for other in ({"percent": 40}, {"seed": 1}, {"accuracy": 0.805}, {"source": "real"}):
+        assert worth.recorded(table, [own | other]) == ""
 
 
 def test_the_chart_has_the_curve_and_both_points(rows):

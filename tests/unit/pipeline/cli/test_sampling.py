@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from labelmint.gans import archive
+from labelmint.runtime.atomic_files import save_json, save_table
 from labelmint.runtime.errors import InputError
 from pipeline.cli import sampling
 from tests.command import labelmint
@@ -78,6 +79,25 @@ def test_refuses_a_pickle_without_opening_it(generator, tmp_path, disguise):
     assert ("is a pickle" in done.err) == (path.suffix != ".safetensors")
     assert not trap.exists()
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("accuracy", "known"), [(0.9123456, True), (0.92, False)])
+def test_the_data_sheet_says_what_the_report_found_the_images_worth(generator, tmp_path, accuracy, known):
+    """Unless the arm has been evaluated again since that report."""
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).touch()
+    shutil.copytree(generator, tmp_path / "data" / "generators" / "cgan-40-0")
+    own = {"generator": "cgan", "percent": 40, "seed": 0, "n_real": 100, "n_synthetic": 30}
+    accuracies = {"accuracy": 0.9123456, "accuracy_low": 0.9, "accuracy_high": 0.93}
+    rows = [own | accuracies | {"source": source} for source in ("real", "synthetic")]
+    save_json(tmp_path / "data/metrics/cgan-40-0.json", {"rows": rows, "protocol": {}})
+    worth = {"accuracy": accuracy, "worth": 12.0, "worth_low": 8.0, "worth_high": 100.0}
+    save_table(tmp_path / "reports/results.csv", [*rows[0], *list(worth)[1:]], [rows[0], rows[1] | worth])
+    done = labelmint(tmp_path, "sample", "cgan-40-0", "--count", 1, "--out", "out", "--workers", 1)
+    assert done.code == 0, done.err
+    sheet = (tmp_path / "out" / "README.md").read_text()
+    sentence = "**Worth**: 30 of these images gave the accuracy that 12 \\[8, ≥ 100\\] real images"
+    assert (sentence in sheet) == known == ("Worth" in sheet)
 
 
 def test_finds_generators_of_the_project_by_name(generator, tmp_path):
