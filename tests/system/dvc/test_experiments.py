@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 
+import pytest
+
 from tests.image_trees import MINE, good_tree, in_tar
 from tests.system.clone import Clone
 
 
-def test_imported_data_and_records_of_a_copy_are_the_projects(tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["--temp", "--queue"])
+def test_imported_data_and_records_of_a_copy_are_the_projects(tmp_path, monkeypatch, place):
     clone = Clone(tmp_path / "project")
     for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
         monkeypatch.setenv(name, "x@localhost")
@@ -18,9 +21,13 @@ def test_imported_data_and_records_of_a_copy_are_the_projects(tmp_path, monkeypa
     (clone.folder / "data" / "raw").mkdir(parents=True)
     in_tar(clone.folder / "data" / "raw" / "mine.tar", good_tree())
     clone.change(dataset={**MINE, "path": "data/raw/mine.tar", "images_per_class": None, "sha256": None})
-    command = ["dvc", "exp", "run", "--temp", "--name", "copied", "prepare"]
-    done = clone.run(*command, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    environment = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    done = clone.run("dvc", "exp", "run", place, "--name", "copied", "prepare", **environment)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    if place == "--queue":
+        assert clone.run("dvc", "queue", "start", **environment).returncode == 0
+        done = clone.run("dvc", "queue", "logs", "copied", "--follow")
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert not (clone.folder / "data" / "tensors").exists()
     clone.run("dvc", "exp", "apply", "copied")  # complains of the stages that did not run
     facts = json.loads((clone.folder / "data" / "tensors" / "dataset.json").read_text())
