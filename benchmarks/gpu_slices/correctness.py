@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.cases import CPU, replicas
+from benchmarks.cases import CPU
 from benchmarks.gpu_slices.bench import (
     PRECISIONS,
     SEED,
@@ -27,33 +26,24 @@ from benchmarks.gpu_slices.bench import (
     one_by_one,
     together,
 )
+from benchmarks.gpu_slices.miniatures import CLASSES, CLASSIFIERS, STEPS, make_classifiers, make_generators
 from labelmint.classifiers.feature_learner import FeatureNetworkLearner
 from labelmint.classifiers.fit import ClassifierLearner
-from labelmint.classifiers.job import Job
-from labelmint.classifiers.pools import Pool
-from labelmint.classifiers.settings import Classifier, FeatureNetwork
+from labelmint.classifiers.settings import FeatureNetwork
 from labelmint.gans.sampling import sample_dataset
 from labelmint.runtime.devices import arithmetic
 from labelmint.runtime.settings import Compute
 from labelmint.training.engine.together import CudaGraph, Graph
 from labelmint.training.fit import fit
-from labelmint.training.run import Run, Setup
+from labelmint.training.run import Run
 from labelmint.training.settings import Training
 from labelmint.training.updates import D, G
 from tests.family_settings import FAMILIES, LABELS, SHAPE
 
-STEPS = 6
 LIMITS = {"fp32": 0.02, "tf32": 0.1, "bf16": 0.5}
 """Largest relative error of a tracked number at which results count as equal."""
 
-_CLASSES = 10
 _ON_CPU = Compute("cpu", workers=1)
-_CLASSIFIERS = {
-    "small_cnn": Classifier(network="small_cnn"),
-    "linear": Classifier(network="linear"),
-    "efficientnet-b0": Classifier(network="efficientnet-b0", stem_stride=1),
-    "small_cnn, sgd": Classifier(network="small_cnn", optimizer="sgd", learning_rate=0.01),
-}
 _SMALLEST = 0.05
 """Numbers below it are compared by their absolute error over it."""
 
@@ -85,55 +75,6 @@ def classifier_state(learner: ClassifierLearner) -> State:
 
 def _flat(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
     return torch.cat([tensor.detach().double().cpu().flatten() for tensor in tensors])
-
-
-def make_generators(bench: Bench, names: Sequence[str], device: torch.device, bf16: bool) -> list[Run]:
-    """Two replicas of each family."""
-    training = Training(
-        batch_size=8 if bench.tiny else 32,
-        ema_half_life=200,
-        learning_rate_decay="linear",
-        translation=0.2,
-        cutout=0.4,
-        brightness=0.5,
-        contrast=0.5,
-        saturation=0.5,
-        rotation=20.0,
-    )
-    runs = []
-    for name in names:
-        options: dict[str, Any] = {"name": name, "classes": LABELS, "mirrored": True, "images": 48}
-        created, images = replicas(FAMILIES[name], training, SHAPE, steps=STEPS, count=2, **options)
-        setup = Setup(device, bf16=bf16)
-        runs += [Run(position, replica, images, setup) for position, replica in enumerate(created)]
-    for run in runs:
-        run.build(resident=True)
-    return runs
-
-
-def make_classifiers(
-    bench: Bench, names: Sequence[str], device: torch.device, bf16: bool
-) -> list[ClassifierLearner]:
-    size, batch = (16, 8) if bench.tiny else (28, 32)
-    labels = np.arange(200) % _CLASSES
-    pool = Pool("synthetic", bench.random_images(len(labels), (1, size, size)), labels)
-    learners = []
-    for position, name in enumerate(names):
-        recipe = _CLASSIFIERS[name]
-        params = Classifier(
-            network=recipe.network,
-            stem_stride=recipe.stem_stride,
-            optimizer=recipe.optimizer,
-            learning_rate=recipe.learning_rate,
-            steps=STEPS,
-            evaluations=1,
-            batch_size=batch,
-        )
-        job = Job(name, [pool], _CLASSES, params, SEED, Path(), [label % 2 == 0 for label in range(_CLASSES)])
-        learners.append(ClassifierLearner(position, job, device, bf16))
-    for learner in learners:
-        learner.build(resident=True)
-    return learners
 
 
 def compare(
@@ -178,7 +119,7 @@ def _largest(found: list[State], expected: list[State]) -> dict[str, float]:
 
 def feature_network(bench: Bench) -> dict[str, Any]:
     """Errors of the feature network, which trains without a graph."""
-    labels = np.arange(200) % _CLASSES
+    labels = np.arange(200) % CLASSES
     images = bench.random_images(len(labels), SHAPE)
 
     def train(device: torch.device) -> State:
@@ -186,7 +127,7 @@ def feature_network(bench: Bench) -> dict[str, Any]:
             FeatureNetwork(steps=STEPS, batch_size=16),
             images,
             labels,
-            [True] * _CLASSES,
+            [True] * CLASSES,
             rows=np.arange(len(labels)),
             device=device,
             resident=device.type != "cpu",
@@ -221,7 +162,7 @@ def deterministic(bench: Bench) -> dict[str, Any]:
     def train() -> list[State]:
         with arithmetic(Compute(deterministic=True), bench.device):
             runs = make_generators(bench, list(FAMILIES)[: 2 if bench.tiny else None], bench.device, False)
-            learners = make_classifiers(bench, list(_CLASSIFIERS), bench.device, False)
+            learners = make_classifiers(bench, list(CLASSIFIERS), bench.device, False)
             step = together(bench.device, [*runs, *learners], graph_class(bench))
             for _ in range(STEPS):
                 step()
@@ -236,8 +177,8 @@ def items(bench: Bench) -> Items:
     subjects: dict[str, tuple[Any, Any, tuple[str, ...]]] = {
         **{name: (make_generators, generator_state, (name,)) for name in FAMILIES},
         "all families together": (make_generators, generator_state, tuple(FAMILIES)),
-        **{name: (make_classifiers, classifier_state, (name,)) for name in _CLASSIFIERS},
-        "all classifiers together": (make_classifiers, classifier_state, tuple(_CLASSIFIERS)),
+        **{name: (make_classifiers, classifier_state, (name,)) for name in CLASSIFIERS},
+        "all classifiers together": (make_classifiers, classifier_state, tuple(CLASSIFIERS)),
     }
     if bench.tiny:  # slow on a CPU, and no other result
         del subjects["all families together"], subjects["all classifiers together"]

@@ -114,3 +114,23 @@ class Page:
             path, optimize=True
         )
         return path
+
+
+def emulate(page: Page, width: int, scheme: str) -> None:
+    """Show the page at this width in pixels, and in a colour scheme: "light" or "dark"."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    page.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
+
+
+def execute(page: Page, script: str) -> Any:
+    """Run JavaScript in the page. Returns: what it returns."""
+    return page.chrome.execute_script(script)
+
+
+def press(page: Page, *keys: str) -> None:
+    """Press keys, one after the other, where the focus is."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    ActionChains(page.chrome).send_keys(*keys).perform()

@@ -12,14 +12,29 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.system.chaos import load, soak
-from tests.system.chaos.faults import FAULTS, Verdict
+from tests.system.chaos import faults, load, server_faults, soak
+from tests.system.chaos.faults import Verdict
 from tests.system.chaos.kills import campaign
 from tests.system.chaos.workspace import Workspace, kill
 
+FAULTS: dict[str, Callable[[Workspace, dict[str, str]], Verdict]] = {
+    each.__name__: each
+    for each in (
+        faults.disk_full,
+        faults.read_only,
+        faults.flipped_bits,
+        faults.clock_jumps,
+        faults.two_at_once,
+        faults.worker_death,
+        faults.out_of_memory,
+        server_faults.server_deaths,
+        server_faults.dask_worker_death,
+    )
+}
 _WORDS = {True: "survived", False: "NOT SURVIVED", None: "NOT TRIED"}
 
 

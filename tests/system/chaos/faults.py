@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,15 @@ from typing import Any
 
 import psutil
 
-from pipeline.probes import answers
-from tests.system.chaos.workspace import REPRO, TIMEOUT_SECONDS, Workspace, differences, kill, occurs
-from tests.system.servers import UiServers
+from tests.system.chaos.workspace import (
+    REPRO,
+    TIMEOUT_SECONDS,
+    Workspace,
+    command_line,
+    differences,
+    occurs,
+    stage_processes,
+)
 
 Verdict = dict[str, Any]
 """ok: whether the fault was survived as promised; None if it could not be tried. said: what was reported."""
@@ -242,101 +248,7 @@ def _kill_worker(workspace: Workspace) -> bool:
     for each in stage_processes(workspace):
         with suppress(psutil.Error):
             parent = each.parent()
-            if parent is not None and "pipeline.stage" in _command_line(parent):
+            if parent is not None and "pipeline.stage" in command_line(parent):
                 each.kill()
                 return True
     return False
-
-
-def stage_processes(workspace: Workspace) -> list[psutil.Process]:
-    """Processes of stages and their workers."""
-    return [each for each in workspace.processes() if "pipeline.stage" in _command_line(each)]
-
-
-def _command_line(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
-
-
-def server_deaths(workspace: Workspace, expected: dict[str, str]) -> Verdict:
-    """During `labelmint run`, MLflow's server is killed, or Prefect's, or both with `labelmint ui`.
-
-    Only in the last case is nothing restarted. Afterwards `labelmint run` runs without them.
-    """
-    messages, ok = {}, True
-    for victim in ("mlflow", "prefect", "both"):
-        workspace.clear()
-        ui = UiServers(workspace.folder)
-        try:
-            start = workspace.log_size()
-            addresses = {"MLFLOW_TRACKING_URI": ui.mlflow, "PREFECT_API_URL": f"{ui.prefect}/api"}
-            process = workspace.start("labelmint", "run", **addresses)
-            running = occurs(lambda: stage_processes(workspace), 300)
-            names = ["mlflow", "prefect"] if victim == "both" else [victim]
-            groups = [ui.server(name).pid for name in names]  # raises if it does not run
-            if victim == "both":
-                ui.process.kill()
-            for group in groups:
-                os.killpg(group, signal.SIGKILL)
-            dead = all(occurs(partial(_is_down, ui, name), 5, 0.02) for name in names)
-            code = process.wait(TIMEOUT_SECONDS)
-            restarted = victim == "both" or occurs(partial(_serves, ui, victim), 180)
-        finally:
-            ui.process.send_signal(signal.SIGINT)
-            ui.process.wait(90)
-        lines = errors(workspace.logged(start))
-        messages[victim] = f"exit code {code}: {lines[-1][:300] if lines else 'it completed'}"
-        # Without MLflow nothing changes. Without Prefect's server the flow may fail, with a message.
-        expected_end = code == 0 or (code in (1, 75) and victim != "mlflow" and bool(lines))
-        ok &= running and dead and restarted and expected_end and not stage_processes(workspace)
-        ok &= workspace.finish("labelmint", "run") == 0 and not differences(workspace.outputs(), expected)
-    return {"ok": ok, "said": messages}
-
-
-def _serves(ui: UiServers, name: str) -> bool:
-    return answers(f"{ui.mlflow}/health" if name == "mlflow" else f"{ui.prefect}/api/health", 0.5)
-
-
-def _is_down(ui: UiServers, name: str) -> bool:
-    return not _serves(ui, name)
-
-
-def dask_worker_death(workspace: Workspace, expected: dict[str, str]) -> Verdict:
-    """A Dask worker is killed while a stage runs there."""
-    workspace.clear()
-    start = workspace.log_size()
-    process = workspace.start("labelmint", "run", "--runner", "dask")
-    running = occurs(lambda: stage_processes(workspace), 300)
-    modules = ("multiprocessing.spawn", "distributed.cli.dask_worker")
-    workers = [
-        each
-        for each in workspace.processes()
-        if any(name in " ".join(_command_line(each)) for name in modules)
-    ]
-    kill(workers[:1])
-    code = process.wait(TIMEOUT_SECONDS)
-    lines = errors(workspace.logged(start))
-    occurs(lambda: not workspace.processes(), 60)
-    strays = [" ".join(_command_line(each)) for each in workspace.processes()]
-    ok = running and bool(workers) and not strays and (code == 0 or (code == 1 and bool(lines)))
-    ok &= workspace.finish("labelmint", "run") == 0 and not differences(workspace.outputs(), expected)
-    messages = f"exit code {code}: {lines[-1][:300] if lines else 'Dask ran it again'}"
-    return {"ok": ok, "said": messages, "strays": strays}
-
-
-FAULTS: dict[str, Callable[[Workspace, dict[str, str]], Verdict]] = {
-    each.__name__: each
-    for each in (
-        disk_full,
-        read_only,
-        flipped_bits,
-        clock_jumps,
-        two_at_once,
-        worker_death,
-        out_of_memory,
-        server_deaths,
-        dask_worker_death,
-    )
-}

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.system.chaos import campaign, faults, kills, load, soak
-from tests.system.chaos.faults import FAULTS
+from tests.system.chaos.campaign import FAULTS
 from tests.system.chaos.workspace import Workspace, differences, kill, occurs, without_times
 
 Undisturbed = tuple[Workspace, dict[str, str], float]

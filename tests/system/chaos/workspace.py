@@ -151,6 +151,19 @@ class Workspace(Clone):
         return self.log.stat().st_size if self.log.exists() else 0
 
 
+def stage_processes(workspace: Workspace) -> list[psutil.Process]:
+    """Processes of stages and their workers."""
+    return [each for each in workspace.processes() if "pipeline.stage" in command_line(each)]
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    """Command line of a process; empty if the process has ended."""
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
 def without_times(file: Path) -> str:
     """Content of a JSON or CSV file without durations and speeds."""
     if file.suffix == ".json":
