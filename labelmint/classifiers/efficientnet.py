@@ -77,9 +77,19 @@ class _SameConvolution(nn.Conv2d):
         weight = weight[:, :, rows, columns]
         if weight.shape[-2:] == (1, 1) and maps.shape[-2:] == (1, 1) and self.groups > 1:
             return maps * weight.view(1, -1, 1, 1)
-        if top == bottom and left == right:
+        if top == bottom and left == right and not self._exceeds(maps, weight):
             return F.conv2d(maps, weight, self.bias, stride, (top, left), 1, self.groups)
         return F.conv2d(F.pad(maps, [left, right, top, bottom]), weight, self.bias, stride, 0, 1, self.groups)
+
+    def _exceeds(self, maps: torch.Tensor, weight: torch.Tensor) -> bool:
+        """Whether the kernel is larger than the maps, on a CPU.
+
+        oneDNN then has no fast code for the gradients of a depthwise layer, but has it for padded maps: 0.8 ms
+        instead of 11 ms for 240 maps of 2 x 2 pixels and a kernel of 3.
+        """
+        return maps.device.type == "cpu" and (
+            weight.shape[-2] > maps.shape[-2] or weight.shape[-1] > maps.shape[-1]
+        )
 
     def _product(self, pixels: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """A pointwise convolution, float (N, H, W, C) -> (N, H, W, M); no copy if maps are channels_last."""
