@@ -81,7 +81,7 @@ def main() -> None:
     if arguments.table:
         print(table(results(path)))
         return
-    base = settings(arguments.dataset, arguments.steps)
+    base = settings(arguments.dataset, arguments.steps, "test")
     base["classifier"] |= {"sources": SOURCES}
     whole, pair = arguments.out / "whole", arguments.out / "pair"
     real = Arm("real", arguments.percent, arguments.seed)

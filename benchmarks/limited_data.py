@@ -4,8 +4,11 @@
 without each remedy. It writes DIR/limited_data.json after each arm and resumes from it; `--table` prints the
 results. The files of the data sets are taken from $LABELMINT_MIRROR or data/raw.
 
+Everything is evaluated on a tenth of the training images, which is held out, so that a choice among the
+remedies has not seen the test images; `--split test` evaluates on these.
+
 Every generator is evaluated alike: 1,000 images per class, a small CNN trained on them alone and tested on
-the real test set, and the Fréchet distance in the features of a CNN trained on all real images. One
+real images, and the Fréchet distance in the features of a CNN trained on all real images. One
 conditional generator takes as many steps as ten per-class generators.
 """
 
@@ -23,6 +26,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.arms import EVALUATION, Changes, Subject, measure_all, prepare, results
 from stages.paths import Arm
+
+_VALIDATION_PERCENT = 10
 
 
 def _dcgan(**changes: Any) -> Changes:
@@ -52,8 +57,8 @@ def subjects_of(steps: int) -> dict[str, tuple[str, Changes]]:
     }
 
 
-def settings(dataset: str, steps: int) -> Changes:
-    """Overlay on the default settings for one data set."""
+def settings(dataset: str, steps: int, split: str) -> Changes:
+    """Overlay on the default settings for one data set. split: that everything is evaluated on."""
     optimizer = {"learning_rate": 1e-3}
     family = {
         "generator_optimizer": optimizer,
@@ -62,7 +67,12 @@ def settings(dataset: str, steps: int) -> Changes:
         "discriminator": {"filters": [24, 48]},
     }
     return {
-        "dataset": {"name": dataset, "image_size": 28},
+        "dataset": {
+            "name": dataset,
+            "image_size": 28,
+            "validation_percent": _VALIDATION_PERCENT if split == "validation" else 0,
+        },
+        "metrics": {"split": split},
         "families": {name: family for name in ("dcgan", "cgan", "projection_cgan", "r3gan")},
         "training": {
             "epochs": 4,
@@ -83,6 +93,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="replicates")
     parser.add_argument("--percents", type=int, nargs="+", default=[40, 10], help="of the real data")
     parser.add_argument("--datasets", nargs="+", default=["mnist", "fashion_mnist"], help="names")
+    parser.add_argument("--split", choices=("validation", "test"), default="validation")
     parser.add_argument("--only", default="", help="run only the subjects whose title contains this text")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="arms at once")
     parser.add_argument("--table", action="store_true", help="print the results and run nothing")
@@ -92,7 +103,7 @@ def main() -> None:
         print(table(results(path)))
         return
     for seed, dataset, percent in itertools.product(arguments.seeds, arguments.datasets, arguments.percents):
-        base = settings(dataset, arguments.steps)
+        base = settings(dataset, arguments.steps, arguments.split)
         prepare(arguments.out / dataset, base, [Arm("real", percent, seed)])
         subjects = [
             Subject(
