@@ -25,6 +25,7 @@ except ModuleNotFoundError as missing:  # started by another Python than the pro
     print(f"error: {outcome(missing)[0]}", file=sys.stderr)
     sys.exit(USER_ERROR)
 
+from labelmint.runtime.allocator import keep_freed_memory
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.parent_death import end_with_parent, end_with_parent_of_shell
 from labelmint.runtime.portable import set_limits
@@ -48,6 +49,7 @@ def main(arguments: list[str]) -> int:
     """Run one stage in the current folder. Returns the exit code."""
     write_utf8()
     bypass_proxy()
+    keep_freed_memory()
     if not 1 <= len(arguments) <= 2:
         print(
             "usage: python -m pipeline.stage STAGE [ARM], e.g. train_generators dcgan-40-0", file=sys.stderr

@@ -45,7 +45,7 @@ def ceiling() -> list[Row]:
 
 def flops_per_step(family: Family, training: Training, shape: Shape) -> int:
     """Floating-point operations of one replica's training step, by torch's counter."""
-    step = _stepper(family, training, shape)
+    step = stepper(family, training, shape)
     with FlopCounterMode(display=False) as counter:
         step(0)
     return int(counter.get_total_flops())
@@ -55,7 +55,7 @@ def _learner(family: Family, training: Training, shape: Shape) -> GanLearner:
     return GanLearner("dcgan", family, training, shape, labels=0, seed=0, mirrored=False, device=CPU)
 
 
-def _stepper(family: Family, training: Training, shape: Shape) -> Callable[[int], None]:
+def stepper(family: Family, training: Training, shape: Shape) -> Callable[[int], None]:
     """A function: trains one replica for the step of a number."""
     learner = _learner(family, training, shape)
     batch = Batch.unlabelled(torch.zeros(training.batch_size, *shape, dtype=torch.uint8))
@@ -75,7 +75,7 @@ def _on_all_cores(work: Callable[[Family, Training, Shape], float], *case: Any) 
 
 
 def _step_seconds(family: Family, training: Training, shape: Shape) -> float:
-    step = _stepper(family, training, shape)
+    step = stepper(family, training, shape)
     return median([seconds(partial(step, number)) for number in range(20)][_WARM_UP:])
 
 

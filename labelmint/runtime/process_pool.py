@@ -15,6 +15,7 @@ from functools import partial
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from labelmint.runtime.allocator import keep_freed_memory
 from labelmint.runtime.devices import available_cores, pick_device, threads
 from labelmint.runtime.parent_death import STOP_SIGNALS, end_with_parent, orphaned
 from labelmint.runtime.progress import Count, Progress, hide_progress
@@ -204,6 +205,7 @@ def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...], events
     signal.signal(signal.SIGTERM, _end)
     end_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    keep_freed_memory()
     if start is not None:
         start(*arguments)
 
