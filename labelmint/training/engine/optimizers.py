@@ -37,7 +37,7 @@ class Adam:
         # The kernel walks through memory, so a gradient needs its weight's layout; autograd.grad does not
         # promise it.
         gradients = [
-            gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
+            gradient if _same_layout(gradient, weight) else torch.empty_like(weight).copy_(gradient)
             for weight, gradient in zip(self.weights, gradients, strict=True)
         ]
         torch._foreach_add_(self.steps, 1)
@@ -65,6 +65,12 @@ class Adam:
         for name, tensors in self.state().items():
             for own, saved in zip(tensors, state[name], strict=True):
                 own.copy_(saved)
+
+
+def _same_layout(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether both walk through memory alike. The stride of a dimension of one element means nothing."""
+    strides = zip(one.shape, one.stride(), other.stride())
+    return one.stride() == other.stride() or all(size == 1 or a == b for size, a, b in strides)
 
 
 class RMSProp(Adam):

@@ -18,14 +18,15 @@ def torch_adam() -> type[torch.optim.Adam]:
     return torch.optim.Adam
 
 
-def test_adam_is_that_of_torch_for_any_layout_of_the_gradient(torch_adam):
-    rng = torch.Generator().manual_seed(0)
-    weight = torch.randn(6, 4, 3, 3, generator=rng).contiguous(memory_format=torch.channels_last)
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_adam_is_that_of_torch_for_any_layout_of_the_gradient(torch_adam, kernel):
+    rng, shape = torch.Generator().manual_seed(0), (6, 4, kernel, kernel)
+    weight = torch.randn(shape, generator=rng).contiguous(memory_format=torch.channels_last)
     ours, theirs = weight.clone(memory_format=torch.preserve_format), weight.clone().requires_grad_()
     adam = optimizers.build([ours], Optimizer("adam", 1e-3, 0.5, 0.999))
     reference = torch_adam([theirs], 1e-3, (0.5, 0.999))
     for step in range(5):
-        gradient = torch.randn(6, 4, 3, 3, generator=rng)
+        gradient = torch.randn(shape, generator=rng)
         adam.step([gradient], torch.tensor(1e-3, dtype=torch.float64))
         theirs.grad = gradient
         reference.step()
