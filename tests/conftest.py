@@ -37,6 +37,12 @@ def no_portable_limits() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> None:
+    """A shell starts what it runs in the background, such as a test run, with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def clean_settings(monkeypatch):
     """Tests see no mirror and no tracking server of the user who runs them."""
