@@ -5,7 +5,8 @@ last run measured to docs/results/NAME.json: accuracies with intervals and worth
 generator, with the settings, machine, code and command. Run it on the machine of the run.
 
 `python benchmarks/results.py index` rewrites the table and the picture of docs/results/README.md from all
-records. JSON files of other benchmarks in that folder are left alone.
+records, and the picture PAGE.png of each page that shows one. JSON files of other benchmarks in that folder
+are left alone.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ FOLDER = ROOT / "docs" / "results"
 
 
 def write_index(folder: Path) -> list[str]:
-    """Bring README.md and headline.png up to date. Returns: names of the files that were written."""
-    readme, image = folder / "README.md", folder / "headline.png"
-    rows = index.rows(records.load_all(folder))
-    text = index.with_table(readme, index.table(rows))
+    """Bring the table of README.md and all pictures up to date. Returns: names of the written files."""
+    readme, found = folder / "README.md", records.load_all(folder)
+    text = index.with_table(readme, index.table(index.rows(found)))
     written = []
     if text != readme.read_text(encoding="utf-8"):
         save_bytes(readme, text.encode())
         written.append(readme.name)
-    if not picture.is_current(image, rows):
-        save_bytes(image, picture.draw(rows))
-        written.append(image.name)
+    for name, rows in index.pictures(folder, found).items():
+        if not picture.is_current(folder / name, rows):
+            save_bytes(folder / name, picture.draw(rows))
+            written.append(name)
     return written
 
 
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("index", help="rewrite the table and the picture")
+    commands.add_parser("index", help="rewrite the table and the pictures")
     record = commands.add_parser("record", help="write a record of the last run")
     record.add_argument("name", help="name of the record: docs/results/NAME.json")
     record.add_argument("--title", required=True, help="what distinguishes this run, in a few words")

@@ -1,4 +1,4 @@
-"""The headline table of docs/results/README.md."""
+"""The headline table of docs/results/README.md, and which rows the pictures show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ BEGIN = "<!-- The table below is made by `python benchmarks/results.py index`. -
 END = "\n<!-- End of the table. -->"
 
 _HEADINGS = (
-    *("data set", "real images", "generator", "real %", "synthetic %", "mixed %", "worth of synthetic images"),
+    *(
+        "data set",
+        "real images",
+        "generator",
+        "real %",
+        "synthetic %",
+        "mixed %",
+        "worth of synthetic images",
+    ),
     *("seeds", "settings chosen on", "machine", "run"),
 )
 _CHOSEN_ON = {
@@ -35,16 +43,29 @@ class Row:
 
 
 def rows(records: Mapping[str, Record]) -> list[Row]:
-    """Entries that no other record replaces, by data set and fraction, the newest first."""
+    """Entries that no other record replaces, in order."""
     replaced = {
-        (name, entry.arm) for record in records.values() for name in record.replaces for entry in record.entries
-    }
-    found = [
-        Row(name, record, entry)
-        for name, record in records.items()
+        (name, entry.arm)
+        for record in records.values()
+        for name in record.replaces
         for entry in record.entries
-        if (name, entry.arm) not in replaced
-    ]
+    }
+    return [row for row in _all_rows(records) if (row.name, row.entry.arm) not in replaced]
+
+
+def pictures(folder: Path, records: Mapping[str, Record]) -> dict[str, list[Row]]:
+    """Rows of each picture by its file: that of the table, and PAGE.png of each page that shows one."""
+    found = {"headline.png": rows(records)}
+    for page in sorted({record.page for record in records.values() if record.page}):
+        name = Path(page).with_suffix(".png").name
+        if f"({name})" in (folder / page).read_text(encoding="utf-8"):
+            found[name] = [row for row in _all_rows(records) if row.record.page == page]
+    return found
+
+
+def _all_rows(records: Mapping[str, Record]) -> list[Row]:
+    """Entries by data set and fraction, the newest first."""
+    found = [Row(name, record, entry) for name, record in records.items() for entry in record.entries]
     found.sort(key=lambda row: (row.record.date, row.entry.seeds, row.name), reverse=True)
     return sorted(found, key=lambda row: (row.entry.dataset, row.entry.percent))
 
@@ -61,7 +82,9 @@ def with_table(readme: Path, text: str) -> str:
     before, begin, rest = content.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise InputError(f"{readme}: the comments around the table are missing: {BEGIN.strip()} {END.strip()}")
+        raise InputError(
+            f"{readme}: the comments around the table are missing: {BEGIN.strip()} {END.strip()}"
+        )
     return before + begin + text + end + after
 
 

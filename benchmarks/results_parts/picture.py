@@ -1,4 +1,4 @@
-"""The picture of docs/results/README.md: real and synthetic accuracy by data set and fraction."""
+"""Pictures of docs/results: real and synthetic accuracy by data set and fraction."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _LOOKS = {"real": ("o", 0), "synthetic": ("s", 1)}
 """Marker and index in the report's palette, by source."""
 _COLUMNS = 2
-_STEP = 2.5
-"""Percent between points of the same fraction, so that their intervals do not overlap."""
+_RUN_STEP, _SOURCE_STEP = 3.0, 1.2
+"""Percent between the runs of one fraction, and between the sources of a run, so that bars do not overlap."""
 _DIGEST = "Description"
 """Text of the PNG with the digest of the rows that it shows: its bytes depend on matplotlib's version."""
 
@@ -42,15 +42,16 @@ def draw(rows: Sequence[Row]) -> bytes:
     from matplotlib.figure import Figure
 
     panels = [(name, list(own)) for name, own in groupby(rows, lambda row: row.entry.dataset)]
-    height = -(-len(panels) // _COLUMNS)
-    figure = Figure((8, 2.7 * height + 0.6), dpi=100, layout="constrained")
-    grid = figure.subplots(height, _COLUMNS, squeeze=False).flat
+    width = min(_COLUMNS, len(panels))
+    height = -(-len(panels) // width)
+    figure = Figure((4 * width, 2.7 * height + 0.6), dpi=100, layout="constrained")
+    grid = list(figure.subplots(height, width, squeeze=False).flat)
     for axes, (name, own) in zip(grid, panels):
         _draw_panel(axes, name, own)
-    for axes in list(grid)[len(panels) :]:
+    for axes in grid[len(panels) :]:
         axes.remove()
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(_LOOKS), fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=width, fontsize=9)
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={_DIGEST: _digest(rows)})
     return content.getvalue()
@@ -59,9 +60,9 @@ def draw(rows: Sequence[Row]) -> bytes:
 def _draw_panel(axes: Axes, title: str, rows: list[Row]) -> None:
     from labelmint.reporting.charts import PALETTE
 
-    for source, (marker, colour) in _LOOKS.items():
+    for number, (source, (marker, colour)) in enumerate(_LOOKS.items()):
         points = [
-            (percent + _STEP * index, row.entry.sources[source])
+            (percent + _RUN_STEP * index + _SOURCE_STEP * number, row.entry.sources[source])
             for percent, own in groupby(rows, lambda row: row.entry.percent)
             for index, row in enumerate(own)
             if source in row.entry.sources
@@ -81,12 +82,12 @@ def _draw_panel(axes: Axes, title: str, rows: list[Row]) -> None:
     axes.set_xlabel("fraction of the real training data, %", fontsize=9)
     axes.set_ylabel("accuracy on real\ntest images, %", fontsize=9)
     axes.set_xticks(sorted({row.entry.percent for row in rows}))
-    axes.set_xlim(0, 108)
+    axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
 
 
 def _bars(found: Measured) -> tuple[float, float]:
-    """Lengths of the interval below and above the point, in points; NaN, which is not drawn, where unknown."""
+    """Lengths of the interval below and above the point; NaN, which is not drawn, where not known."""
     if found.low is None or found.high is None:
         return math.nan, math.nan
     return 100 * (found.accuracy - found.low), 100 * (found.high - found.accuracy)
@@ -94,7 +95,10 @@ def _bars(found: Measured) -> tuple[float, float]:
 
 def _digest(rows: Sequence[Row]) -> str:
     shown = [
-        (row.entry.arm, {name: asdict(row.entry.sources[name]) for name in _LOOKS if name in row.entry.sources})
+        (
+            row.entry.arm,
+            {name: asdict(row.entry.sources[name]) for name in _LOOKS if name in row.entry.sources},
+        )
         for row in rows
     ]
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()

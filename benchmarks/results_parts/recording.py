@@ -38,7 +38,9 @@ def record(root: Path, title: str, chosen_on: ChosenOn, page: str | None, replac
     if params.first_look:
         raise InputError(f"{root / PARAMS_FILE}: first_look is true, so no number of this run is a result")
     if not last_results.is_current(root):
-        raise InputError(f"{root / PARAMS_FILE}: the last results have other settings; run `make repro` again")
+        raise InputError(
+            f"{root / PARAMS_FILE}: the last results have other settings; run `make repro` again"
+        )
     surroundings = environment(root)
     on_gpu = params.compute.device != "cpu" and nvidia_gpus()
     return Record(
@@ -117,7 +119,9 @@ def _require_same(table: Path, published: list[Row], rows: list[Row]) -> None:
         accuracy = measured.get(_classifier(row))
         if accuracy is None or not math.isclose(accuracy, row["accuracy"], rel_tol=_DIGITS):
             arm = Arm(row["generator"], row["percent"], row["seed"]).name
-            raise InputError(f"{table}: {arm} is not what data/metrics/{arm}.json has; run `make repro` again")
+            raise InputError(
+                f"{table}: {arm} is not what data/metrics/{arm}.json has; run `make repro` again"
+            )
 
 
 def _classifier(row: Row) -> tuple[Any, ...]:

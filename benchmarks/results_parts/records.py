@@ -22,7 +22,7 @@ SCHEMA = "labelmint results 1"
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Ge(0)]
 ChosenOn = Literal["test", "validation", "nothing"]
-"""Images on which the settings of a run were compared with others: the test images, held-out images, or none."""
+"""Images on which the settings of a run were compared with others: test images, held-out images, or none."""
 
 
 class _Strict:
@@ -83,7 +83,7 @@ class Record(_Strict):
     date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")]
     command: str
     machine: str
-    torch: str
+    torch: str | None
     code: str | None
     chosen_on: ChosenOn | None
     entries: Annotated[list[Entry], MinLen(1)]

@@ -25,7 +25,7 @@ WORTH = {"worth": 55.5, "worth_low": 44.4, "worth_high": 66.6}
 
 
 @pytest.fixture
-def run(checkout) -> Path:
+def run(checkout: Path) -> Path:
     """A project with the results of two arms, each of two seeds; of synthetic images a worth is known."""
     own = {"percents": [40, 100], "seeds": [0, 1], "compute": {"device": "cpu"}}
     experiments.use(checkout, Choice(()), own)

@@ -42,12 +42,12 @@ RECORD = Record(
 
 def test_the_committed_index_agrees_with_its_records():
     """`python benchmarks/results.py index` would change nothing. It also finds every page that they name."""
-    rows = index.rows(records.load_all(results.FOLDER))
-    readme = results.FOLDER / "README.md"
-    assert len(rows) > 10
-    assert index.with_table(readme, index.table(rows)) == readme.read_text(encoding="utf-8")
-    assert picture.is_current(results.FOLDER / "headline.png", rows)
-    assert (results.FOLDER / "headline.png").stat().st_size < 100_000
+    found, readme = records.load_all(results.FOLDER), results.FOLDER / "README.md"
+    assert len(index.rows(found)) > 10
+    assert index.with_table(readme, index.table(index.rows(found))) == readme.read_text(encoding="utf-8")
+    for name, rows in index.pictures(results.FOLDER, found).items():
+        assert picture.is_current(results.FOLDER / name, rows), name
+        assert (results.FOLDER / name).stat().st_size < 100_000, name
 
 
 def test_the_index_links_every_page_once_in_its_list_and_no_other():
@@ -76,6 +76,21 @@ def test_rows_are_the_newest_first_within_data_set_and_fraction_without_replaced
     assert [(row.name, row.entry.percent) for row in index.rows(found)] == [
         *(("digits", 40), ("old", 5), ("new", 40), ("kept", 40))
     ]
+
+
+def test_a_page_that_shows_its_picture_has_all_runs_of_the_page(tmp_path):
+    (tmp_path / "trial.md").write_text("![Accuracy](trial.png)\n", encoding="utf-8")
+    (tmp_path / "silent.md").write_text("No picture.\n", encoding="utf-8")
+    found = {
+        "old": replace(RECORD, page="trial.md"),
+        "new": replace(RECORD, page="trial.md", replaces=["old"]),
+        "silent": replace(RECORD, page="silent.md"),
+    }
+    shown = index.pictures(tmp_path, found)
+    assert {name: [row.name for row in rows] for name, rows in shown.items()} == {
+        "headline.png": ["silent", "new"],
+        "trial.png": ["old", "new"],
+    }
 
 
 def test_records_survive_their_file_and_other_json_is_left_alone(tmp_path):
