@@ -14,16 +14,8 @@ BEGIN = "<!-- The table below is made by `python benchmarks/results.py index`. -
 END = "\n<!-- End of the table. -->"
 
 _HEADINGS = (
-    *(
-        "data set",
-        "real images",
-        "generator",
-        "real %",
-        "synthetic %",
-        "mixed %",
-        "worth of synthetic images",
-    ),
-    *("seeds", "settings chosen on", "machine", "run"),
+    *("data set", "real images", "generator", "real %", "synthetic %", "mixed %"),
+    *("worth of synthetic images", "seeds", "settings chosen on", "machine", "run"),
 )
 _CHOSEN_ON = {
     "test": "test images",
