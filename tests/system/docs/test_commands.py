@@ -228,16 +228,6 @@ def test_commands_in_other_blocks_are_said_not_to_run():
     assert not silent
 
 
-def test_every_result_is_in_the_index():
-    folder = ROOT / "docs" / "results"
-    index = (folder / "README.md").read_text()
-    assert not [
-        page.name
-        for page in folder.glob("*.md")
-        if page.name != "README.md" and f"({page.name})" not in index
-    ]
-
-
 def test_links_between_documents_resolve():
     broken = []
     for document in DOCUMENTS:
