@@ -77,6 +77,7 @@ def settings(dataset: str, steps: int, split: str) -> Changes:
         "training": {
             "epochs": 4,
             "images_per_epoch": 64 * steps // 4,
+            "batch_size": 64,
             "ema_half_life": 5000,
             "translation": 0.11,
         },
