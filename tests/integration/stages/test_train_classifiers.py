@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from labelmint.classifiers import archive, feature_network
-from labelmint.data.storage.tensors import load_set
+from labelmint.data.storage.tensors import load_set, save_set
 from labelmint.runtime.atomic_files import load_json
 from stages.paths import Arm, Paths
 from tests.integration.stages.workspaces import run
@@ -49,6 +52,36 @@ def test_the_mixed_classifier_has_both(paths):
     images, labels = archive.training_images(paths.classifiers(ARM), "mixed", real, synthetic)
     assert (images[60:] == synthetic).all()
     assert (labels[60:] == synthetic_labels).all()
+
+
+class TestFiltered:
+    """Images that the baseline of the same real images recognizes, here all real ones as a synthetic set."""
+
+    @pytest.fixture
+    def kept(self, paths, params, tmp_path) -> Callable[[np.ndarray], float]:
+        """Function: the fraction of the synthetic set that its filtered source has, given its labels."""
+
+        def run_with(labels: np.ndarray) -> float:
+            own, images = Paths(tmp_path), load_set(paths.tensors)[0]
+            save_set(own.synthetic(ARM), images, labels)
+            shutil.copy(paths.synthetic(ARM) / "manifest.json", own.synthetic(ARM))
+            own.classifiers(ARM).parent.mkdir()
+            for name in ("tensors", "generators", f"classifiers/{BASELINE.name}"):
+                (own.root / "data" / name).symlink_to(paths.root / "data" / name)
+            recipe = replace(params.classifier, sources=["real", "mixed_filtered"], steps=3)
+            run("train_classifiers", replace(params, classifier=recipe), ARM, own)
+            found = archive.training_images(own.classifiers(ARM), "mixed_filtered", images, images)
+            assert np.bincount(found[1][60:]).tolist() == [12] * 10
+            known = {image.tobytes() for image in images}
+            return float(np.mean([image.tobytes() in known for image in found[0][60:]]))
+
+        return run_with
+
+    def test_most_images_with_the_right_labels_are_kept(self, paths, kept):
+        assert kept(load_set(paths.tensors)[1]) > 0.6
+
+    def test_few_images_with_wrong_labels_are_kept(self, paths, kept):
+        assert kept((load_set(paths.tensors)[1] + 1) % 10) < 0.3
 
 
 def test_seconds_are_recorded_apart(paths):
