@@ -36,11 +36,12 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     """Write data/classifiers/<arm>."""
     arm, recipe, facts = params.arm, params.classifier, load_json(paths.tensors / "dataset.json")
     sources = arm_sources(recipe.sources, recipe.sweep)
-    if load_json(paths.synthetic(arm) / "manifest.json")["labels"] == "none":
+    manifest = load_json(paths.synthetic(arm) / "manifest.json")
+    if manifest["labels"] == "none":
         say(f"{arm.name}: the synthetic images have no labels, so no classifier can be trained on them")
         sources = []
     real = Pool.real(*load_set(paths.tensors), arm.percent, arm.seed)
-    sampler = GeneratorSampler(archive.load(paths.generator(arm)))
+    sampler = GeneratorSampler(archive.load(paths.generator(arm)), manifest["latent_deviation"])
     generated = Pool.synthetic(*load_set(paths.synthetic(arm))), sampler
 
     def confidence(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
