@@ -146,6 +146,7 @@ def test_the_learning_curve_says_what_synthetic_images_are_worth(rows, paths):
     assert table["synthetic"]["worth"] == pytest.approx(expected, rel=0.1)
     assert table["synthetic"]["worth_low"] <= table["synthetic"]["worth"] <= table["synthetic"]["worth_high"]
     assert table["mixed"]["worth"] > 30
+    assert table["mixed_filtered"]["worth"] > 30
     assert table["real"]["worth"] is None
     page = (paths.reports / "index.html").read_text(encoding="utf-8")
     assert "Worth in real images" in page and " synthetic images are worth " in page
