@@ -32,11 +32,17 @@ class Params:
 
 def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     """Write data/synthetic/<arm>."""
-    arm, images_per_class = params.arm, params.synthesis.images_per_class
+    arm, synthesis = params.arm, params.synthesis
     generator = archive.load(paths.generator(arm))
     device = pick_device(params.compute)
     with arithmetic(params.compute, device):
-        sampled = sample_dataset(generator, images_per_class, arm.seed, device)
+        sampled = sample_dataset(
+            generator,
+            synthesis.images_per_class,
+            arm.seed,
+            device,
+            latent_deviation=synthesis.latent_deviation,
+        )
 
     folder = paths.synthetic(arm)
     save_array(folder / "latent_seeds.npy", sampled.seeds)
@@ -47,9 +53,10 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
         "arm": arm.name,
         "classes": generator.label_spec.names,
         "labels": family.labels,
-        "images_per_class": images_per_class,
+        "images_per_class": synthesis.images_per_class,
         "shape": list(generator.shape),
         "latents": f"{latents}, each image from its own seed in latent_seeds.npy",
+        "latent_deviation": synthesis.latent_deviation,
         "rows": [title for title, _ in sampled.rows],
     }
     save_json(folder / "manifest.json", manifest)

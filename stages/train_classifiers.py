@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from labelmint.classifiers import archive as classifiers
+from labelmint.classifiers import targets
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.sampler import GeneratorSampler
 from labelmint.classifiers.settings import Classifier
@@ -12,6 +16,7 @@ from labelmint.classifiers.training import plan, train
 from labelmint.data.storage.tensors import load_set
 from labelmint.gans import archive
 from labelmint.runtime.atomic_files import load_json, save_json
+from labelmint.runtime.devices import arithmetic, pick_device
 from labelmint.runtime.progress import say
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import Tracker
@@ -31,13 +36,21 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     """Write data/classifiers/<arm>."""
     arm, recipe, facts = params.arm, params.classifier, load_json(paths.tensors / "dataset.json")
     sources = arm_sources(recipe.sources, recipe.sweep)
-    if load_json(paths.synthetic(arm) / "manifest.json")["labels"] == "none":
+    manifest = load_json(paths.synthetic(arm) / "manifest.json")
+    if manifest["labels"] == "none":
         say(f"{arm.name}: the synthetic images have no labels, so no classifier can be trained on them")
         sources = []
     real = Pool.real(*load_set(paths.tensors), arm.percent, arm.seed)
-    sampler = GeneratorSampler(archive.load(paths.generator(arm)))
+    sampler = GeneratorSampler(archive.load(paths.generator(arm)), manifest["latent_deviation"])
     generated = Pool.synthetic(*load_set(paths.synthetic(arm))), sampler
-    inputs = Inputs(real, arm.seed, recipe.real_fraction, generated)
+
+    def confidence(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        device = pick_device(params.compute)
+        with arithmetic(params.compute, device):
+            logits = classifiers.logits(paths.baseline(arm), "real", images, device)
+        return targets.confidence(logits, labels)
+
+    inputs = Inputs(real, arm.seed, recipe.real_fraction, generated, confidence, recipe.filter_confidence)
     jobs = plan(sources, inputs, recipe, classes=facts["classes"], mirror=facts["mirror"], raw=paths.raw)
     seconds = train(jobs, paths.classifiers(arm), arm.name, params.compute, tracker)
     save_json(paths.timing("train_classifiers", arm), seconds)

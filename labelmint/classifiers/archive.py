@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from labelmint.classifiers.job import Fitted, Job, build
+from labelmint.classifiers.job import Fitted, Job, build, predict
 from labelmint.classifiers.settings import Augmentation, Classifier
 from labelmint.classifiers.views import view
 from labelmint.data.storage.weights import load_weights, save_weights
@@ -68,6 +68,15 @@ def network(folder: Path, name: str) -> torch.nn.Module:
     model = build(params_of(facts), (channels, height, width), facts["classes"], None)
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     return model.eval()
+
+
+def logits(folder: Path, name: str, images: np.ndarray, device: torch.device) -> np.ndarray:
+    """What one classifier says of images, float32 (N, classes). images: uint8 (N, C, S, S), not in its view.
+
+    Raises: InputError as `network` does.
+    """
+    shown = view(load(folder)[name]["view"], images)
+    return predict(network(folder, name).to(device), shown, device)
 
 
 def training_images(

@@ -19,12 +19,13 @@ _STATISTICS_BATCHES, _BATCH = 4, 256
 
 @dataclass(frozen=True)
 class GeneratorSampler:
-    """A pools.Sampler of the generators of one archive."""
+    """A pools.Sampler of the generators of one archive. latent_deviation: factor of the latents."""
 
     archive: GeneratorArchive
+    latent_deviation: float = 1.0
 
     def sample(self, images_per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        sampled = sample_dataset(self.archive, images_per_class, seed)
+        sampled = sample_dataset(self.archive, images_per_class, seed, latent_deviation=self.latent_deviation)
         return sampled.images, sampled.labels
 
     def untrained(self, seed: int) -> GeneratorSampler:
@@ -43,4 +44,4 @@ class GeneratorSampler:
             ]
             states.append(with_own_statistics(network, batches).state_dict())
         weights = {name: np.stack([state[name].numpy() for state in states]) for name in trained.weights}
-        return GeneratorSampler(replace(trained, weights=weights))
+        return replace(self, archive=replace(trained, weights=weights))

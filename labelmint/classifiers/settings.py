@@ -136,6 +136,16 @@ class Classifier(Settings):
     real_fraction: Annotated[_Fraction, Doc("Fraction of real images in each batch of the source mixed.")] = (
         0.5
     )
+    filter_confidence: Annotated[
+        float,
+        Interval(ge=0, lt=1),
+        Doc(
+            "Least confidence in filtered images, by the classifier of real ones. It is the probability of "
+            "the image's own label; of attributes the smallest. Images that have no more than it are "
+            "replaced, from up to ten times as many. A class that still has too few takes its most confident "
+            "images, so that none vanishes or becomes rare."
+        ),
+    ] = 0.5
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:

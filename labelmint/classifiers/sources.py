@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from labelmint.classifiers.pools import Pool, Sampler
+    from labelmint.classifiers.pools import Confidence, Pool, Sampler
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,16 @@ class Inputs:
 
     real: the real images that the arm's generator had. seed: of the replicate. real_fraction: of each batch
     of mixed.
-    generated: the synthetic images of the arm, and a sampler of more; None for a baseline.
+    generated: the synthetic images of the arm, and a sampler of more; None for a baseline. confidence: of the
+    arm's baseline, in labels of images. filter_confidence: what filtered images have more of.
     """
 
     real: Pool
     seed: int
     real_fraction: float
     generated: tuple[Pool, Sampler] | None = None
+    confidence: Confidence | None = None
+    filter_confidence: float = 0.5
 
     @property
     def synthetic(self) -> Pool:
@@ -38,6 +41,14 @@ class Inputs:
     def sampler(self) -> Sampler:
         """Raises: ValueError for a baseline."""
         return self._generated()[1]
+
+    @cached_property
+    def filtered(self) -> Inputs:
+        """The same with synthetic images that the baseline recognizes. Raises: ValueError for a baseline."""
+        if self.confidence is None:
+            raise ValueError("a baseline has no classifier to filter synthetic images by")
+        kept = self.synthetic.filtered(self.sampler, self.confidence, self.filter_confidence, self.seed)
+        return replace(self, generated=(kept, self.sampler))
 
     def _generated(self) -> tuple[Pool, Sampler]:
         if self.generated is None:
@@ -98,6 +109,9 @@ def _per_class(inputs: Inputs, count: int) -> list[Pool]:
 
 _UNAUGMENTED = "without augmentation"
 _SHUFFLED = "a control with shuffled labels, which must give chance"
+_FILTERED = (
+    "as many synthetic images of each class, chosen for the confidence of the classifier of the real images"
+)
 _VIEW = "one view of the images, in training and in testing"
 _VIEWS = ("residual", "background", "blurred", "noised", "requantized")
 
@@ -142,6 +156,13 @@ SOURCES = {
             "synthetic",
             "new synthetic images in every epoch",
             lambda inputs: [inputs.synthetic.renewed(inputs.sampler, inputs.seed)],
+        ),
+        Source("synthetic_filtered", "synthetic", _FILTERED, lambda inputs: _synthetic(inputs.filtered)),
+        Source(
+            "mixed_filtered",
+            "mixed",
+            "both, with the synthetic images of synthetic_filtered",
+            lambda inputs: _mixed(inputs.filtered),
         ),
         Source("synthetic_unaugmented", "synthetic", _UNAUGMENTED, _synthetic, augmentation={}),
         Source(

@@ -23,6 +23,20 @@ def decide(logits: np.ndarray, multi_hot: bool) -> np.ndarray:
     return predicted
 
 
+def confidence(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Probability of each image's own label, float64 (N,); of attributes the smallest over them.
+
+    logits: float (N, K). labels: int64 (N,) or multi-hot (N, K).
+    """
+    values = torch.from_numpy(logits).double()
+    if labels.ndim == 1:
+        own: np.ndarray = values.softmax(1).numpy()[np.arange(len(labels)), labels]
+        return own
+    signed = torch.where(torch.from_numpy(labels > 0), values, -values)
+    lowest: np.ndarray = signed.sigmoid().amin(1).numpy()
+    return lowest
+
+
 def fraction_correct(predicted: np.ndarray, labels: np.ndarray) -> float:
     """Fraction of images, or of images and attributes, that are predicted correctly."""
     return float((predicted == labels).mean())

@@ -82,7 +82,8 @@ def render(
         f"| generator | {_plain(name)}: {archive.family_name}, {_LABEL_TYPES[plan.label_type]} |",
         f"| weights, SHA-256 | {_code(weights_sha256)} |",
         f"| images | {plan.total:,}, {size} x {size} pixels, {'grey' if channels == 1 else 'RGB'} |",
-        f"| latents | {family.latent_size} values, {family.latent_distribution}; seed {order.seed} |",
+        f"| latents | {family.latent_size} values, {family.latent_distribution}, "
+        f"times {order.latent_deviation:g}; seed {order.seed} |",
         f"| computed on | {export.device} |",
         f"| command | {_code(command(name, order, export.format, folder))} |",
         "",
@@ -122,8 +123,9 @@ def render(
 def command(name: str, order: Order, format: str, folder: str) -> str:
     """Command that repeats this export."""
     requested = "".join(f" --class {shlex.quote(title)}" for title in order.requested)
-    options = f"--count {order.count} --seed {order.seed} --format {format} --out {shlex.quote(folder)}"
-    return f"labelmint sample {name}{requested} {options}"
+    latents = f"--seed {order.seed} --latent-deviation {order.latent_deviation}"
+    files = f"--format {format} --out {shlex.quote(folder)}"
+    return f"labelmint sample {name}{requested} --count {order.count} {latents} {files}"
 
 
 def _fraction(trained_on: Mapping[str, Any]) -> str:
@@ -148,7 +150,7 @@ def _plain(text: object) -> str:
 
 def _quality(metrics: Mapping[str, Any] | None, worth: str) -> list[str]:
     if metrics is None:
-        return ["Unknown: this generator was not evaluated here. `dvc repro` evaluates it."]
+        return ["Unknown: such images of this generator were not evaluated here. `dvc repro` evaluates them."]
     try:
         return _measured_quality(metrics, worth)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:

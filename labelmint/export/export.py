@@ -154,7 +154,7 @@ def _finished_shards(export: Export) -> set[int] | None:
     state = load_json(folder / STATE)
     if not isinstance(state, dict):
         raise InputError(f"{folder / STATE}: not a file of `labelmint sample`; name a new folder")
-    state.setdefault("device", "cpu")  # of versions that knew no other
+    state = {"device": "cpu", "latent_deviation": 1.0} | state  # of versions that knew no other
     complete = state.pop("complete", False)
     for name, value in export.identity().items():
         if state.get(name) != value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from labelmint.data.storage.splits import derive_seed
 from labelmint.gans.archive import GeneratorArchive
 from labelmint.gans.conditioning import LabelSpec
 from labelmint.gans.sampling import CPU, latent_seeds, sample_images
+from labelmint.gans.settings import MOST_LATENT_DEVIATION
 from labelmint.runtime.errors import InputError
 from labelmint.runtime.words import did_you_mean, shortened
 
@@ -27,19 +29,26 @@ class Order:
         pattern is requested, or if the generator has no labels.
     requested: classes, or patterns of attributes such as Male+Smiling. Empty: every class, or patterns as
         frequent as among the real images.
-    seed: the same order gives the same bytes. With an arm's own seed, each class starts with the images of
-        the arm's synthetic data set.
+    seed: the same order gives the same bytes. With an arm's own seed and deviation, each class starts with
+        the images of the arm's synthetic data set.
+    latent_deviation: factor of the latents.
     """
 
     count: int
     requested: tuple[str, ...] = ()
     seed: int = 0
+    latent_deviation: float = 1.0
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise InputError(f"--count must be at least 1, got {self.count}")
         if not 0 <= self.seed < 1 << 63:
             raise InputError(f"--seed must be 0 to 2^63 - 1, got {self.seed}")
+        if not 0 < self.latent_deviation <= MOST_LATENT_DEVIATION:
+            raise InputError(
+                f"--latent-deviation must be above 0 and at most {MOST_LATENT_DEVIATION:g}, "
+                f"got {self.latent_deviation:g}"
+            )
         if len(set(self.requested)) != len(self.requested):
             raise InputError(f"--class names one twice: {', '.join(self.requested)}")
 
@@ -123,16 +132,17 @@ def sample_rows(
     The labels are int64 (n,), -1 for none; or float32 (n, A) multi-hot attributes, as the generator returns
     them.
     """
+    sample = partial(sample_images, generator, device=device, latent_deviation=plan.order.latent_deviation)
     if plan.label_type == "per_class":
         images = np.empty((len(rows.title_indices), *generator.shape), np.uint8)
         for index in np.unique(rows.title_indices):
             own = np.flatnonzero(rows.title_indices == index)
             no_labels = np.zeros((len(own), 0), np.float32)
             label = int(plan.labels[index])
-            images[own] = sample_images(generator, label, rows.seeds[own], no_labels, device)[0]
+            images[own] = sample(label, rows.seeds[own], no_labels)[0]
         return images, plan.labels[rows.title_indices]
     requested = plan.vectors[rows.title_indices]
-    images, attributes = sample_images(generator, 0, rows.seeds, requested, device)
+    images, attributes = sample(0, rows.seeds, requested)
     return images, attributes if plan.label_type == "multi_hot" else plan.labels[rows.title_indices]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,9 +39,14 @@ class SampledDataset:
 
 
 def sample_dataset(
-    archive: GeneratorArchive, images_per_class: int, seed: int, device: torch.device = CPU
+    archive: GeneratorArchive,
+    images_per_class: int,
+    seed: int,
+    device: torch.device = CPU,
+    *,
+    latent_deviation: float = 1.0,
 ) -> SampledDataset:
-    """Sample a labelled data set on a device.
+    """Sample a labelled data set on a device. latent_deviation: factor of the latents.
 
     Classes get `images_per_class` images each. Patterns of attributes are as frequent as among the real
     images. The total is always `images_per_class` times the number of classes or attributes, so that all data
@@ -48,12 +54,13 @@ def sample_dataset(
     """
     label_spec, labels_type = archive.label_spec, archive.family.labels
     total = images_per_class * len(label_spec.names)
+    sample = partial(sample_images, archive, device=device, latent_deviation=latent_deviation)
     if labels_type == "per_class":
         class_seeds = [latent_seeds(images_per_class, seed, label) for label in range(len(label_spec.names))]
         no_labels = np.zeros((images_per_class, 0), np.float32)
         with Progress("sampling", total, "images") as progress:
             images = [
-                sample_images(archive, label, seeds, no_labels, device, count=progress.add)[0]
+                sample(label, seeds, no_labels, count=progress.add)[0]
                 for label, seeds in enumerate(class_seeds)
             ]
         labels = np.repeat(np.arange(len(label_spec.names)), images_per_class)
@@ -64,7 +71,7 @@ def sample_dataset(
     requested = np.repeat(np.arange(len(counts)), counts)
     with Progress("sampling", total, "images") as progress:
         vectors = label_spec.vectors[requested]
-        sampled, predicted = sample_images(archive, 0, all_seeds, vectors, device, count=progress.add)
+        sampled, predicted = sample(0, all_seeds, vectors, count=progress.add)
     if labels_type == "conditional":
         return SampledDataset(sampled, requested, all_seeds, _rows_by_class(label_spec.names, requested))
     rows = [
@@ -98,13 +105,14 @@ def sample_images(
     requested: np.ndarray,
     device: torch.device = CPU,
     *,
+    latent_deviation: float = 1.0,
     count: Count = uncounted,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images of generator number `position`, uint8 (N, C, S, S), and their labels, float32 (N, K).
 
     seeds: int64 (N,), latent seeds. requested: float32 (N, K), the labels to generate. device: where images
-    are computed; devices differ in rounding. count: of the images. The returned labels equal `requested`,
-    except that a fairness GAN generates the outcome attribute itself.
+    are computed; devices differ in rounding. latent_deviation: factor of the latents. count: of the images.
+    The returned labels equal `requested`, except that a fairness GAN generates the outcome attribute itself.
     """
     network = archive.network(position).to(device)
     size = _BATCH_SIZE if device.type == "cpu" else _GPU_BATCH_SIZE
@@ -113,7 +121,7 @@ def sample_images(
     with torch.no_grad():
         for start in range(0, len(seeds), size):
             batch = slice(start, start + size)
-            latents = latents_from_seeds(seeds[batch], archive.family, device)
+            latents = latent_deviation * latents_from_seeds(seeds[batch], archive.family, device)
             generated, given = network(latents, torch.from_numpy(requested[batch]).to(device))
             images[batch] = to_uint8(generated).cpu().numpy()
             # Outcomes of a fairness GAN are 0 or 1 up to rounding.

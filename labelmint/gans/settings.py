@@ -14,6 +14,9 @@ from labelmint.runtime.validation import Settings
 COLLAPSED_BELOW = 0.25
 """Diversity of synthetic images relative to real ones below which a generator counts as collapsed."""
 
+MOST_LATENT_DEVIATION = 3.0
+"""Largest factor of latents."""
+
 _Weight = Annotated[float, Interval(ge=0, le=1e4)]
 
 
@@ -147,6 +150,15 @@ class Family(Settings):
 
 @dataclass(frozen=True)
 class Synthesis(Settings):
-    """How many images are generated."""
+    """How many images are generated, and how."""
 
     images_per_class: Annotated[int, Interval(ge=2, le=10_000_000), Doc("Synthetic images per class.")] = 1000
+    latent_deviation: Annotated[
+        float,
+        Interval(gt=0, le=MOST_LATENT_DEVIATION),
+        Doc(
+            "Factor of the latents, on which images depend. Above 1 images are more varied and less typical "
+            "(the expansion trick of Lampis et al. 2023), below 1 the reverse. It is also that of images "
+            "sampled for `sweep`, `synthetic_fresh` and filtered sources, and of `labelmint sample`."
+        ),
+    ] = 1.0

@@ -19,7 +19,7 @@ Key = tuple[str, int, str]
 
 LEVEL = 0.05
 """Probability of any false claim among all comparisons."""
-COMPARED = ("synthetic", "mixed")
+COMPARED = ("synthetic", "mixed", "synthetic_filtered", "mixed_filtered")
 """Sources whose difference from the real images the report draws a conclusion from."""
 
 

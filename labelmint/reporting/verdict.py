@@ -14,6 +14,14 @@ from labelmint.reporting.replicates import Estimate, Group, Key, Row, by_source,
 from labelmint.reporting.sanity import Doubt, without_conclusion
 from labelmint.reporting.worth import in_words
 
+_CHANGES = {
+    "synthetic": "Replacing the real images",
+    "mixed": "Adding the synthetic images",
+    "synthetic_filtered": "Replacing the real images with synthetic ones that their classifier recognizes",
+    "mixed_filtered": "Adding synthetic images that the real images' classifier recognizes",
+}
+"""What each of replicates.COMPARED does to the real images."""
+
 
 def headline(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
     """The answer in one sentence, or why there is none.
@@ -103,7 +111,7 @@ def _conclusion(
     found: Mapping[Key, bool],
     synthetic: Sequence[Row],
 ) -> str:
-    replaced, added = ((generator, percent, source) for source in ("synthetic", "mixed"))
+    replaced = generator, percent, "synthetic"
     real = groups[generator, percent, "real"]
     begin = f"With {percent} % of the real training data ({real.rows[0]['n_real']:,} images), "
     reached = f"{100 * real.accuracy.value:.1f} %"
@@ -117,14 +125,15 @@ def _conclusion(
             f"them; only their similarity to real images was measured (Fréchet distance {distance:.2f})."
         )
     only = 100 * groups[replaced].accuracy.value
-    conclusion = (
+    keys = {change: (generator, percent, source) for source, change in _CHANGES.items()}
+    changes = (
+        f"{change} {_effects({key: groups[key]}, found)}." for change, key in keys.items() if key in groups
+    )
+    return (
         f"{begin}a classifier trained only on synthetic images from {generator} reaches {only:.1f} % "
         f"accuracy on real test images; one trained on the same real images reaches {reached}. "
-        f"Replacing the real images {_effects({replaced: groups[replaced]}, found)}."
+        f"{' '.join(changes)}"
     )
-    if added in groups:
-        conclusion += f" Adding the synthetic images {_effects({added: groups[added]}, found)}."
-    return conclusion
 
 
 def _worth(generator: str, percent: int, groups: Mapping[Key, Group], worths: Mapping[Key, Worth]) -> str:

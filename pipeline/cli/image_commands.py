@@ -115,6 +115,14 @@ def sample(
         typer.Option(help="PNG files in class folders, .npy arrays, Parquet, or WebDataset tars."),
     ] = "folders",
     seed: Annotated[int, typer.Option(help="Seed. The same seed gives the same bytes.")] = 0,
+    latent_deviation: Annotated[
+        float | None,
+        typer.Option(
+            help="Factor of the latents, as synthesis.latent_deviation. Default: that of the arm's synthetic "
+            "data set, else 1.",
+            show_default=False,
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Worker processes. Default: one per core.", show_default=False)
     ] = None,
@@ -135,7 +143,9 @@ def sample(
     except ValueError as error:
         raise InputError(str(error)) from error
     root = project_root_or_none()
-    request = sampling.Request(generator, tuple(requested or ()), count, out, format, seed, compute, dry_run)
+    request = sampling.Request(
+        generator, tuple(requested or ()), count, out, format, seed, latent_deviation, compute, dry_run
+    )
     done = sampling.sample(root, request)
     typer.echo(json.dumps(asdict(done), ensure_ascii=False) if as_json else sampling.describe(done, dry_run))
 

@@ -20,7 +20,10 @@ _MAX_TITLES = 12
 
 @dataclass(frozen=True)
 class Request:
-    """What to generate. generator: as `find` takes it. classes: names, or attributes joined by +."""
+    """What to generate. generator: as `find` takes it. classes: names, or attributes joined by +.
+
+    latent_deviation: factor of the latents; None for that of the arm's synthetic data set.
+    """
 
     generator: str
     classes: tuple[str, ...]
@@ -28,6 +31,7 @@ class Request:
     out: Path
     format: str
     seed: int = 0
+    latent_deviation: float | None = None
     compute: Compute = field(default_factory=Compute)
     dry_run: bool = False
 
@@ -55,12 +59,16 @@ def sample(root: Path | None, request: Request) -> Sample:
     from labelmint.export import datasheet, export, orders
     from labelmint.gans import published
 
-    order = orders.Order(request.count, request.classes, request.seed)
+    of_project = _of_project(root, folder)
+    recorded = _recorded_deviation(*of_project) if of_project else 1.0
+    deviation = recorded if request.latent_deviation is None else request.latent_deviation
+    order = orders.Order(request.count, request.classes, request.seed, deviation)
     job = export.Export.of_folder(folder, order, request.format, request.out, request.compute)
     name, size, generated = folder.resolve().name, export.expected_bytes(job), 0
     if not request.dry_run:
         weights = load_json(folder / published.DESCRIPTION)["weights_sha256"]
-        text = datasheet.render(job, name, weights, *_quality(root, folder))
+        quality = _quality(*of_project) if of_project and deviation == recorded else (None, "")
+        text = datasheet.render(job, name, weights, *quality)
         _check_space(request.out, size)
         generated = export.run(job, text)
     return Sample(name, request.format, str(request.out), job.plan.total, generated, size, job.plan.titles)
@@ -104,11 +112,25 @@ def describe(done: Sample, dry_run: bool) -> str:
     )
 
 
-def _quality(root: Path | None, folder: Path) -> tuple[Any, str]:
-    """(metrics of the generator, None if it was not evaluated; worth of its images, empty if not known)."""
+def _of_project(root: Path | None, folder: Path) -> tuple[Paths, Arm] | None:
+    """The arm whose generator is in the folder, if it is one of the project's."""
     if root is None or folder.resolve().parent != (root / "data" / "generators").resolve():
-        return None, ""
-    path, results = Paths(root).metrics(Arm.parse(folder.name)), Paths(root).reports / "results.csv"
+        return None
+    return Paths(root), Arm.parse(folder.name)
+
+
+def _recorded_deviation(paths: Paths, arm: Arm) -> float:
+    """Factor of the latents of the arm's synthetic data set; 1 without one, as of an earlier version."""
+    path = paths.synthetic(arm) / "manifest.json"
+    if not path.exists():
+        return 1.0
+    with parsing(path):
+        return float(load_json(path).get("latent_deviation", 1.0))
+
+
+def _quality(paths: Paths, arm: Arm) -> tuple[Any, str]:
+    """(metrics of the generator, None if it was not evaluated; worth of its images, empty if not known)."""
+    path, results = paths.metrics(arm), paths.reports / "results.csv"
     if not path.exists():
         return None, ""
     metrics = load_json(path)

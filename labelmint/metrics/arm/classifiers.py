@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from labelmint.classifiers import archive, targets
-from labelmint.classifiers.job import predict
 from labelmint.classifiers.views import view
 from labelmint.data.storage.splits import at_most
 from labelmint.metrics import accuracy, registry
@@ -122,6 +121,5 @@ def gan_test(
 
 def predict_with(folder: Path, name: str, images: np.ndarray, device: torch.device) -> np.ndarray:
     """Predictions of one stored classifier: classes, int64 (N,), or attributes, int64 (N, A) of 0 and 1."""
-    facts = archive.load(folder)[name]
-    network = archive.network(folder, name).to(device)
-    return targets.decide(predict(network, view(facts["view"], images), device), facts["multi_hot"])
+    multi_hot = archive.load(folder)[name]["multi_hot"]
+    return targets.decide(archive.logits(folder, name, images, device), multi_hot)

@@ -71,7 +71,7 @@ def synthetic_images(
     compute: Compute, reach: Callable[[bool], None], patch: pytest.MonkeyPatch, params: Any, paths: Any
 ) -> None:
     patch.setattr(synthesize, "pick_device", lambda _: CUDA)
-    patch.setattr(synthesize, "sample_dataset", lambda *_: reach(False))
+    patch.setattr(synthesize, "sample_dataset", lambda *_, **__: reach(False))
     own = select(synthesize.Params, replace(params, compute=compute), Arm("dcgan", 100, 0))
     synthesize.run(own, paths, NullTracker())
 

@@ -86,7 +86,7 @@ def test_numbers_of_images(rows):
     synthetic = [name for name in NAMES if SOURCES[name].origin == "synthetic"]
     assert numbers == {
         **dict.fromkeys(synthetic, (0, 150)),
-        "mixed": (120, 150),
+        **dict.fromkeys(("mixed", "mixed_filtered"), (120, 150)),
         "synthetic_equal": (0, 120),
         "synthetic_5": (0, 50),
         "synthetic_20": (0, 200),
@@ -146,6 +146,7 @@ def test_the_learning_curve_says_what_synthetic_images_are_worth(rows, paths):
     assert table["synthetic"]["worth"] == pytest.approx(expected, rel=0.1)
     assert table["synthetic"]["worth_low"] <= table["synthetic"]["worth"] <= table["synthetic"]["worth_high"]
     assert table["mixed"]["worth"] > 30
+    assert table["mixed_filtered"]["worth"] > 30
     assert table["real"]["worth"] is None
     page = (paths.reports / "index.html").read_text(encoding="utf-8")
     assert "Worth in real images" in page and " synthetic images are worth " in page

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from labelmint.data.storage.tensors import load_set
 from labelmint.export import export
@@ -28,17 +31,21 @@ def synthesize(params, root) -> Paths:
     return paths
 
 
-def test_an_export_with_the_arms_seed_starts_with_its_synthetic_data_set(params, tmp_path):
-    paths = synthesize(params, tmp_path)
+@pytest.mark.parametrize("deviation", [1.0, 1.5])
+def test_an_export_with_the_arms_seed_starts_with_its_synthetic_data_set(params, tmp_path, deviation):
+    synthesis = replace(params.synthesis, latent_deviation=deviation)
+    paths = synthesize(replace(params, synthesis=synthesis), tmp_path)
+    assert load_json(paths.synthetic(ARM) / "manifest.json")["latent_deviation"] == deviation
     generator = published.open_generator(paths.generator(ARM))
+    order = Order(15, latent_deviation=deviation)
     export.run(
-        Export(generator, "weights", Order(15), "tensors", tmp_path / "out", Compute("cpu", workers=1)), ""
+        Export(generator, "weights", order, "tensors", tmp_path / "out", Compute("cpu", workers=1)), ""
     )
     images, labels = load_set(tmp_path / "out")
     synthetic, synthetic_labels = load_set(paths.synthetic(ARM))
-    order = np.argsort(labels, kind="stable")
-    assert np.array_equal(labels[order], synthetic_labels)
-    assert np.abs(images[order].astype(int) - synthetic).max() <= 1
+    by_class = np.argsort(labels, kind="stable")
+    assert np.array_equal(labels[by_class], synthetic_labels)
+    assert np.abs(images[by_class].astype(int) - synthetic).max() <= 1
 
 
 def test_the_manifest_describes_the_data_set(params, tmp_path):

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from labelmint.classifiers import archive, feature_network
-from labelmint.data.storage.tensors import load_set
-from labelmint.runtime.atomic_files import load_json
+from labelmint.classifiers.pools import Images
+from labelmint.data.storage.tensors import load_set, save_set
+from labelmint.gans import archive as gans
+from labelmint.gans.sampling import sample_dataset
+from labelmint.runtime.atomic_files import load_json, save_json
 from stages.paths import Arm, Paths
 from tests.integration.stages.workspaces import run
 
@@ -49,6 +56,51 @@ def test_the_mixed_classifier_has_both(paths):
     images, labels = archive.training_images(paths.classifiers(ARM), "mixed", real, synthetic)
     assert (images[60:] == synthetic).all()
     assert (labels[60:] == synthetic_labels).all()
+
+
+class TestOtherSyntheticSets:
+    """Another synthetic set of the same generators, in a workspace of its own."""
+
+    @pytest.fixture
+    def train(self, paths, params, tmp_path) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+        """Function: trains on a source, and returns its images and labels.
+
+        It is given the synthetic set, changes of its manifest.json, and settings of the classifier.
+        """
+
+        def run_with(source: str, synthetic: Images, manifest: dict, **settings: Any) -> Images:
+            own = Paths(tmp_path)
+            save_set(own.synthetic(ARM), *synthetic)
+            content = load_json(paths.synthetic(ARM) / "manifest.json")
+            save_json(own.synthetic(ARM) / "manifest.json", content | manifest)
+            own.classifiers(ARM).parent.mkdir()
+            for name in ("tensors", "generators", f"classifiers/{BASELINE.name}"):
+                (own.root / "data" / name).symlink_to(paths.root / "data" / name)
+            recipe = replace(params.classifier, **{"sources": ["real"], "steps": 3, **settings})
+            run("train_classifiers", replace(params, classifier=recipe), ARM, own)
+            return archive.training_images(
+                own.classifiers(ARM), source, load_set(paths.tensors)[0], synthetic[0]
+            )
+
+        return run_with
+
+    @pytest.mark.parametrize(("shift", "low", "high"), [(0, 0.6, 1.0), (1, 0.0, 0.3)])
+    def test_a_filter_keeps_what_the_baseline_recognizes(self, paths, train, shift, low, high):
+        """Of real images in place of synthetic ones: most with right labels, and few with wrong ones."""
+        images, labels = load_set(paths.tensors)
+        synthetic = np.asarray(images), (labels + shift) % 10
+        found = train("mixed_filtered", synthetic, {}, sources=["real", "mixed_filtered"])
+        assert np.bincount(found[1][60:]).tolist() == [12] * 10
+        known = {image.tobytes() for image in images}
+        assert low <= np.mean([image.tobytes() in known for image in found[0][60:]]) <= high
+
+    def test_further_images_have_the_deviation_of_the_stored_ones(self, paths, train):
+        found, _ = train(
+            "synthetic_20", load_set(paths.synthetic(ARM)), {"latent_deviation": 2.0}, sweep=[20]
+        )
+        generators = gans.load(paths.generator(ARM))
+        expected = sample_dataset(generators, 20, ARM.seed, latent_deviation=2.0)
+        assert np.array_equal(found, expected.images)
 
 
 def test_seconds_are_recorded_apart(paths):

@@ -25,6 +25,14 @@ def test_samples_the_data_set_of_the_generators(sampler):
     assert np.array_equal(labels, expected.labels)
 
 
+def test_all_its_images_have_its_deviation(sampler):
+    wider = GeneratorSampler(sampler.archive, 2.0)
+    expected = sample_dataset(sampler.archive, COUNT, 3, latent_deviation=2.0).images
+    assert np.array_equal(wider.sample(COUNT, 3)[0], expected)
+    assert not np.array_equal(sampler.sample(COUNT, 3)[0], expected)
+    assert wider.untrained(0).latent_deviation == 2.0
+
+
 def test_every_epoch_has_new_images(sampler):
     own = sampler.sample(COUNT, 0)[0]
     (first, labels), (second, _) = (Renewal(sampler, COUNT, 0).draw(epoch) for epoch in (1, 2))

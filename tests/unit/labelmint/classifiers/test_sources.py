@@ -132,6 +132,26 @@ class TestPools:
         assert pool.renewal is not None
         assert pool.renewal.images_per_class == 12
 
+    def test_filtered_images_are_those_that_the_baseline_recognizes(self, inputs):
+        """Here those of class 3 are recognized if the sampler made them, the others if they are stored."""
+
+        def confidence(images, labels):
+            return np.where((images.max((1, 2, 3)) == 0) == (labels == 3), 0.9, 0.3)
+
+        chosen = replace(inputs, confidence=confidence, filter_confidence=0.5)
+        (pool,) = SOURCES["synthetic_filtered"].pools(chosen)
+        assert np.bincount(pool.labels).tolist() == [12] * 10
+        assert (pool.images[pool.labels == 3] == 0).all()
+        rest = inputs.synthetic.labels != 3
+        assert np.array_equal(pool.images[pool.labels != 3], inputs.synthetic.images[rest])
+        real, mixed = SOURCES["mixed_filtered"].pools(chosen)
+        assert (real.fraction, len(real), mixed.fraction) == (0.25, 60, 0.75)
+        assert np.array_equal(mixed.images, pool.images)
+
+    def test_a_baseline_has_nothing_to_filter_by(self, inputs):
+        with pytest.raises(ValueError, match="a baseline has no classifier to filter"):
+            SOURCES["synthetic_filtered"].pools(inputs)
+
     def test_a_view_shows_all_images_in_it(self, inputs):
         (pool,) = SOURCES["synthetic_blurred"].pools(inputs)
         assert np.array_equal(pool.images, view("blurred", inputs.synthetic.images))

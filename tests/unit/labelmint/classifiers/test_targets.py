@@ -26,6 +26,18 @@ def test_decisions():
     assert targets.decide(logits, True).tolist() == [[1, 1], [0, 0]]
 
 
+def test_the_confidence_is_the_probability_of_the_own_class():
+    logits = np.log(np.array([[0.2, 0.3, 0.5], [0.7, 0.2, 0.1]], np.float32))
+    assert targets.confidence(logits, np.array([2, 1])) == pytest.approx([0.5, 0.2], rel=1e-6)
+
+
+def test_the_confidence_in_attributes_is_the_smallest():
+    chances = np.array([[0.9, 0.4], [0.2, 0.3]])
+    logits = np.log(chances / (1 - chances)).astype(np.float32)
+    labels = np.array([[1, 0], [1, 0]], np.float32)
+    assert targets.confidence(logits, labels) == pytest.approx([0.6, 0.2], rel=1e-6)
+
+
 def test_fraction_correct_counts_attributes():
     assert targets.fraction_correct(np.array([[1, 0], [1, 1]]), np.array([[1, 0], [0, 1]])) == 0.75
 

@@ -29,11 +29,15 @@ def export_of(label_type: str, order: Order, format: str = "tensors") -> Export:
 
 @pytest.mark.parametrize("label_type", FAMILY_OF)
 def test_states_the_origin_of_the_images(label_type):
-    text = datasheet.render(export_of(label_type, Order(5, seed=3)), "dcgan-40-0", "cd" * 32, None)
+    text = datasheet.render(
+        export_of(label_type, Order(5, seed=3, latent_deviation=1.25)), "dcgan-40-0", "cd" * 32, None
+    )
     for part in ("Pets", "40 % of its training images: 12", "ab" * 32, "cd" * 32, "CC BY 4.0", "seed 3"):
         assert part in text
-    assert "was not evaluated here" in text
-    assert "labelmint sample dcgan-40-0 --count 5 --seed 3 --format tensors --out out" in text
+    assert "were not evaluated here" in text
+    options = "--count 5 --seed 3 --latent-deviation 1.25 --format tensors --out out"
+    assert f"labelmint sample dcgan-40-0 {options}" in text
+    assert ", times 1.25; seed 3 |" in text
 
 
 def test_shows_the_metrics_of_the_generator():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,17 @@ def test_another_device_is_refused_and_older_exports_are_of_a_cpu(generator, tmp
     with pytest.raises(InputError, match=r"another order \(device: cuda, now cpu\)"):
         export.run(made, "sheet")
     save_json(made.folder / export.STATE, {name: state[name] for name in state if name != "device"})
+    assert export.run(made, "sheet") == 0
+
+
+def test_another_deviation_is_refused_and_older_exports_have_that_of_training(generator, tmp_path):
+    made = exported(generator, "tensors", tmp_path / "out")
+    export.run(made, "sheet")
+    wider = replace(made, order=replace(made.order, latent_deviation=1.5))
+    with pytest.raises(InputError, match=r"another order \(latent_deviation: 1.0, now 1.5\)"):
+        export.run(wider, "sheet")
+    state = load_json(made.folder / export.STATE)
+    save_json(made.folder / export.STATE, {name: state[name] for name in state if name != "latent_deviation"})
     assert export.run(made, "sheet") == 0
 
 

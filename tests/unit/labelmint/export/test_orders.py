@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from labelmint.export.orders import Order, Plan, sample_rows
+from labelmint.gans.sampling import sample_images
 from labelmint.runtime.errors import InputError
 from tests.untrained_generators import FAMILY_OF, untrained
 
@@ -29,6 +30,16 @@ def test_images_of_a_class_do_not_depend_on_the_other_classes(label_type):
 def test_another_seed_gives_other_images(label_type):
     first, second = (sample(label_type, Order(8, seed=seed))[0] for seed in (0, 1))
     assert not any(np.array_equal(a, b) for a in first for b in second)
+
+
+@pytest.mark.parametrize("label_type", FAMILY_OF)
+def test_a_wider_order_has_the_wider_images_of_its_seeds(label_type):
+    generator = untrained(label_type)
+    plan = Plan(generator, Order(3, latent_deviation=2.0))
+    rows = plan.rows(0, 1)
+    requested = plan.vectors[rows.title_indices]
+    expected, _ = sample_images(generator, 0, rows.seeds, requested, latent_deviation=2.0)
+    assert np.array_equal(sample_rows(generator, plan, rows)[0], expected)
 
 
 @pytest.mark.parametrize("label_type", FAMILY_OF)
@@ -66,6 +77,8 @@ def test_a_pattern_without_real_images_can_be_requested():
         ("per_class", (0,), "--count must be at least 1"),
         ("per_class", (1, ("cat", "cat")), "names one twice"),
         ("per_class", (1, (), -1), "--seed must be"),
+        ("per_class", (1, (), 0, 3.5), "--latent-deviation must be above 0 and at most 3, got 3.5"),
+        ("per_class", (1, (), 0, 0.0), "--latent-deviation must be above 0"),
     ],
 )
 def test_invalid_orders_are_refused(label_type, arguments, message):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from labelmint.data.storage.pixels import to_uint8
 from labelmint.gans.sampling import latent_seeds, latents_from_seeds, sample_dataset, sample_images
 from tests.untrained_generators import untrained
 
@@ -20,6 +23,24 @@ def test_images_can_be_regenerated_from_their_seeds():
     again = sample_images(generators, 2, sampled.seeds[chosen], np.zeros((2, 0), np.float32))[0].astype(int)
     # A batch of another size may round differently.
     assert np.abs(again - sampled.images[chosen]).max() <= 1
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+@pytest.mark.parametrize("deviation", [1.0, 2.0])
+def test_the_deviation_is_a_factor_of_the_latents(distribution, deviation):
+    """1 changes no bit."""
+    family = replace(untrained("conditional").family, latent_distribution=distribution)
+    generators = untrained("conditional", family=family)
+    sampled = sample_dataset(generators, 4, seed=0, latent_deviation=deviation)
+    latents = latents_from_seeds(sampled.seeds, family)
+    with torch.no_grad():
+        expected, _ = generators.network()(
+            latents if deviation == 1.0 else latents * deviation,
+            torch.eye(3)[torch.from_numpy(sampled.labels)],
+        )
+    assert np.array_equal(sampled.images, to_uint8(expected).numpy())
+    if deviation == 1.0:
+        assert np.array_equal(sampled.images, sample_dataset(generators, 4, seed=0).images)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -30,6 +30,21 @@ def test_one_seed_states_differences_of_its_runs():
     assert not FINDING.search(conclusion + coverage)
 
 
+def test_filtered_images_are_compared_too():
+    rows = [
+        row("real", 0.98),
+        row("synthetic", 0.955, difference=-0.025),
+        row("synthetic_filtered", 0.96, difference=-0.02),
+        row("mixed_filtered", 0.99, difference=0.01),
+    ]
+    assert (
+        "Replacing the real images changed accuracy by −2.5 ± 1.0 points. "
+        "Replacing the real images with synthetic ones that their classifier recognizes changed accuracy by "
+        "−2.0 ± 1.0 points. Adding synthetic images that the real images' classifier recognizes changed "
+        "accuracy by +1.0 ± 1.0 points."
+    ) in verdict(rows, 359)[0]
+
+
 def rows_of_two_fractions():
     return [
         row(source, 0.9, percent, difference=difference)

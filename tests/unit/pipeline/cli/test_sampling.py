@@ -100,6 +100,39 @@ def test_the_data_sheet_says_what_the_report_found_the_images_worth(generator, t
     assert (sentence in sheet) == known == ("Worth" in sheet)
 
 
+@pytest.mark.parametrize(
+    ("generator_of_the_project", "options", "expected"),
+    [
+        (True, (), 1.5),
+        (True, ("--latent-deviation", 1), 1.0),
+        (False, (), 1.0),
+        (False, ("--latent-deviation", 2.5), 2.5),
+    ],
+)
+def test_latents_are_as_wide_as_those_of_the_synthetic_data_set(
+    generator, tmp_path, generator_of_the_project, options, expected
+):
+    """Only then its metrics are about these images."""
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).touch()
+    shutil.copytree(generator, tmp_path / "data" / "generators" / "cgan-40-0")
+    save_json(tmp_path / "data/synthetic/cgan-40-0/manifest.json", {"latent_deviation": 1.5})
+    save_json(tmp_path / "data/metrics/cgan-40-0.json", {"rows": [], "protocol": {"kid": "all images"}})
+    name = "cgan-40-0" if generator_of_the_project else generator
+    done = labelmint(tmp_path, "sample", name, "--count", 1, "--out", "out", "--workers", 1, *options)
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "out" / ".sample.json").read_text())["latent_deviation"] == expected
+    assert ("all images" in (tmp_path / "out" / "README.md").read_text()) == (expected == 1.5)
+
+
+def test_refuses_latents_of_another_range(generator, tmp_path):
+    done = labelmint(tmp_path, "sample", generator, "--count", 1, "--out", "out", "--latent-deviation", 4)
+    assert (done.code, done.err) == (
+        2,
+        "error: --latent-deviation must be above 0 and at most 3, got 4\n",
+    )
+
+
 def test_finds_generators_of_the_project_by_name(generator, tmp_path):
     folder = tmp_path / "data" / "generators"
     for arm in ("cgan-40-0", "dcgan-40-0", "dcgan-80-0"):
