@@ -22,7 +22,7 @@ from pipeline.settings import schema, yaml_text
 _MARK = "# Experiment: "  # starts the first line of a params.yaml that `use` wrote
 _QUICK = ", quick"
 _EDITED = " (edited)"
-_ABOUT_DEFAULT = {"source": "what `make repro` runs", "cost": "about twelve minutes on two CPU cores"}
+_ABOUT_DEFAULT = {"source": "what `make repro` runs", "cost": "about ten minutes on two CPU cores"}
 
 
 @dataclass(frozen=True)
