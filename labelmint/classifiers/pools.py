@@ -12,6 +12,7 @@ import numpy as np
 from labelmint.classifiers.views import view
 from labelmint.data.storage.splits import at_most, derive_seed, hold_out, strata, subset
 from labelmint.runtime.progress import say
+from labelmint.runtime.words import counted
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images, uint8 (N, C, S, S), and labels, int64 (N,) or float32 multi-hot (N, A)."""
@@ -130,8 +131,8 @@ class Pool:
             kept = _most_confident(joined.labels, certain, threshold, len(self))
             pool, certain = joined.take(kept), certain[kept]
         say(
-            f"filter: {passed:,} of {len(self):,} synthetic images pass; "
-            f"of as many chosen from {sets} sets, {len(self) - int(short.sum()):,}"
+            f"filter: {passed:,} of {len(self):,} synthetic images pass, "
+            f"{len(self) - int(short.sum()):,} of as many chosen from {counted(sets, 'such set')}"
         )
         return pool
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelmint.classifiers import archive, job
+from labelmint.classifiers import archive, job, targets
 from labelmint.data.storage.tensors import load_set
 from labelmint.data.storage.weights import load_weights, save_weights
 from labelmint.metrics.settings import Representation
@@ -24,6 +24,7 @@ from tests.integration.stages.workspaces import all_stages, page, rows, run
 
 FACES, DCGAN = Arm("attribute_cgan", 100, 0), Arm("dcgan", 100, 0)
 NAMES = ["Male", "Smiling", "Attractive"]
+SOURCES = ["real", "synthetic", "mixed", "synthetic_filtered"]
 FACES_DATA = {"name": "faces", "image_size": 16, "channels": 3, "images_per_class": 150}
 
 
@@ -40,7 +41,7 @@ def faces_params(params):
         generators=["attribute_cgan"],
         percents=[100],
         metrics=replace(params.metrics, protected="Male", outcome="Attractive"),
-        classifier=replace(params.classifier, steps=60),
+        classifier=replace(params.classifier, steps=60, sources=SOURCES),
     )
 
 
@@ -53,7 +54,7 @@ class TestAttributes:
     def test_classifiers_predict_attributes(self, faces):
         """The real classifier is better than always predicting the more common value."""
         found, n_test = rows(faces, FACES), len(load_set(faces.test_tensors)[0])
-        assert list(found) == ["real", "synthetic", "mixed"]
+        assert list(found) == SOURCES
         assert found["real"]["accuracy"] > found["real"]["majority"] + 0.05
         assert found["real"]["macro_recall"] > 0.65
         for row in found.values():
@@ -64,6 +65,19 @@ class TestAttributes:
         facts = archive.load(faces.classifiers(FACES))["synthetic"]
         assert (facts["multi_hot"], facts["classes"]) == (True, 3)
 
+    def test_filtered_images_are_more_certain_and_keep_the_frequencies_of_patterns(self, faces):
+        synthetic = load_set(faces.synthetic(FACES))
+        filtered = archive.training_images(
+            faces.classifiers(FACES), "synthetic_filtered", synthetic[0], synthetic[0]
+        )
+        patterns = [np.unique(labels, axis=0, return_counts=True) for _, labels in (synthetic, filtered)]
+        assert all(np.array_equal(a, b) for a, b in zip(*patterns))
+        before, after = (
+            targets.confidence(archive.logits(faces.baseline(FACES), "real", images, CPU), labels)
+            for images, labels in (synthetic, filtered)
+        )
+        assert (before > 0.5).sum() < (after > 0.5).sum()
+
     def test_gan_test_counts_by_attribute(self, faces):
         found = load_json(faces.metrics(FACES))["gan_test"]
         assert len(found["recalls"]) == 3
@@ -71,7 +85,7 @@ class TestAttributes:
 
     def test_results_have_the_exact_match(self, faces):
         table = results(faces)
-        assert set(table) == {"real", "synthetic", "mixed"}
+        assert set(table) == set(SOURCES)
         assert all(0 < row["exact_match"] < 1 for row in table.values())
 
     def test_fairness_gaps(self, faces):
@@ -84,8 +98,8 @@ class TestAttributes:
         )
         # A classifier of few steps predicts for images of a generator of two epochs: any value may result.
         assert -1 <= content["seen"]["synthetic"]["demographic_parity"]["value"] <= 1
-        assert set(content["classifiers"]) == {"real", "synthetic", "mixed"}
-        assert set(content["changes"]) == {"synthetic", "mixed"}
+        assert set(content["classifiers"]) == set(SOURCES)
+        assert set(content["changes"]) == set(SOURCES[1:])
         for source, found in content["changes"].items():
             first, second = (
                 content["classifiers"][name]["equality_of_opportunity"]["value"] for name in (source, "real")

@@ -47,10 +47,12 @@ def test_all_are_kept_where_all_have_the_confidence():
     assert not sampler.asked
 
 
-def test_others_are_replaced_by_further_ones_of_their_class_in_their_order():
+def test_others_are_replaced_by_further_ones_of_their_class_in_their_order(capsys):
     pool = Pool.synthetic(images_of(np.array([90, 50, 70, 20])), np.array([0, 0, 1, 1]))
     sampler = Sets(([60, 99, 30, 99], [0, 0, 1, 1]), ([99, 99, 10, 80], [0, 0, 1, 1]))
     assert filtered(pool, sampler) == ([90, 70, 60, 99], [0, 1, 0, 1])
+    message = "filter: 2 of 4 synthetic images pass, 4 of as many chosen from 2 such sets\n"
+    assert capsys.readouterr().err == message
 
 
 def test_further_sets_have_seeds_of_their_own_and_the_size_of_the_stored_one():
