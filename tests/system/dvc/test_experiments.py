@@ -21,11 +21,12 @@ def test_imported_data_and_records_of_a_copy_are_the_projects(tmp_path, monkeypa
     (clone.folder / "data" / "raw").mkdir(parents=True)
     in_tar(clone.folder / "data" / "raw" / "mine.tar", good_tree())
     clone.change(dataset={**MINE, "path": "data/raw/mine.tar", "images_per_class": None, "sha256": None})
-    environment = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
-    done = clone.run("dvc", "exp", "run", place, "--name", "copied", "prepare", **environment)
+    nowhere = "http://127.0.0.1:9"
+    copied = "dvc", "exp", "run", place, "--name", "copied", "prepare"
+    done = clone.run(*copied, MLFLOW_TRACKING_URI=nowhere)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     if place == "--queue":
-        assert clone.run("dvc", "queue", "start", **environment).returncode == 0
+        assert clone.run("dvc", "queue", "start", MLFLOW_TRACKING_URI=nowhere).returncode == 0
         done = clone.run("dvc", "queue", "logs", "copied", "--follow")
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert not (clone.folder / "data" / "tensors").exists()
