@@ -34,6 +34,7 @@ from labelmint.classifiers.settings import Classifier, FeatureNetwork
 from labelmint.metrics import registry
 from labelmint.metrics.inputs import Comparison, LabelledImages
 from labelmint.metrics.settings import Metrics
+from labelmint.runtime.allocator import keep_freed_memory
 from labelmint.runtime.devices import arithmetic, available_cores, pick_device, precision_in_force
 from labelmint.runtime.settings import Compute
 
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu")
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as a stage does
     compute = Compute(device=arguments.device)
     device = pick_device(compute)
     training, test = real_images(arguments.folder, arguments.real)
