@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from labelmint.classifiers import archive as classifiers
 from labelmint.classifiers import targets
+from labelmint.classifiers.filtering import filtered
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.sampler import GeneratorSampler
 from labelmint.classifiers.settings import Classifier
@@ -50,7 +52,8 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
             logits = classifiers.logits(paths.baseline(arm), "real", images, device)
         return targets.confidence(logits, labels)
 
-    inputs = Inputs(real, arm.seed, recipe.real_fraction, generated, confidence, recipe.filter_confidence)
+    recognized = partial(filtered, confidence=confidence, threshold=recipe.filter_confidence, seed=arm.seed)
+    inputs = Inputs(real, arm.seed, recipe.real_fraction, generated, recognized)
     jobs = plan(sources, inputs, recipe, classes=facts["classes"], mirror=facts["mirror"], raw=paths.raw)
     seconds = train(jobs, paths.classifiers(arm), arm.name, params.compute, tracker)
     save_json(paths.timing("train_classifiers", arm), seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -11,17 +10,9 @@ import numpy as np
 
 from labelmint.classifiers.views import view
 from labelmint.data.storage.splits import at_most, derive_seed, hold_out, strata, subset
-from labelmint.runtime.progress import say
-from labelmint.runtime.words import counted
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images, uint8 (N, C, S, S), and labels, int64 (N,) or float32 multi-hot (N, A)."""
-
-Confidence = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Images and labels -> the probability that a classifier gives each image's own label, float64 (N,)."""
-
-MOST_SETS = 10
-"""Sets of synthetic images, the stored one included, that a filter chooses from."""
 
 
 class Sampler(Protocol):
@@ -96,11 +87,6 @@ class Pool:
         """Images that are stored nowhere in place of these."""
         return replace(self, images=images, labels=labels, indices=None)
 
-    def followed_by(self, other: Pool) -> Pool:
-        """These images and those of another pool, as images that are stored nowhere."""
-        images, labels = ((self.images, other.images), (self.labels, other.labels))
-        return self.replaced(np.concatenate(images), np.concatenate(labels))
-
     def weighted(self, fraction: float) -> Pool:
         return replace(self, fraction=fraction)
 
@@ -110,31 +96,6 @@ class Pool:
     def subset(self, percent: int, seed: int) -> Pool:
         """`percent` % of each class: of all real images, those that the arm of this percent and seed has."""
         return self.take(subset(self.labels, percent, seed))
-
-    def filtered(self, sampler: Sampler, confidence: Confidence, threshold: float, seed: int) -> Pool:
-        """As many images of each class, all with more confidence than `threshold` where there are enough.
-
-        Images that have less are replaced by ones of further sets, so that no class becomes rare and none has
-        copies. A class that is still short after MOST_SETS sets takes its most confident images of all sets,
-        so it has at least its most confident tenth. The same holds for each pattern of attributes.
-        """
-        pool, certain = self, confidence(self.images, self.labels)
-        passed, sets = int((certain > threshold).sum()), 1
-        while (short := certain <= threshold).any() and sets < MOST_SETS:
-            sampled = sampler.sample(self.images_per_label, derive_seed(seed, "filtered", sets))
-            more = self.replaced(*sampled).take(_of_groups(pool.labels[short], sampled[1]))
-            sets += 1
-            if not len(more):  # rare patterns of attributes may be in no image of a set
-                continue
-            certain = np.concatenate([certain, confidence(more.images, more.labels)])
-            joined = pool.followed_by(more)
-            kept = _most_confident(joined.labels, certain, threshold, len(self))
-            pool, certain = joined.take(kept), certain[kept]
-        say(
-            f"filter: {passed:,} of {len(self):,} synthetic images pass, "
-            f"{len(self) - int(short.sum()):,} of as many chosen from {counted(sets, 'such set')}"
-        )
-        return pool
 
     def bootstrapped(self, seed: int) -> Pool:
         return replace(self, bootstrap=seed)
@@ -171,30 +132,6 @@ class Pool:
             members = np.flatnonzero(groups == label)
             chosen[members] = rng.choice(members, len(members))
         return replace(self.take(chosen), bootstrap=None)
-
-
-def _groups(labels: np.ndarray) -> np.ndarray:
-    """Number of each image's class or pattern of attributes, int64 (N,)."""
-    return np.unique(labels, axis=0, return_inverse=True)[1].reshape(len(labels))
-
-
-def _of_groups(wanted: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Indices of the labels whose group is among the wanted ones."""
-    groups = _groups(np.concatenate([wanted, labels]))
-    return np.flatnonzero(np.isin(groups[len(wanted) :], groups[: len(wanted)]))
-
-
-def _most_confident(labels: np.ndarray, certain: np.ndarray, threshold: float, count: int) -> np.ndarray:
-    """Indices, ascending, of `count` images with as many of each group as the first `count` have.
-
-    Those above the threshold come first, in their order, then the most confident of the others.
-    """
-    above = certain > threshold
-    order = np.lexsort((np.where(above, 0, -certain), ~above))
-    groups = _groups(labels)
-    sizes = np.bincount(groups[:count], minlength=groups.max() + 1)
-    chosen = [order[groups[order] == group][:size] for group, size in enumerate(sizes)]
-    return np.sort(np.concatenate(chosen))
 
 
 def split_holdout(pools: list[Pool], percent: int, most: int, seed: int) -> tuple[list[Pool], Images]:

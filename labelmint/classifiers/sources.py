@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from labelmint.classifiers.pools import Confidence, Pool, Sampler
+    from labelmint.classifiers.pools import Pool, Sampler
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,15 @@ class Inputs:
 
     real: the real images that the arm's generator had. seed: of the replicate. real_fraction: of each batch
     of mixed.
-    generated: the synthetic images of the arm, and a sampler of more; None for a baseline. confidence: of the
-    arm's baseline, in labels of images. filter_confidence: what filtered images have more of.
+    generated: the synthetic images of the arm, and a sampler of more; None for a baseline.
+    filter: takes both and chooses images by the arm's baseline; None for a baseline.
     """
 
     real: Pool
     seed: int
     real_fraction: float
     generated: tuple[Pool, Sampler] | None = None
-    confidence: Confidence | None = None
-    filter_confidence: float = 0.5
+    filter: Callable[[Pool, Sampler], Pool] | None = None
 
     @property
     def synthetic(self) -> Pool:
@@ -45,10 +44,9 @@ class Inputs:
     @cached_property
     def filtered(self) -> Inputs:
         """The same with synthetic images that the baseline recognizes. Raises: ValueError for a baseline."""
-        if self.confidence is None:
+        if self.filter is None:
             raise ValueError("a baseline has no classifier to filter synthetic images by")
-        kept = self.synthetic.filtered(self.sampler, self.confidence, self.filter_confidence, self.seed)
-        return replace(self, generated=(kept, self.sampler))
+        return replace(self, generated=(self.filter(*self._generated()), self.sampler))
 
     def _generated(self) -> tuple[Pool, Sampler]:
         if self.generated is None:
@@ -63,7 +61,8 @@ class Source:
     origin: which images it consists of. meaning: a phrase for the documentation. select: its pools.
     augmentation: settings in place of the recipe's, those not named being 0; None keeps the recipe's.
     view: the view of the images in training and in testing, one of views.VIEWS. per_class: images of each
-    class. percent: of the real images, for a point of the learning curve.
+    class. percent: of the real images, for a point of the learning curve. change: what it does to the real
+    images, in the words of a conclusion; empty if the report draws none from it.
     """
 
     name: str
@@ -74,6 +73,7 @@ class Source:
     view: str | None = None
     per_class: int | None = None
     percent: int | None = None
+    change: str = ""
 
     def pools(self, inputs: Inputs) -> list[Pool]:
         pools = self.select(inputs)
@@ -120,8 +120,10 @@ SOURCES = {
     source.name: source
     for source in (
         Source("real", "real", "the real images that the generator had", _real),
-        Source("synthetic", "synthetic", "the synthetic images", _synthetic),
-        Source("mixed", "mixed", "both", _mixed),
+        Source(
+            "synthetic", "synthetic", "the synthetic images", _synthetic, change="Replacing the real images"
+        ),
+        Source("mixed", "mixed", "both", _mixed, change="Adding the synthetic images"),
         Source(
             "real_augmented",
             "real",
@@ -157,12 +159,19 @@ SOURCES = {
             "new synthetic images in every epoch",
             lambda inputs: [inputs.synthetic.renewed(inputs.sampler, inputs.seed)],
         ),
-        Source("synthetic_filtered", "synthetic", _FILTERED, lambda inputs: _synthetic(inputs.filtered)),
+        Source(
+            "synthetic_filtered",
+            "synthetic",
+            _FILTERED,
+            lambda inputs: _synthetic(inputs.filtered),
+            change="Replacing the real images with synthetic ones that their classifier recognizes",
+        ),
         Source(
             "mixed_filtered",
             "mixed",
             "both, with the synthetic images of synthetic_filtered",
             lambda inputs: _mixed(inputs.filtered),
+            change="Adding synthetic images that the real images' classifier recognizes",
         ),
         Source("synthetic_unaugmented", "synthetic", _UNAUGMENTED, _synthetic, augmentation={}),
         Source(

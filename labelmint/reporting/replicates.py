@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from labelmint.classifiers.sources import SOURCES
 from labelmint.metrics import per_image
 from labelmint.metrics.replicated import Replicated
 
@@ -19,8 +20,8 @@ Key = tuple[str, int, str]
 
 LEVEL = 0.05
 """Probability of any false claim among all comparisons."""
-COMPARED = ("synthetic", "mixed", "synthetic_filtered", "mixed_filtered")
-"""Sources whose difference from the real images the report draws a conclusion from."""
+COMPARED = {source.name: source.change for source in SOURCES.values() if source.change}
+"""Sources whose difference from the real images the report draws a conclusion from, and its words."""
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from labelmint.metrics.worth import Worth
-from labelmint.reporting.replicates import Estimate, Group, Key, Row, by_source, evidence, seeds
+from labelmint.reporting.replicates import COMPARED, Estimate, Group, Key, Row, by_source, evidence, seeds
 from labelmint.reporting.sanity import Doubt, without_conclusion
 from labelmint.reporting.worth import in_words
-
-_CHANGES = {
-    "synthetic": "Replacing the real images",
-    "mixed": "Adding the synthetic images",
-    "synthetic_filtered": "Replacing the real images with synthetic ones that their classifier recognizes",
-    "mixed_filtered": "Adding synthetic images that the real images' classifier recognizes",
-}
-"""What each of replicates.COMPARED does to the real images."""
 
 
 def headline(rows: list[Row], doubts: Sequence[Doubt] = ()) -> str:
@@ -125,7 +117,7 @@ def _conclusion(
             f"them; only their similarity to real images was measured (Fréchet distance {distance:.2f})."
         )
     only = 100 * groups[replaced].accuracy.value
-    keys = {change: (generator, percent, source) for source, change in _CHANGES.items()}
+    keys = {change: (generator, percent, source) for source, change in COMPARED.items()}
     changes = (
         f"{change} {_effects({key: groups[key]}, found)}." for change, key in keys.items() if key in groups
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
+from labelmint.classifiers.filtering import filtered
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.settings import Classifier
 from labelmint.classifiers.sources import (
@@ -138,7 +140,8 @@ class TestPools:
         def confidence(images, labels):
             return np.where((images.max((1, 2, 3)) == 0) == (labels == 3), 0.9, 0.3)
 
-        chosen = replace(inputs, confidence=confidence, filter_confidence=0.5)
+        recognized = partial(filtered, confidence=confidence, threshold=0.5, seed=inputs.seed)
+        chosen = replace(inputs, filter=recognized)
         (pool,) = SOURCES["synthetic_filtered"].pools(chosen)
         assert np.bincount(pool.labels).tolist() == [12] * 10
         assert (pool.images[pool.labels == 3] == 0).all()

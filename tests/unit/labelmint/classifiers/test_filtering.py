@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labelmint.classifiers.pools import MOST_SETS, Images, Pool, Sampler
+from labelmint.classifiers.filtering import MOST_SETS, filtered
+from labelmint.classifiers.pools import Images, Pool, Sampler
 
 THRESHOLD = 0.5
 
@@ -35,22 +36,22 @@ class Sets(Sampler):
         return self
 
 
-def filtered(pool: Pool, sampler: Sets) -> tuple[list[int], list]:
+def kept_of(pool: Pool, sampler: Sets) -> tuple[list[int], list]:
     """(confidences in per cent, labels) of what is kept."""
-    kept = pool.filtered(sampler, confidence, THRESHOLD, 0)
+    kept = filtered(pool, sampler, confidence, THRESHOLD, 0)
     return kept.images[:, 0, 0, 0].tolist(), kept.labels.tolist()
 
 
 def test_all_are_kept_where_all_have_the_confidence():
     pool, sampler = Pool.synthetic(images_of(np.array([51, 90, 99])), np.array([0, 1, 0])), Sets()
-    assert pool.filtered(sampler, confidence, THRESHOLD, 0) is pool
+    assert filtered(pool, sampler, confidence, THRESHOLD, 0) is pool
     assert not sampler.asked
 
 
 def test_others_are_replaced_by_further_ones_of_their_class_in_their_order(capsys):
     pool = Pool.synthetic(images_of(np.array([90, 50, 70, 20])), np.array([0, 0, 1, 1]))
     sampler = Sets(([60, 99, 30, 99], [0, 0, 1, 1]), ([99, 99, 10, 80], [0, 0, 1, 1]))
-    assert filtered(pool, sampler) == ([90, 70, 60, 99], [0, 1, 0, 1])
+    assert kept_of(pool, sampler) == ([90, 70, 60, 99], [0, 1, 0, 1])
     message = "filter: 2 of 4 synthetic images pass, 4 of as many chosen from 2 such sets\n"
     assert capsys.readouterr().err == message
 
@@ -58,7 +59,7 @@ def test_others_are_replaced_by_further_ones_of_their_class_in_their_order(capsy
 def test_further_sets_have_seeds_of_their_own_and_the_size_of_the_stored_one():
     pool = Pool.synthetic(images_of(np.array([10, 10, 90, 90])), np.array([0, 0, 1, 1]))
     sampler = Sets(([10, 10, 90, 90], [0, 0, 1, 1]))
-    filtered(pool, sampler)
+    kept_of(pool, sampler)
     assert [size for size, _ in sampler.asked] == [2] * (MOST_SETS - 1)
     assert len({seed for _, seed in sampler.asked}) == MOST_SETS - 1
 
@@ -70,7 +71,7 @@ def test_a_class_that_stays_short_takes_its_most_confident_images_of_all_sets():
     sampler = Sets(
         ([10, 40, 20, 99, 99, 99], labels), ([55, 2, 3, 99, 99, 99], labels), ([4, 5, 6, 0, 0, 0], labels)
     )
-    assert filtered(pool, sampler) == ([30, 80, 90, 60, 40, 55], [0, 1, 1, 1, 0, 0])
+    assert kept_of(pool, sampler) == ([30, 80, 90, 60, 40, 55], [0, 1, 1, 1, 0, 0])
 
 
 def test_patterns_of_attributes_keep_their_frequencies():
@@ -78,12 +79,12 @@ def test_patterns_of_attributes_keep_their_frequencies():
     labels = np.array([[0, 1], [0, 1], [1, 1]], np.float32)
     pool = Pool.synthetic(images_of(np.array([10, 80, 20])), labels)
     sampler = Sets(([99, 99], [[0.0, 0.0], [0.0, 0.0]]), ([99, 70, 90], [[0.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
-    assert filtered(pool, sampler) == ([80, 70, 90], [[0, 1], [0, 1], [1, 1]])
+    assert kept_of(pool, sampler) == ([80, 70, 90], [[0, 1], [0, 1], [1, 1]])
 
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_images_keep_their_indices_only_where_all_are_stored(replaced):
     pool = Pool.synthetic(images_of(np.array([10 if replaced else 60, 80])), np.array([0, 1]))
-    kept = pool.filtered(Sets(([70, 70], [0, 1])), confidence, THRESHOLD, 0)
+    kept = filtered(pool, Sets(([70, 70], [0, 1])), confidence, THRESHOLD, 0)
     assert (kept.indices is None) == replaced
     assert kept.origin == "synthetic"
