@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 import time
 from collections import defaultdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from benchmarks.results_parts.records import ChosenOn, Entry, Measured, Record
 from labelmint.metrics.worth import Worth
+from labelmint.reporting import worth
 from labelmint.reporting.environment import environment
-from labelmint.reporting.replicates import Group, Key, Row, by_source
+from labelmint.reporting.replicates import Group, Row, by_source
 from labelmint.reporting.tables import read_results
-from labelmint.reporting.worth import COLUMNS
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.devices import nvidia_gpus
 from labelmint.runtime.errors import InputError
@@ -24,9 +22,6 @@ from labelmint.runtime.settings import flat
 from pipeline.project import PARAMS_FILE
 from pipeline.settings import experiments, last_results, schema
 from stages.paths import Arm, Paths
-
-_DIGITS = 1e-5
-"""Relative difference within which accuracies are the same: results.csv has six digits."""
 
 
 def record(root: Path, title: str, chosen_on: ChosenOn, page: str | None, replaces: list[str]) -> Record:
@@ -41,15 +36,15 @@ def record(root: Path, title: str, chosen_on: ChosenOn, page: str | None, replac
         raise InputError(
             f"{root / PARAMS_FILE}: the last results have other settings; run `make repro` again"
         )
-    surroundings = environment(root)
+    found = environment(root)
     on_gpu = params.compute.device != "cpu" and nvidia_gpus()
     return Record(
         title=title,
         date=time.strftime("%Y-%m-%d"),
         command=_command(root),
-        machine=surroundings["GPU" if on_gpu else "CPU"],
+        machine=found["GPU" if on_gpu else "CPU"],
         torch=metadata.version("torch"),
-        code=surroundings["code"],
+        code=found["code"],
         chosen_on=chosen_on,
         entries=_entries(root, params.classifier.network),
         page=page,
@@ -87,7 +82,7 @@ def _entries(root: Path, network: str) -> list[Entry]:
         groups[generator, percent][source] = group
     if not groups:
         raise InputError(f"{table}: no accuracies, since these images have no labels")
-    values = _worth(published)
+    values = worth.published(published)
     found = []
     for (generator, percent), by_name in groups.items():
         classifiers = next(iter(by_name.values())).rows
@@ -112,35 +107,17 @@ def _entries(root: Path, network: str) -> list[Entry]:
 
 def _require_same(table: Path, published: list[Row], rows: list[Row]) -> None:
     """Raises: InputError if results.csv is of another evaluation than the rows of data/metrics."""
-    measured = {_classifier(row): row["accuracy"] for row in rows}
     for row in published:
         if row["accuracy"] is None:  # images without labels have no classifier
             continue
-        accuracy = measured.get(_classifier(row))
-        if accuracy is None or not math.isclose(accuracy, row["accuracy"], rel_tol=_DIGITS):
+        if not any(worth.is_published(own, row) for own in rows):
             arm = Arm(row["generator"], row["percent"], row["seed"]).name
             raise InputError(
                 f"{table}: {arm} is not what data/metrics/{arm}.json has; run `make repro` again"
             )
 
 
-def _classifier(row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("generator", "percent", "seed", "source"))
-
-
-def _worth(published: list[Row]) -> dict[Key, Worth]:
-    """Worth by generator, percent and source; empty without a learning curve."""
-    most = max((row["n_real"] for row in published), default=0)
-    return {
-        (row["generator"], row["percent"], row["source"]): Worth(
-            *(float(row[name]) for name in COLUMNS), at_most=most
-        )
-        for row in published
-        if row.get(COLUMNS[0]) is not None
-    }
-
-
-def _measured(group: Group, worth: Worth | None) -> Measured:
+def _measured(group: Group, value: Worth | None) -> Measured:
     found, row = group.accuracy, group.rows[0]
     accuracy, low, high = (round(value, 6) for value in (found.value, found.low, found.high))
-    return Measured(accuracy, low, high, row["n_real"], row["n_synthetic"], worth)
+    return Measured(accuracy, low, high, row["n_real"], row["n_synthetic"], value)

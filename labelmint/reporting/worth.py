@@ -79,19 +79,36 @@ def _correct(rows: Sequence[Row]) -> np.ndarray:
     return np.array([per_image.unpacked(row["correct"]) for row in rows])
 
 
+def published(results: list[Row]) -> dict[Key, Worth]:
+    """Worth as results.csv has it; empty without a learning curve."""
+    most = max((row["n_real"] for row in results), default=0)
+    found = {}
+    for row in results:
+        if row.get(COLUMNS[0]) is not None:
+            value, low, high = (float(row[name]) for name in COLUMNS)
+            found[row["generator"], row["percent"], row["source"]] = Worth(value, low, high, most)
+    return found
+
+
 def recorded(results: list[Row], rows: list[Row]) -> str:
     """Worth of an arm's synthetic images by results.csv, in words; empty where it has none.
 
     rows: of the arm in data/metrics. A results.csv of an earlier evaluation has another accuracy.
     """
-    valued = [row for row in results if row["source"] == "synthetic" and row.get("worth") is not None]
-    for own, row in product((row for row in rows if row["source"] == "synthetic"), valued):
-        of_arm = all(row[name] == own[name] for name in ("generator", "percent", "seed"))
-        if of_arm and math.isclose(row["accuracy"], own["accuracy"], rel_tol=_DIGITS):
-            most = max(each["n_real"] for each in results if each["source"] == "real")
-            value, low, high = (row[name] for name in COLUMNS)
-            return in_words(Worth(value, low, high, most))
+    values = published(results)
+    for own, row in product(rows, results):
+        if own["source"] == "synthetic" and is_published(own, row):
+            found = values.get((row["generator"], row["percent"], row["source"]))
+            return in_words(found) if found else ""
     return ""
+
+
+def is_published(own: Row, row: Row) -> bool:
+    """Whether a row of results.csv is this row of data/metrics, of the same evaluation."""
+    if any(own[name] != row[name] for name in ("generator", "percent", "seed", "source")):
+        return False
+    accuracies = own["accuracy"], row["accuracy"]
+    return None not in accuracies and math.isclose(*accuracies, rel_tol=_DIGITS)
 
 
 def in_words(found: Worth) -> str:
