@@ -16,7 +16,9 @@ ZIP = Path("t.zip")
 @pytest.mark.parametrize("encoding", ["cp437", "cp1252"])
 @given(
     st.lists(
-        st.from_regex("[A-Z]?([a-z]{1,3}[äåçéèñöüß]){1,3}[a-z]?", fullmatch=True), min_size=2, max_size=4
+        st.from_regex("[A-Z]?([a-z]{1,3}[äåçéèñöüß]){1,3}[a-z]?", fullmatch=True),
+        min_size=2,
+        max_size=4,
     )
 )
 @settings(max_examples=100, deadline=None)

@@ -19,6 +19,10 @@ from labelmint.gans.layers import BatchNorm, ConditionalBatchNorm, Dropout, Embe
 from pipeline.settings import schema
 
 Rows = list[str]
+Table = dict[str, Rows]
+"""Rows of both networks, "G" and "D"."""
+
+LEAKY, SLIGHTLY_LEAKY = "leaky_relu 0.2", "leaky_relu 0.01"
 
 
 def rows_of(params: schema.Params) -> tuple[dict[str, Rows], dict[str, int]]:
