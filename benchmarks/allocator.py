@@ -20,8 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import torch
 
-from benchmarks.cases import Row, cases, table
-from benchmarks.engine_parts.ceiling import stepper
+from benchmarks.cases import Row, cases, stepper, table
 from labelmint.runtime.allocator import keep_freed_memory
 
 _WARM_UP, _STEPS = 5, 20

@@ -14,6 +14,7 @@ import torch
 from labelmint.gans.network_settings import DiscriminatorNetwork, GeneratorNetwork
 from labelmint.gans.parts import Shape
 from labelmint.gans.settings import Family
+from labelmint.training.gan_learner import Batch, GanLearner
 from labelmint.training.images import ArrayImages
 from labelmint.training.replica import Replica
 from labelmint.training.settings import Training
@@ -73,6 +74,22 @@ def wide(size: int, divisor: int) -> Family:
             filters=back, kernels=[4] * layers, strides=[2] * layers, head_dropout=0.3
         ),
     )
+
+
+def learner_of(family: Family, training: Training, shape: Shape) -> GanLearner:
+    return GanLearner("dcgan", family, training, shape, labels=0, seed=0, mirrored=False, device=CPU)
+
+
+def stepper(family: Family, training: Training, shape: Shape) -> Callable[[int], None]:
+    """A function: trains one replica for the step of a number."""
+    learner = learner_of(family, training, shape)
+    batch = Batch.unlabelled(torch.zeros(training.batch_size, *shape, dtype=torch.uint8))
+
+    def step(number: int) -> None:
+        learner.prepare(number, 1.0, 0.1)
+        learner.step(batch)
+
+    return step
 
 
 def replicas(

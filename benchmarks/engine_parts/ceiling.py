@@ -14,11 +14,11 @@ from typing import Any, cast
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.cases import CPU, Row, cases, seconds
+from benchmarks.cases import Row, cases, learner_of, seconds, stepper
 from labelmint.gans.parts import Shape
 from labelmint.gans.settings import Family
 from labelmint.runtime.devices import available_cores
-from labelmint.training.gan_learner import Batch, GanLearner
+from labelmint.training.gan_learner import GanLearner
 from labelmint.training.settings import Training
 
 _WARM_UP = 3
@@ -51,22 +51,6 @@ def flops_per_step(family: Family, training: Training, shape: Shape) -> int:
     return int(counter.get_total_flops())
 
 
-def _learner(family: Family, training: Training, shape: Shape) -> GanLearner:
-    return GanLearner("dcgan", family, training, shape, labels=0, seed=0, mirrored=False, device=CPU)
-
-
-def stepper(family: Family, training: Training, shape: Shape) -> Callable[[int], None]:
-    """A function: trains one replica for the step of a number."""
-    learner = _learner(family, training, shape)
-    batch = Batch.unlabelled(torch.zeros(training.batch_size, *shape, dtype=torch.uint8))
-
-    def step(number: int) -> None:
-        learner.prepare(number, 1.0, 0.1)
-        learner.step(batch)
-
-    return step
-
-
 def _on_all_cores(work: Callable[[Family, Training, Shape], float], *case: Any) -> float:
     """Median of work(*case), which runs on all cores at once."""
     cores = available_cores()
@@ -82,7 +66,7 @@ def _step_seconds(family: Family, training: Training, shape: Shape) -> float:
 def _matmul_rate(family: Family, training: Training, shape: Shape) -> float:
     """FLOP/s of the networks' layers as matrix products, weighted by their FLOPs."""
     flops, spent = 0.0, 0.0
-    for rows, inner, columns in _layer_shapes(_learner(family, training, shape)):
+    for rows, inner, columns in _layer_shapes(learner_of(family, training, shape)):
         first, second = torch.randn(rows, inner), torch.randn(inner, columns)
         first @ second
         spent += median(seconds(partial(torch.matmul, first, second)) for _ in range(7))

@@ -13,8 +13,8 @@ _MAPPED_BYTES = 32 << 20  # the most that glibc allows; larger blocks are always
 def keep_freed_memory() -> None:
     """Let this process use freed memory again instead of returning it to the system, up to 256 MiB.
 
-    A training step frees its tensors and allocates the same ones again: where they were returned meanwhile,
-    each page faults anew: 7 % of a step of DCGANs at 28 and 32 pixels (benchmarks/allocator.py).
+    A training step frees its tensors and allocates the same ones again. Where they were returned meanwhile,
+    each page faults anew, which takes 7 % of a step of DCGANs at 28 and 32 pixels (benchmarks/allocator.py).
     Does nothing without glibc.
     """
     if sys.platform != "linux" or not hasattr(library := ctypes.CDLL(None), "mallopt"):
