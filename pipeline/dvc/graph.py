@@ -21,12 +21,13 @@ class Stage:
     """A stage of dvc.yaml.
 
     name: DVC's address, e.g. train_generators@dcgan-40-0. needs: addresses of the stages whose outputs it
-    reads. gpu: whether dvc.yaml says `meta: {gpu: true}`.
+    reads. gpu, beside: whether dvc.yaml says so, e.g. `meta: {gpu: true}`.
     """
 
     name: str
     needs: tuple[str, ...]
-    gpu: bool
+    gpu: bool = False
+    beside: bool = False
 
 
 def read(root: Path, targets: Sequence[str] = ()) -> list[Stage]:
@@ -69,8 +70,8 @@ def ordered(repo: Any, root: Path, targets: Sequence[str] = ()) -> list[tuple[St
 
 def _described(stage: Any, graph: Any, root: Path, names: set[str]) -> Stage:
     needs = {address(need, root) for need in graph.successors(stage)} & names
-    gpu = bool((getattr(stage, "meta", None) or {}).get("gpu"))
-    return Stage(address(stage, root), tuple(sorted(needs)), gpu)
+    meta = getattr(stage, "meta", None) or {}
+    return Stage(address(stage, root), tuple(sorted(needs)), bool(meta.get("gpu")), bool(meta.get("beside")))
 
 
 def _matching(graph: Any, target: str, root: Path) -> list[Any]:

@@ -30,13 +30,31 @@ _GRACE_SECONDS = 60.0  # a stopped stage finishes its training step and saves
 _KILL_SECONDS = 5.0  # from SIGTERM to SIGKILL
 _POLL_SECONDS = 0.05
 _DRAIN_SECONDS = 0.5
+_ROUTINE_PREFIXES = (
+    "Updating lock file",
+    "Generating lock file",
+    "To track the changes with git",
+    "\tgit add",
+    "To enable auto staging",
+    "\tdvc config core.autostage",
+    "Use `dvc push`",
+    "Data and pipelines are up to date",
+)
+
+
+def is_routine(line: str) -> bool:
+    """Whether a line of DVC's output says nothing about this run."""
+    return not line.strip() or line.startswith(_ROUTINE_PREFIXES)
 
 
 class Dvc:
-    """Runs DVC commands for one process. `close` stops the commands that still run."""
+    """Runs DVC commands for one process. `close` stops the commands that still run.
 
-    def __init__(self, root: Path):
-        self.root = root
+    ahead: whether to start the process of the next command while one runs.
+    """
+
+    def __init__(self, root: Path, *, ahead: bool = True):
+        self.root, self.ahead = root, ahead
         self._lock = threading.Lock()
         self._running: set[threading.Event] = set()
         self._next: tuple[dict[str, str], subprocess.Popen[str]] | None = None
@@ -107,7 +125,7 @@ class Dvc:
     def _prepare(self, environment: dict[str, str]) -> None:
         """Let the next process import DVC now."""
         with self._lock:
-            if self._next is None:
+            if self.ahead and self._next is None:
                 self._next = environment, self._start(environment)
 
     def _start(self, environment: dict[str, str], descriptors: Sequence[int] = ()) -> subprocess.Popen[str]:

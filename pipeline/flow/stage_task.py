@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from pipeline.dvc.plan import UNCHANGED, Prediction
-from pipeline.dvc.process import Dvc
+from pipeline.dvc.process import Dvc, is_routine
 from pipeline.failures import UNREACHABLE
 from pipeline.flow.heartbeat import watched
 from pipeline.gpus.cards import cards_of, inherited
@@ -33,16 +33,6 @@ _LOCK_TEXTS = (
     "is busy, it is being blocked by",
     "Failed to acquire lock",
     "rwlock",
-)
-_ROUTINE_PREFIXES = (
-    "Updating lock file",
-    "Generating lock file",
-    "To track the changes with git",
-    "\tgit add",
-    "To enable auto staging",
-    "\tdvc config core.autostage",
-    "Use `dvc push`",
-    "Data and pipelines are up to date",
 )
 
 
@@ -109,8 +99,9 @@ def reproduce(stage: str, job: Job) -> State:
         result = next((name for text, name in _STATE_OF_TEXT.items() if text in line), result)
         if is_error := line.startswith(("error:", "ERROR:")):
             errors.append(line)
-        routine = line.startswith(_ROUTINE_PREFIXES)
-        logger.log(logging.ERROR if is_error else logging.DEBUG if routine else logging.INFO, "%s", line)
+        logger.log(
+            logging.ERROR if is_error else logging.DEBUG if is_routine(line) else logging.INFO, "%s", line
+        )
 
     options = ["--force"] if job.force else []
     arguments = ["--wait-for-lock", "repro", "--single-item", *options, stage]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
+
+RUN_OWNER = "LABELMINT_RUN_OWNER"
+"""Environment variable: key of the process that a run ends with, if several processes of DVC belong to it."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,12 @@ class Owner:
 
         return cls.of(psutil.Process())
 
+    @classmethod
+    def of_key(cls, key: str) -> Owner:
+        """Raises: ValueError if it is no `key`."""
+        pid, created = map(int, key.split("."))
+        return cls(pid, created / 100)
+
     @property
     def key(self) -> str:
         """The same text in every process, and for no other process."""
@@ -46,15 +56,17 @@ class Owner:
             return False
 
 
-def dvc_process(stage: str) -> Owner | None:
-    """The process of DVC that started this stage: the nearest one above that is not part of the stage.
+def owner_of_run(stage: str) -> Owner | None:
+    """The process that the run of this stage ends with: the one in RUN_OWNER, or DVC's.
 
-    None if there is none, or without psutil.
+    DVC's is the nearest one above that is not part of the stage. None if there is none, or without psutil.
     """
     try:
         import psutil
     except ImportError:
         return None
+    if key := os.environ.get(RUN_OWNER):
+        return Owner.of_key(key)
     try:
         for process in psutil.Process().parents():
             if process.environ().get("DVC_STAGE") != stage:  # DVC sets it for the shell and what that starts

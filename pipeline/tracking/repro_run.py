@@ -1,7 +1,8 @@
 """The MLflow run of a plain `dvc repro`, of which no process of this project knows the beginning or the end.
 
-Its stages share it: the first one opens its spool, whose name ends with the key of DVC's process, and each
-notes in it how it ended. The run ends with DVC's process; the shipper then gives it the status of its stages.
+Its stages share it: the first one opens its spool, whose name ends with the key of the run's owner, DVC's
+process, and each notes in it how it ended. The run ends with its owner; the shipper then gives it the status
+of its stages. The owner of `make repro` stays the same while several processes of DVC work for it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from pipeline.project import project_of
 from pipeline.settings.of_arm import arms_of
 from pipeline.settings.schema import Params
 from pipeline.tracking import pipeline_run
-from pipeline.tracking.owner import dvc_process
+from pipeline.tracking.owner import owner_of_run
 from pipeline.tracking.pipeline_run import NAME
 from pipeline.tracking.spool import PARENT_RUN, SpoolTracker, is_on, join_spool, open_spool
-from pipeline.tracking.spool_folder import SPOOL
+from pipeline.tracking.spool_folder import SPOOL, locked
+
+_LOCK = "opening.lock"
 
 
 class ReproRun:
@@ -61,14 +64,17 @@ class ReproRun:
 
 def _open(root: Path, params: Params, stage: str) -> SpoolTracker:
     in_flow, is_secondary = PARENT_RUN in os.environ, os.environ.get("RANK", "0") != "0"
-    owner = None if in_flow or is_secondary or not stage or not is_on() else dvc_process(stage)
+    owner = None if in_flow or is_secondary or not stage or not is_on() else owner_of_run(stage)
     if owner is None:
         return SpoolTracker(None)
     project = project_of(root)
-    if found := next((project / SPOOL).glob(f"*-{NAME}-{owner.key}/run.json"), None):
-        return join_spool(found.parent)
-    tags = pipeline_run.tags(root, params)
-    chosen = params.tracking.chosen
-    tracker = open_spool(project, NAME, tags, params.dataset.name, owner=owner, trackers=chosen)
-    pipeline_run.record_settings(params, tracker)
-    return tracker
+    spools = project / SPOOL
+    spools.mkdir(parents=True, exist_ok=True)
+    with locked(spools / _LOCK, wait=True):  # of two stages that start at once, one opens the run
+        if found := next(spools.glob(f"*-{NAME}-{owner.key}/run.json"), None):
+            return join_spool(found.parent)
+        tags = pipeline_run.tags(root, params)
+        chosen = params.tracking.chosen
+        tracker = open_spool(project, NAME, tags, params.dataset.name, owner=owner, trackers=chosen)
+        pipeline_run.record_settings(params, tracker)
+        return tracker

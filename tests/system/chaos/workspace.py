@@ -18,7 +18,7 @@ import psutil
 from tests.system.clone import Clone
 from tests.system.servers import clean_environment
 
-REPRO = ("python", "-m", "pipeline.dvc.workspace_lock", "dvc", "repro")
+REPRO = ("python", "-m", "pipeline.dvc.workspace_lock", "python", "-m", "pipeline.dvc.reproduction")
 """What `make repro` starts."""
 TIMEOUT_SECONDS = 1800.0
 """More than any command takes here, on however busy a machine."""
@@ -45,7 +45,7 @@ class Workspace(Clone):
         self, folder: Path, percents: tuple[int, ...] = (50, 100), tracking: bool = True, target: str = ""
     ):
         super().__init__(folder)
-        self.change(percents=list(percents), compute={"device": "cpu", "workers": 2})
+        self.change(percents=list(percents), compute={"device": "cpu"})
         self.log = folder / "chaos.log"
         self.tracking, self.target = tracking, target
 

@@ -10,6 +10,7 @@ import pytest
 from labelmint.runtime.errors import InputError
 from pipeline.dvc import graph
 from pipeline.dvc.position import addresses, position
+from pipeline.dvc.reproduction import arranged
 from pipeline.settings import schema
 from tests.conftest import ROOT
 from tests.system.tiny_project import DVC_YAML
@@ -37,7 +38,9 @@ def test_positions_are_those_of_dvcs_order(root):
     assert position(root, "train@80", settings) is None
 
 
-def test_positions_in_the_real_project_are_those_of_dvcs_order(tmp_path):
+@pytest.fixture
+def real(tmp_path):
+    """The DVC project of this repository, without data."""
     for name in (".dvc", "dvc.yaml", "params.yaml"):
         source = ROOT / name
         if source.is_dir():
@@ -45,8 +48,23 @@ def test_positions_in_the_real_project_are_those_of_dvcs_order(tmp_path):
         else:
             shutil.copy(source, tmp_path)
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    found = list(addresses(tmp_path, vars(schema.load(tmp_path / "params.yaml"))))
-    assert found == [stage.name for stage in graph.read(tmp_path)]
+    return tmp_path
+
+
+def test_positions_in_the_real_project_are_those_of_dvcs_order(real):
+    found = list(addresses(real, vars(schema.load(real / "params.yaml"))))
+    assert found == [stage.name for stage in graph.read(real)]
+
+
+def test_baselines_run_beside_the_training_of_generators(real):
+    stages = graph.read(real)
+    found = arranged(stages, {stage.name for stage in stages})
+    assert found is not None
+    assert found.first == ["prepare"]
+    assert found.beside == [f"train_baselines@{percent}-0" for percent in (40, 60, 80, 100)]
+    assert [name.split("@")[0] for name in found.meanwhile] == [
+        *("train_feature_network", *["train_generators"] * 4, *["synthesize"] * 4)
+    ]
 
 
 def test_order_needs_and_gpu(root):

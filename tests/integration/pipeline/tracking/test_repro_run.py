@@ -12,7 +12,7 @@ import pytest
 from pipeline.settings import schema
 from pipeline.tracking import repro_run, spool
 from pipeline.tracking.address import tracking_uri
-from pipeline.tracking.owner import Owner, dvc_process
+from pipeline.tracking.owner import Owner, owner_of_run
 from pipeline.tracking.repro_run import ReproRun
 from pipeline.tracking.spool import PARENT_RUN, open_tracker
 from pipeline.tracking.spool_folder import waiting
@@ -34,7 +34,7 @@ def dvc(monkeypatch):
     """A process in the place of DVC's."""
     with subprocess.Popen(["sleep", "600"]) as process:
         owner = Owner.of(psutil.Process(process.pid))
-        monkeypatch.setattr(repro_run, "dvc_process", lambda stage: owner)
+        monkeypatch.setattr(repro_run, "owner_of_run", lambda stage: owner)
         yield process
         process.kill()
 
@@ -112,7 +112,7 @@ def test_results_that_cannot_be_recorded_do_not_fail_the_report(root, monkeypatc
 
 def test_process_of_dvc_is_the_one_above_the_stage_and_its_shell(monkeypatch):
     monkeypatch.delenv("DVC_STAGE", raising=False)
-    code = "from pipeline.tracking.owner import dvc_process; print(dvc_process('prepare').pid)"
+    code = "from pipeline.tracking.owner import owner_of_run; print(owner_of_run('prepare').pid)"
     found = subprocess.run(
         ["sh", "-c", f'"{sys.executable}" -c "{code}"; true'],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "DVC_STAGE": "prepare"},
@@ -121,7 +121,7 @@ def test_process_of_dvc_is_the_one_above_the_stage_and_its_shell(monkeypatch):
         check=True,
     )
     assert int(found.stdout) == psutil.Process().pid
-    own = dvc_process("prepare")
+    own = owner_of_run("prepare")
     assert own is not None and own.is_alive()
     assert not Owner(own.pid, own.created - 100).is_alive()
 
