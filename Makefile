@@ -55,7 +55,7 @@ $(GROUPS:%=.venv/.%): .venv/.%: requirements-%.lock $(READY)
 repro: $(READY) ## reproduce the whole pipeline; EXPERIMENT=name, DATASET=name pick experiments/name.yaml, QUICK=1 its quick size, SET="name=value" single settings
 	@test -e .git || test "$$($(BIN)/dvc config core.no_scm)" = true || { echo "error: $(CURDIR) is not a git repository, which DVC needs: git init, or git clone" >&2; exit 2; }
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; \
-	python -m pipeline.dvc.workspace_lock bash -fc '$(if $(EXPERIMENT)$(DATASET)$(QUICK)$(SET),labelmint use $(if $(QUICK),--quick) $(if $(SET),-S "$$SET") -- $(if $(EXPERIMENT)$(DATASET)$(QUICK),$${EXPERIMENT:-default} $$DATASET) &&) labelmint check && python -m pipeline.dvc.reproduction $$TARGET $(if $(filter-out report,$(TARGET)),,&& labelmint results)'
+	python -m pipeline.dvc.workspace_lock bash -fc '$(if $(EXPERIMENT)$(DATASET)$(QUICK)$(SET),labelmint use $(if $(QUICK),--quick) $(if $(SET),-S "$$SET") -- $(if $(EXPERIMENT)$(DATASET)$(QUICK),$${EXPERIMENT:-default} $$DATASET) &&) labelmint check && python -m pipeline.reproduction $$TARGET $(if $(filter-out report,$(TARGET)),,&& labelmint results)'
 
 # One process per core and one thread per process: results do not depend on it, and processes do not compete.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal

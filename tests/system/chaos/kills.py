@@ -121,7 +121,7 @@ def role(process: psutil.Process) -> str:
         return f"{stage}'s worker" if "pipeline.stage" in parent_line else stage
     if "pipeline.stage" in text:  # `sh -c "python -m pipeline.stage …"`, which remains if sh is dash
         return "DVC's shell"
-    if "pipeline.dvc.reproduction" in line:
+    if "pipeline.reproduction" in line:
         return "make repro's command"
     return "dvc" if "dvc" in text else "another"
 

@@ -18,7 +18,7 @@ import psutil
 from tests.system.clone import Clone
 from tests.system.servers import clean_environment
 
-REPRO = ("python", "-m", "pipeline.dvc.workspace_lock", "python", "-m", "pipeline.dvc.reproduction")
+REPRO = ("python", "-m", "pipeline.dvc.workspace_lock", "python", "-m", "pipeline.reproduction")
 """What `make repro` starts."""
 TIMEOUT_SECONDS = 1800.0
 """More than any command takes here, on however busy a machine."""

@@ -10,7 +10,7 @@ import pytest
 from labelmint.runtime.errors import InputError
 from pipeline.dvc import graph
 from pipeline.dvc.position import addresses, position
-from pipeline.dvc.reproduction import arranged
+from pipeline.reproduction import arranged
 from pipeline.settings import schema
 from tests.conftest import ROOT
 from tests.system.tiny_project import DVC_YAML

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.dvc.graph import Stage
-from pipeline.dvc.reproduction import Arrangement, arranged
+from pipeline.reproduction import Arrangement, arranged
 
 STAGES = [
     Stage("prepare", ()),

@@ -40,7 +40,7 @@ _COMMAND = [
     "pipeline.dvc.workspace_lock",
     sys.executable,
     "-m",
-    "pipeline.dvc.reproduction",
+    "pipeline.reproduction",
 ]
 _NAMES = ["prepare", "train-40", "train-60", "evaluate-40", "evaluate-60", "baseline", "report"]
 

@@ -1,6 +1,6 @@
 """`dvc repro` of the whole pipeline, in which stages that leave cores idle run beside others.
 
-`python -m pipeline.dvc.reproduction [ARGUMENT...]`, which `make repro` starts. DVC reproduces one stage after
+`python -m pipeline.reproduction [ARGUMENT...]`, which `make repro` starts. DVC reproduces one stage after
 another. Stages that dvc.yaml marks by `meta: {beside: true}` are reproduced by a second process of DVC, while
 the first goes on with those that neither need them nor are needed by them. Then `dvc repro` reproduces the
 rest, also what failed beside it. Results are the same.
