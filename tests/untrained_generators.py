@@ -31,7 +31,11 @@ _TRAINED_ON = {
 
 
 def untrained(
-    label_type: str, shape: tuple[int, int, int] = SHAPE, family: Family | None = None, name: str = ""
+    label_type: str,
+    shape: tuple[int, int, int] = SHAPE,
+    family: Family | None = None,
+    name: str = "",
+    ensemble: int = 1,
 ) -> GeneratorArchive:
     """Generators with random weights.
 
@@ -43,7 +47,7 @@ def untrained(
     names = list(ATTRIBUTES if label_type == "multi_hot" else CLASSES)
     label_spec = LabelSpec.of(family, names, labels)
     states = []
-    for seed in range(len(CLASSES) if label_type == "per_class" else 1):
+    for seed in range(ensemble * (len(CLASSES) if label_type == "per_class" else 1)):
         network = registry.load(name).build_generator(family, shape, label_spec.vectors.shape[1])
         initialize(network, "glorot_uniform", torch.Generator().manual_seed(seed))
         states.append({key: value.numpy() for key, value in network.state_dict().items() if value.ndim})

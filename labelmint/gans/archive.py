@@ -23,10 +23,10 @@ _OLD_KEYS = {"label_shares": "label_frequencies", "critic_steps": "n_critic"}
 
 @dataclass(frozen=True)
 class GeneratorArchive:
-    """One generator per class, in the order of label_spec.names, or one for all.
+    """Generators of each class, in the order of label_spec.names, or of all classes.
 
-    weights: stacked, (generators, ...) each. trained_on: the name of the data set and more, for readers who
-    receive the generator without the data; empty if unknown.
+    weights: stacked, (generators, ...) each, those of one class together. trained_on: the name of the data
+    set and more, for readers who receive the generator without the data; empty if unknown.
     """
 
     family_name: str
@@ -36,11 +36,26 @@ class GeneratorArchive:
     weights: dict[str, np.ndarray]
     trained_on: dict[str, Any] = field(default_factory=dict)
 
-    def network(self, position: int = 0) -> torch.nn.Module:
-        """Generator number `position`, in evaluation mode. Raises: InputError if the weights do not fit."""
+    @property
+    def ensemble(self) -> int:
+        """Number of generators of each class, or of all classes."""
+        return len(next(iter(self.weights.values()))) // self.positions
+
+    @property
+    def positions(self) -> int:
+        """Number of classes that have generators of their own; 1 if the generators are for all."""
+        return len(self.label_spec.names) if self.family.labels == "per_class" else 1
+
+    def network(self, position: int = 0, member: int = 0) -> torch.nn.Module:
+        """Generator of class number `position`, in evaluation mode.
+
+        member: number of the generator among those of the class. Raises: InputError if the weights do not
+        fit.
+        """
         length = self.label_spec.vectors.shape[1]
         network = registry.load(self.family_name).build_generator(self.family, self.shape, length)
-        result = network.load_state_dict(_state(self.weights, position), strict=False)
+        state = _state(self.weights, position * self.ensemble + member)
+        result = network.load_state_dict(state, strict=False)
         missing = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")]
         if wrong := missing + result.unexpected_keys:
             raise InputError(

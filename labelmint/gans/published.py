@@ -64,9 +64,9 @@ def _check_shape(generator: GeneratorArchive) -> None:
     if channels not in (1, 3) or height != width or not 4 <= height <= _MAX_PIXELS:
         raise ValueError(f"images of shape {generator.shape}")
     counts = {len(values) for values in generator.weights.values()}
-    expected = len(generator.label_spec.names) if generator.label_spec.kind == "per_class" else 1
-    if counts != {expected}:
-        raise ValueError(f"weights of {sorted(counts)} generators where {expected} are described")
+    expected = generator.positions
+    if len(counts) != 1 or 0 in counts or sum(counts) % expected:
+        raise ValueError(f"weights of {sorted(counts)} generators, not a multiple of {expected}")
 
 
 def _check_weights_fit(generator: GeneratorArchive) -> None:

@@ -108,21 +108,24 @@ def sample_images(
     latent_deviation: float = 1.0,
     count: Count = uncounted,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images of generator number `position`, uint8 (N, C, S, S), and their labels, float32 (N, K).
+    """Images of the generators of class number `position`, uint8 (N, C, S, S), and their labels, (N, K).
 
-    seeds: int64 (N,), latent seeds. requested: float32 (N, K), the labels to generate. device: where images
-    are computed; devices differ in rounding. latent_deviation: factor of the latents. count: of the images.
-    The returned labels equal `requested`, except that a fairness GAN generates the outcome attribute itself.
+    seeds: int64 (N,), latent seeds, which also choose among several generators. requested: float32 (N, K),
+    the labels to generate. device: where images are computed; devices differ in rounding. latent_deviation:
+    factor of the latents. count: of the images.
+    The returned labels, float32, equal `requested`, except that a fairness GAN generates the outcome
+    attribute itself.
     """
-    network = archive.network(position).to(device)
     size = _BATCH_SIZE if device.type == "cpu" else _GPU_BATCH_SIZE
     images = np.empty((len(seeds), *archive.shape), np.uint8)
     labels = np.empty_like(requested)
-    with torch.no_grad():
-        for start in range(0, len(seeds), size):
-            batch = slice(start, start + size)
+    for member in range(archive.ensemble):
+        network = archive.network(position, member).to(device)
+        own = np.flatnonzero(seeds % archive.ensemble == member)
+        for batch in (own[start : start + size] for start in range(0, len(own), size)):
             latents = latent_deviation * latents_from_seeds(seeds[batch], archive.family, device)
-            generated, given = network(latents, torch.from_numpy(requested[batch]).to(device))
+            with torch.no_grad():
+                generated, given = network(latents, torch.from_numpy(requested[batch]).to(device))
             images[batch] = to_uint8(generated).cpu().numpy()
             # Outcomes of a fairness GAN are 0 or 1 up to rounding.
             labels[batch] = given.round().cpu().numpy()

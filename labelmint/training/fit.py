@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def plan_replicas(
     checkpoints: Path | None = None,
     data: str = "",
 ) -> list[Replica]:
-    """The replicas of an arm: one per class for `per_class` labels, else one.
+    """The replicas of an arm: `training.ensemble` per class for `per_class` labels, else that many in all.
 
     rows: int64 (n,), indices of the arm's images. labels: of these images, int64 (n,) or multi-hot (n, A).
     mirror: per class or attribute, whether its images may be flipped. checkpoints: folder, or None for none.
@@ -91,18 +92,30 @@ def plan_replicas(
         )
 
     if family.labels == "per_class":
-        return [replica(name, label, labels == label) for label, name in enumerate(label_spec.names)]
-    if family.labels == "none":
-        return [replica("all", 0, slice(None))]
+        first = [replica(name, label, labels == label) for label, name in enumerate(label_spec.names)]
+    elif family.labels == "none":
+        first = [replica("all", 0, slice(None))]
+    else:
+        conditioning = {
+            "labels": labels if family.labels == "conditional" else labels.astype(np.uint8),
+            "label_length": label_spec.vectors.shape[1],
+            "preview_labels": label_spec.vectors[label_spec.commonest(_PREVIEW_ROWS)],
+        }
+        first = [replica("all", 0, slice(None), **conditioning)]
+    return [each for one in first for each in (one, *_others(one, training.ensemble))]
+
+
+def _others(first: Replica, ensemble: int) -> list[Replica]:
+    """The further replicas of an ensemble, which differ in their seeds."""
     return [
-        replica(
-            "all",
-            0,
-            slice(None),
-            labels=labels if family.labels == "conditional" else labels.astype(np.uint8),
-            label_length=label_spec.vectors.shape[1],
-            preview_labels=label_spec.vectors[label_spec.commonest(_PREVIEW_ROWS)],
+        replace(
+            first,
+            name=f"{first.name} ({number})",
+            seed=derive_seed(first.seed, "ensemble", number),
+            checkpoints=first.checkpoints
+            and first.checkpoints.with_name(f"{first.checkpoints.name}-{number}"),
         )
+        for number in range(2, ensemble + 1)
     ]
 
 

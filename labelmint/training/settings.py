@@ -87,6 +87,14 @@ class Training(Settings):
     sync_batch_norm: Annotated[
         bool, Doc("Under torchrun, compute batch statistics over all processes (GPUs only).")
     ] = False
+    ensemble: Annotated[
+        int,
+        Interval(ge=1, le=100),
+        Doc(
+            "Generators of each class, or of all classes for a conditional family, trained from different "
+            "seeds. Each makes an equal part of the synthetic images."
+        ),
+    ] = 1
     restarts: Annotated[
         int,
         Interval(ge=0, le=100),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from labelmint.gans import archive
@@ -26,7 +28,7 @@ def compared(params, tmp_path_factory) -> Paths:
         params,
         generators=FAMILIES,
         percents=[100],
-        training=replace(params.training, images_per_epoch=8),
+        training=replace(params.training, images_per_epoch=8, ensemble=2),
         classifier=replace(params.classifier, steps=8, evaluations=2),
         feature_network=replace(params.feature_network, steps=20),
     )
@@ -40,6 +42,20 @@ def test_each_family_has_its_rows_and_all_have_one_baseline(compared):
     assert all(row["accuracy"] > 0 for row in table)
     assert len({(row["accuracy"], row["n_real"], row["steps"]) for row in real}) == 1  # the same classifier
     assert len({row["frechet_classifier"] for row in synthetic}) == 4
+
+
+def test_each_class_has_two_generators(compared):
+    for name in FAMILIES:
+        folder = compared.generator(Arm(name, 100, 0))
+        generators = archive.load(folder)
+        assert generators.ensemble == 2
+        first, second = (generators.network(0, member).state_dict() for member in range(2))
+        assert any(not torch.equal(first[key], second[key]) for key in first)
+        per_class = generators.family.labels == "per_class"
+        of_first = ["0", "0 (2)"] if per_class else ["all", "all (2)"]
+        trained = [row["class"] for row in csv.DictReader((folder / "training.csv").open())]
+        assert list(dict.fromkeys(trained))[:2] == of_first
+        assert len(set(trained)) == (20 if per_class else 2)
 
 
 def test_the_page_shows_each(compared):

@@ -132,7 +132,8 @@ class Workspace(Clone):
         return {str(file.relative_to(self.folder)): content for file, content in found.items()}
 
     def clear(self) -> None:
-        """Remove everything that a fresh clone lacks, including DVC's cache."""
+        """Remove everything that a fresh clone lacks, including DVC's cache, once the shipper has ended."""
+        occurs(lambda: not self.processes(), 60)
         for name in _CREATED:
             path = self.folder / name
             shutil.rmtree(path, ignore_errors=True)

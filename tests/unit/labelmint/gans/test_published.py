@@ -45,6 +45,20 @@ def test_a_generator_is_opened(generator):
     assert published.open_generator(generator).shape == SHAPE
 
 
+@pytest.mark.parametrize("labels", ["per_class", "conditional"])
+def test_an_ensemble_is_opened(tmp_path, labels):
+    archive.save(tmp_path, untrained(labels, ensemble=4), {})
+    assert published.open_generator(tmp_path).ensemble == 4
+
+
+def test_classes_with_different_numbers_of_generators_are_refused(tmp_path):
+    generators = untrained("per_class", ensemble=2)
+    cut = {name: values[:5] for name, values in generators.weights.items()}
+    archive.save(tmp_path, replace(generators, weights=cut), {})
+    with pytest.raises(InputError, match=r"weights of \[5\] generators, not a multiple of 3"):
+        published.open_generator(tmp_path)
+
+
 @pytest.mark.parametrize("suffix", published._PICKLE_SUFFIXES)
 def test_a_pickle_is_refused(tmp_path, suffix):
     path = tmp_path / f"generator{suffix}"

@@ -25,6 +25,30 @@ def test_images_can_be_regenerated_from_their_seeds():
     assert np.abs(again - sampled.images[chosen]).max() <= 1
 
 
+@pytest.mark.parametrize("labels", ["per_class", "conditional"])
+def test_every_generator_of_an_ensemble_makes_an_equal_part_of_each_class(labels):
+    generators = untrained(labels, ensemble=2)
+    sampled = sample_dataset(generators, 6, seed=3)
+    length = generators.label_spec.vectors.shape[1]
+    for label in range(3):
+        own = sampled.labels == label
+        latents = latents_from_seeds(sampled.seeds[own], generators.family)
+        requested = torch.eye(3)[:, :length][[label] * 6]
+        by_member = []
+        for member in range(2):
+            with torch.no_grad():
+                images, _ = generators.network(label if labels == "per_class" else 0, member)(
+                    latents, requested
+                )
+            by_member.append(to_uint8(images).numpy().astype(int))
+        equal = [
+            (np.abs(sampled.images[own].astype(int) - each).max(axis=(1, 2, 3)) <= 1).tolist()
+            for each in by_member
+        ]
+        assert [sum(each) for each in equal] == [3, 3]
+        assert all(a != b for a, b in zip(*equal))
+
+
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
 @pytest.mark.parametrize("deviation", [1.0, 2.0])
 def test_the_deviation_is_a_factor_of_the_latents(distribution, deviation):

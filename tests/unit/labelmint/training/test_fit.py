@@ -28,12 +28,12 @@ def family_for(kind: Any) -> Family:
     return replace(Family(), labels=kind, generator=generator, discriminator=discriminator)
 
 
-def plan(family: Family, labels: np.ndarray, folder=None) -> list[Replica]:
+def plan(family: Family, labels: np.ndarray, folder=None, ensemble: int = 1) -> list[Replica]:
     label_spec = LabelSpec.of(family, ["a", "b"], labels)
     return plan_replicas(
         "dcgan",
         family,
-        Training(),
+        Training(ensemble=ensemble),
         label_spec,
         rows=ROWS,
         labels=labels,
@@ -53,6 +53,18 @@ def test_per_class_labels_give_one_replica_per_class(tmp_path):
     assert [each.checkpoints for each in replicas] == [tmp_path / "class-0", tmp_path / "class-1"]
     assert all(each.labels is None for each in replicas)
     assert len({str(each.identity()) for each in replicas}) == 2
+
+
+def test_an_ensemble_gives_each_class_replicas_that_differ_in_their_seeds(tmp_path):
+    labels = np.array([0, 1, 1, 0, 1])
+    alone, several = plan(Family(), labels, tmp_path), plan(Family(), labels, tmp_path, ensemble=3)
+    assert [each.name for each in several] == ["a", "a (2)", "a (3)", "b", "b (2)", "b (3)"]
+    assert [each.rows.tolist() for each in several] == [[3, 9]] * 3 + [[4, 8, 10]] * 3
+    assert [each.seed for each in several[::3]] == [each.seed for each in alone]
+    assert len({each.seed for each in several}) == len({each.checkpoints for each in several}) == 6
+    (first, second) = plan(family_for("conditional"), labels, ensemble=2)
+    assert (first.name, second.name) == ("all", "all (2)")
+    assert first.seed != second.seed and first.checkpoints is None
 
 
 @pytest.mark.parametrize("kind", ["none", "conditional", "multi_hot"])
