@@ -47,6 +47,11 @@ EVALUATION: Changes = {
     "feature_network": {"steps": 1000},
 }
 """How the benchmarks evaluate every generator."""
+_COMPUTE: Changes = {"compute": {"workers": 1, "device": "cpu", "portable": False}}
+"""One process of one thread: arms run side by side, and a fork is unsafe beside this process's threads.
+
+The limits of `portable` would have to be set before this process imports torch.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,7 @@ class Subject:
 
 def run_stage(paths: Paths, stage: str, arm: Arm | None, changes: Iterable[Changes]) -> None:
     content = schema.read(ROOT / "experiments" / "default.yaml")
-    # One process of one thread: arms run side by side, and a fork is unsafe beside this process's threads.
-    for change in (*changes, {"compute": {"workers": 1, "device": "cpu"}}):
+    for change in (*changes, _COMPUTE):
         schema.overlay(content, copy.deepcopy(change))
     module = entry(stage)
     module.run(select(module.Params, schema.check(content, stage), arm), paths, NullTracker())

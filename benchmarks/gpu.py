@@ -2,7 +2,8 @@
 
 `python benchmarks/gpu.py [--out gpu.json] [--only NAME,…] [--seconds 240] [--data FOLDER]` measures the
 slices that the file of results lacks and writes it after every measurement, so that the same command resumes.
-FOLDER holds the files of MNIST; the default is $LABELMINT_MIRROR.
+FOLDER holds the files of MNIST, and of the other data sets that are measured; the default is
+$LABELMINT_MIRROR.
 
 `--tiny` tries the command on a CPU. DVC, Prefect and MLflow need not be installed.
 """
@@ -19,7 +20,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -27,15 +27,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import torch
 
 from benchmarks.cases import ROOT
-from benchmarks.gpu_slices import cifar10, classifiers, correctness, mnist, speed
-from benchmarks.gpu_slices.bench import SEED, Bench, OutOfTimeError
+from benchmarks.gpu_slices import cifar10, classifiers, correctness, mnist, science, speed
+from benchmarks.gpu_slices.bench import SEED, Bench, OutOfTimeError, Slice
 from labelmint.runtime.atomic_files import load_json, save_json
 
-SLICES: dict[str, ModuleType] = {
+SLICES: dict[str, Slice] = {
     "correctness": correctness,
     "speed": speed,
     "classifiers": classifiers,
     "mnist": mnist,
+    **science.SLICES,
     "cifar10": cifar10,
 }
 """By value, the most valuable first."""
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("gpu.json"), help="file of results")
     parser.add_argument("--only", default=",".join(SLICES), help="slices, separated by commas")
     parser.add_argument("--seconds", type=float, default=240.0, help="time limit of each slice")
-    parser.add_argument("--data", type=Path, help="folder with MNIST's files")
+    parser.add_argument("--data", type=Path, help="folder with the files of data sets")
     parser.add_argument("--device", default="cuda", help="cuda or cuda:N; --tiny: cpu, unless it is given")
     parser.add_argument("--tiny", action="store_true", help="tiny sizes, to try the command itself")
     arguments = parser.parse_args()

@@ -34,6 +34,14 @@ Items = dict[str, Callable[[], Any]]
 """Measurements by name, the most valuable first. Each returns what JSON can hold."""
 
 
+class Slice(Protocol):
+    """Measurements that are made one after the other within a time limit."""
+
+    def items(self, bench: Bench, /) -> Items: ...
+    def summarize(self, results: dict[str, Any], /) -> dict[str, Any]:
+        """What the results say; `line` in a line."""
+
+
 class OutOfTimeError(Exception):
     """An item would take longer than the time that is left. The next call of the command tries it again."""
 

@@ -7,11 +7,7 @@ experiment's.
 
 from __future__ import annotations
 
-import os
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.cases import experiment
 from benchmarks.gpu_slices.bench import SEED, Bench, Items, OutOfTimeError
-from labelmint.data.download import MIRROR
+from benchmarks.gpu_slices.in_process import has_files, mirror, run_stage
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.settings import Compute
-from labelmint.runtime.tracker import NullTracker
-from pipeline.stage import entry, select
 from stages.paths import Arm, Paths
 
 if TYPE_CHECKING:
@@ -33,7 +27,7 @@ PERCENT = 100
 _GROWTH = 4
 _SIZES = {"1/64": 1 / 64, "1/16": 1 / 16, "1/4": 1 / 4, "full": 1.0}
 _TINY = {"tiny": 1 / 1000}
-_FILE = "train-images-idx3-ubyte"
+_FILES = ("MNIST/raw/train-images-idx3-ubyte*", "train-images-idx3-ubyte*")
 _IMAGES_PER_CLASS = 7000
 """At least as many as any class of MNIST has."""
 
@@ -54,7 +48,7 @@ def measure(bench: Bench, size: float, smaller: str | None) -> dict[str, Any]:
                 f"expected to take {expected:.0f} s, and {bench.seconds_left():.0f} s are left"
             )
     full = experiment("mnist", quick=bench.tiny)
-    params = sized(full, size, "mnist" if has_mnist(bench.data) else "digits")
+    params = sized(full, size, "mnist" if has_files(bench.data, *_FILES) else "digits")
     # One worker: a fork is unsafe beside this process's threads.
     compute = Compute("cuda" if bench.is_cuda else "cpu", workers=1)
     with tempfile.TemporaryDirectory() as folder, mirror(bench.data):
@@ -69,12 +63,6 @@ def measure(bench: Bench, size: float, smaller: str | None) -> dict[str, Any]:
         "accuracy": {row["source"]: row["accuracy"] for row in rows},
         "frechet_classifier": {row["source"]: row.get("frechet_classifier") for row in rows},
     }
-
-
-def has_mnist(folder: Path | None) -> bool:
-    """Whether the folder holds MNIST's files. No file is downloaded during a measurement."""
-    names = ("MNIST/raw", "")
-    return folder is not None and any(any((folder / name).glob(f"{_FILE}*")) for name in names)
 
 
 def sized(params: Params, size: float, dataset: str) -> Params:
@@ -134,27 +122,8 @@ def run(params: Params, paths: Paths) -> tuple[dict[str, float], Arm]:
         "train_classifiers": arm,
         "evaluate": arm,
     }
-    seconds = {}
-    for name, of in stages.items():
-        started = time.perf_counter()
-        module = entry(name)
-        module.run(select(module.Params, params, of), paths, NullTracker())
-        seconds[name] = time.perf_counter() - started
+    seconds = {name: run_stage(name, params, paths, of) for name, of in stages.items()}
     return seconds, arm
-
-
-@contextmanager
-def mirror(folder: Path | None) -> Iterator[None]:
-    """Let `prepare` find files of data sets in `folder`."""
-    before = os.environ.get(MIRROR)
-    if folder is not None:
-        os.environ[MIRROR] = str(folder)
-    try:
-        yield
-    finally:
-        os.environ.pop(MIRROR, None)
-        if before is not None:
-            os.environ[MIRROR] = before
 
 
 def summarize(results: dict[str, Any]) -> dict[str, Any]:

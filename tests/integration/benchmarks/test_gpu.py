@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks import gpu
-from benchmarks.gpu_slices import correctness, mnist, speed
+from benchmarks.gpu_slices import correctness, mnist, science, speed
 from benchmarks.gpu_slices.bench import Bench, OutOfTimeError
 from labelmint.runtime.devices import threads
 from tests.conftest import CPU, ROOT
@@ -136,6 +136,31 @@ def test_results_of_another_machine_are_not_mixed(run, monkeypatch):
     monkeypatch.setattr(gpu, "card", lambda bench: "another card")
     with pytest.raises(SystemExit, match="name another file"):
         run("speed", {"one": dict, "two": dict})
+
+
+def test_science_gives_a_row_of_real_and_of_synthetic_images_per_classifier(run):
+    (item,) = science.SLICES["cifar10-100"].items(Bench(CPU, tiny=True)).values()
+    records, _ = run("cifar10-100", {"rows": item})
+    found = records["cifar10-100"]["results"]["rows"]
+    assert [(row["network"], row["source"]) for row in found["rows"]] == [
+        (network, source)
+        for network in ("efficientnet-b0", "torchvision/resnet18")
+        for source in ("real", "synthetic")
+    ]
+    for row in found["rows"]:
+        assert 0 <= row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"] <= 1
+    assert found["steps_of_generators"] == 2 and found["seed"] == 0
+    assert found["settings"]["dataset"] == "digits"  # the tiny form downloads nothing
+    assert found["seconds"].keys() >= {"prepare", "train_generators", "synthesize"}
+    line = science.SLICES["cifar10-100"].summarize(records["cifar10-100"]["results"])["line"]
+    assert line.startswith("efficientnet-b0 of real images ")
+
+
+def test_science_waits_for_the_files_of_its_data_set(run, tmp_path):
+    items = science.SLICES["mnist-40"].items(Bench(CPU, data=tmp_path))
+    records, output = run("mnist-40", items)
+    assert not records
+    assert f"{tmp_path} has no files of mnist, and none are downloaded here" in output
 
 
 def test_a_larger_size_needs_enough_time():
