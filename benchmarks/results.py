@@ -5,8 +5,8 @@ last run measured to docs/results/NAME.json: accuracies with intervals and worth
 generator, with the settings, machine, code and command. Run it on the machine of the run.
 
 `python benchmarks/results.py index` rewrites the table and the picture of docs/results/README.md from all
-records, and the picture PAGE.png of each page that shows one. JSON files of other benchmarks in that folder
-are left alone.
+records, and the picture PAGE.png of each page that shows one, from its records or its own table. JSON
+files of other benchmarks in that folder are left alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.results_parts import index, picture, recording, records
+from benchmarks.results_parts import bars, index, picture, png, recording, records
 from labelmint.runtime.atomic_files import save_bytes
 from labelmint.runtime.errors import InputError
 
@@ -35,9 +35,14 @@ def write_index(folder: Path) -> list[str]:
         save_bytes(readme, text.encode())
         written.append(readme.name)
     for name, rows in index.pictures(folder, found).items():
-        if not picture.is_current(folder / name, rows):
+        if not png.shows(folder / name, picture.shown(rows)):
             save_bytes(folder / name, picture.draw(rows))
             written.append(name)
+    for page, chart in bars.CHARTS.items():
+        path, values = (folder / page).with_suffix(".png"), bars.read(folder / page, chart)
+        if not png.shows(path, bars.shown(values, chart)):
+            save_bytes(path, bars.draw(values, chart))
+            written.append(path.name)
     return written
 
 

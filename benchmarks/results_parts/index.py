@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.results_parts.bars import CHARTS
 from benchmarks.results_parts.records import Entry, Measured, Record
 from labelmint.reporting.worth import in_words
 from labelmint.runtime.errors import InputError
@@ -46,9 +47,12 @@ def rows(records: Mapping[str, Record]) -> list[Row]:
 
 
 def pictures(folder: Path, records: Mapping[str, Record]) -> dict[str, list[Row]]:
-    """Rows of each picture by its file: that of the table, and PAGE.png of each page that shows one."""
+    """Rows of each picture by its file: that of the table, and PAGE.png of each page that shows one.
+
+    Pages whose picture is drawn from a table of their own are left out.
+    """
     found = {"headline.png": rows(records)}
-    for page in sorted({record.page for record in records.values() if record.page}):
+    for page in sorted({record.page for record in records.values() if record.page} - CHARTS.keys()):
         name = Path(page).with_suffix(".png").name
         if f"({name})" in (folder / page).read_text(encoding="utf-8"):
             found[name] = [row for row in _all_rows(records) if row.record.page == page]

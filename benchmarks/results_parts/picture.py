@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.results_parts import png
 from benchmarks.results_parts.index import Row
 from benchmarks.results_parts.records import Measured
 
@@ -23,18 +20,6 @@ _LOOKS = {"real": ("o", 0), "synthetic": ("s", 1)}
 _COLUMNS = 2
 _RUN_STEP, _SOURCE_STEP = 3.0, 1.2
 """Percent between the runs of one fraction, and between the sources of a run, so that bars do not overlap."""
-_DIGEST = "Description"
-"""Text of the PNG with the digest of the rows that it shows: its bytes depend on matplotlib's version."""
-
-
-def is_current(path: Path, rows: Sequence[Row]) -> bool:
-    """Whether the picture shows these rows."""
-    from PIL import Image
-
-    if not path.exists():
-        return False
-    with Image.open(path) as image:
-        return bool(image.info.get(_DIGEST) == _digest(rows))
 
 
 def draw(rows: Sequence[Row]) -> bytes:
@@ -52,9 +37,7 @@ def draw(rows: Sequence[Row]) -> bytes:
         axes.remove()
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=width, fontsize=9)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={_DIGEST: _digest(rows)})
-    return content.getvalue()
+    return png.of(figure, shown(rows))
 
 
 def _draw_panel(axes: Axes, title: str, rows: list[Row]) -> None:
@@ -93,12 +76,12 @@ def _bars(found: Measured) -> tuple[float, float]:
     return 100 * (found.accuracy - found.low), 100 * (found.high - found.accuracy)
 
 
-def _digest(rows: Sequence[Row]) -> str:
-    shown = [
+def shown(rows: Sequence[Row]) -> list[object]:
+    """What the picture depends on, for `png.shows`."""
+    return [
         (
             row.entry.arm,
             {name: asdict(row.entry.sources[name]) for name in _LOOKS if name in row.entry.sources},
         )
         for row in rows
     ]
-    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import results
-from benchmarks.results_parts import index, picture, records
+from benchmarks.results_parts import bars, index, picture, png, records
+from benchmarks.results_parts.bars import Bar, Bars
 from benchmarks.results_parts.records import Entry, Measured, Record
 from labelmint.metrics.worth import Worth
 from labelmint.runtime.atomic_files import load_json, save_json
@@ -46,8 +47,36 @@ def test_the_committed_index_agrees_with_its_records():
     assert len(index.rows(found)) > 10
     assert index.with_table(readme, index.table(index.rows(found))) == readme.read_text(encoding="utf-8")
     for name, rows in index.pictures(results.FOLDER, found).items():
-        assert picture.is_current(results.FOLDER / name, rows), name
+        assert png.shows(results.FOLDER / name, picture.shown(rows)), name
         assert (results.FOLDER / name).stat().st_size < 100_000, name
+    for page, chart in bars.CHARTS.items():
+        picture_of_page = (results.FOLDER / page).with_suffix(".png")
+        values = bars.read(results.FOLDER / page, chart)
+        assert png.shows(picture_of_page, bars.shown(values, chart)), page
+
+
+def test_every_page_shows_a_picture_that_is_there():
+    for page in results.FOLDER.glob("*.md"):
+        shown = re.findall(r"^!\[.+\]\((\S+\.png)\)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert shown, page.name
+        assert all((results.FOLDER / name).is_file() for name in shown), page.name
+
+
+def test_bars_have_the_first_number_of_each_cell(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "text\n\n| a | b | time, s |\n|---|---|---|\n| x | `one` | **1,234.5** [1, 2] |\n"
+        "| | two | −3 % |\n| y | – | none |\n\n| c |\n|---|\n| 1 |\n",
+        encoding="utf-8",
+    )
+    chart = Bars(("a", "b"), ("time, s",), "seconds")
+    found = bars.read(page, chart)
+    assert found == [Bar("x, one", (1234.5,)), Bar("x, two", (-3.0,))]
+    (tmp_path / "page.png").write_bytes(bars.draw(found, chart))
+    assert png.shows(tmp_path / "page.png", bars.shown(found, chart))
+    assert not png.shows(tmp_path / "page.png", bars.shown(found[:1], chart))
+    with pytest.raises(ValueError, match="'d' is not in list"):
+        bars.read(page, replace(chart, labels=("d",)))
 
 
 def test_the_index_links_every_page_once_in_its_list_and_no_other():
