@@ -39,6 +39,8 @@ def write_index(folder: Path) -> list[str]:
             save_bytes(folder / name, picture.draw(rows))
             written.append(name)
     for page, chart in bars.CHARTS.items():
+        if not (folder / page).exists():
+            continue
         path, values = (folder / page).with_suffix(".png"), bars.read(folder / page, chart)
         if not png.shows(path, bars.shown(values, chart)):
             save_bytes(path, bars.draw(values, chart))

@@ -248,7 +248,8 @@ class TestCompletion:
     def test_knows_experiments_settings_and_generators(self, checkout, monkeypatch):
         monkeypatch.chdir(checkout)
         assert options.complete_experiment("mnist_") == ["mnist_quick", "mnist_report", "mnist_report_small"]
-        assert options.complete_setting("training.e") == ["training.epochs", "training.ema_half_life"]
+        assert options.complete_setting("training.ep") == ["training.epochs"]
+        assert options.complete_setting("training.e")[0] == "training.epochs"
         assert options.complete_generator("dc") == []
         (checkout / "data" / "generators" / "dcgan-40-0").mkdir(parents=True)
         (checkout / "data" / "generators" / "dcgan-40-0" / "architecture.json").write_text("{}")
