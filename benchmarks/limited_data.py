@@ -46,6 +46,11 @@ def subjects_of(steps: int) -> dict[str, tuple[str, Changes]]:
         "translation alone": ("dcgan", {"training": {"ema_half_life": 0}}),
         "EMA + translation (default)": ("dcgan", {}),
         "… + LeCam 0.1": ("dcgan", _dcgan(lecam=0.1)),
+        "… latents x 1.3": ("dcgan", {"synthesis": {"latent_deviation": 1.3}}),
+        "… two generators of each class, half of the steps each": (
+            "dcgan",
+            {"training": {"ensemble": 2, "images_per_epoch": 64 * steps // 4 // 2}},
+        ),
         "… spectral norm for BN in D": (
             "dcgan",
             _dcgan(discriminator={"batch_norm": False, "spectral_norm": True}),
