@@ -98,7 +98,9 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         message = printable(record.getMessage())
-        print(_wrapped(message) if is_terminal() else message, file=sys.stderr, flush=True)
+        # In one piece: with PYTHONUNBUFFERED, print would let another process write before the line's end.
+        sys.stderr.write(f"{_wrapped(message) if is_terminal() else message}\n")
+        sys.stderr.flush()
 
 
 def _wrapped(message: str) -> str:

@@ -51,6 +51,7 @@ def clean_settings(monkeypatch):
         "MLFLOW_TRACKING_URI",
         "LABELMINT_TRACKING",
         "LABELMINT_PARENT_RUN",
+        "LABELMINT_RUN_OWNER",
         "MLFLOW_EXPERIMENT_NAME",
         "MLFLOW_RUN_ID",
         "PREFECT_API_URL",

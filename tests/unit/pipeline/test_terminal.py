@@ -56,10 +56,11 @@ def test_the_root_logger_gets_nothing_as_well(monkeypatch):
 
 
 def test_a_failure_to_write_is_not_swallowed(monkeypatch):
-    def closed(*args, **named):
-        raise BrokenPipeError
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
 
-    monkeypatch.setattr(terminal, "print", closed, raising=False)
+    monkeypatch.setattr("sys.stderr", Closed())
     with messages_on_stderr(), pytest.raises(BrokenPipeError):
         say("to nobody")
 
@@ -145,3 +146,17 @@ def test_a_pipe_gets_plain_lines(monkeypatch, capsys):
         "dcgan-40-0: 10,000 of 40,000 images, 1,000/s, 30 s left",
         "dcgan-40-0: 20,000 of 40,000 images, 1,000/s, 20 s left (D real 0.52, D fake 0.61, G 0.93)",
     ]
+
+
+def test_message_is_one_write_so_that_processes_do_not_mix_their_lines(monkeypatch):
+    class Recorder(io.StringIO):
+        writes: list[str] = []
+
+        def write(self, text):
+            self.writes.append(text)
+            return len(text)
+
+    monkeypatch.setattr("sys.stderr", Recorder())
+    with messages_on_stderr():
+        say("class 0: done")
+    assert Recorder.writes == ["class 0: done\n"]
