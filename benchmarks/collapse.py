@@ -3,7 +3,7 @@
 `python benchmarks/collapse.py --out DIR [--classes 8 9] [--seeds 0 1] [--percent 40]` trains a generator per
 class by `experiments/mnist_report.yaml`, without restarts, and writes DIR/collapse.json after each seed; it
 resumes from it, and `--table` prints it. MNIST's files are taken from $LABELMINT_MIRROR or data/raw. A
-generator takes about a quarter of an hour on one core at 40 %.
+generator takes about half an hour on one core at 40 %.
 
 Generators are those of the report; the classifiers, which tell only the chosen classes apart, are those of
 benchmarks/limited_data.py.
