@@ -15,10 +15,9 @@ from typing import Any
 
 import torch
 
+from benchmarks import in_process
 from labelmint.runtime.atomic_files import load_json, save_json
-from labelmint.runtime.tracker import NullTracker
 from pipeline.settings import schema
-from pipeline.stage import entry, select
 from stages.paths import Arm, Paths
 
 ROOT = Path(__file__).parent.parent
@@ -67,8 +66,7 @@ def run_stage(paths: Paths, stage: str, arm: Arm | None, changes: Iterable[Chang
     content = schema.read(ROOT / "experiments" / "default.yaml")
     for change in (*changes, _COMPUTE):
         schema.overlay(content, copy.deepcopy(change))
-    module = entry(stage)
-    module.run(select(module.Params, schema.check(content, stage), arm), paths, NullTracker())
+    in_process.run_stage(stage, schema.check(content, stage), paths, arm)
 
 
 def prepare(folder: Path, changes: Changes, baselines: list[Arm]) -> None:

@@ -28,7 +28,7 @@ import torch
 
 from benchmarks.cases import ROOT
 from benchmarks.gpu_slices import cifar10, classifiers, correctness, mnist, science, speed
-from benchmarks.gpu_slices.bench import SEED, Bench, OutOfTimeError, Slice
+from benchmarks.gpu_slices.bench import SEED, Bench, NotNowError, Slice
 from labelmint.runtime.atomic_files import load_json, save_json
 
 SLICES: dict[str, Slice] = {
@@ -106,7 +106,7 @@ def measure(bench: Bench, name: str, path: Path) -> None:
         started = time.monotonic()
         try:
             record["results"][item] = finite(items[item]())
-        except OutOfTimeError as error:
+        except NotNowError as error:
             print(f"{name}, {item}: {error}", flush=True)
             continue
         except Exception as error:  # what fails here is a result too

@@ -35,6 +35,8 @@ from pipeline.terminal import messages_on_stderr, write_utf8
 from pipeline.tracking.owner import RUN_OWNER, Owner
 
 _DVC = [sys.executable, "-m", "dvc"]
+_STAGES = ["--wait-for-lock", "repro", "--single-item"]
+"""Arguments before the names of stages whose needs are up to date."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _started(stages: Sequence[str]) -> subprocess.Popen[bytes]:
     It inherits the lock of the workspace, and ends with this process.
     """
     return subprocess.Popen(
-        [*_DVC, "--wait-for-lock", "repro", "--single-item", *stages],
+        [*_DVC, *_STAGES, *stages],
         close_fds=False,
         preexec_fn=partial(end_with_parent, os.getpid()),  # noqa: PLW1509  # there is no other thread yet
     )
@@ -148,13 +150,12 @@ def _beside(root: Path, stages: Sequence[str]) -> Iterator[Dvc]:
     DVC's command for the rest repeats them.
     """
     dvc = Dvc(root, ahead=False)
-    arguments = ["--wait-for-lock", "repro", "--single-item", *stages]
 
     def show(line: str) -> None:
         if not is_routine(line):
             say(line)
 
-    thread = threading.Thread(target=dvc.run, args=(arguments, dict(os.environ), show))
+    thread = threading.Thread(target=dvc.run, args=([*_STAGES, *stages], dict(os.environ), show))
     thread.start()
     try:
         yield dvc

@@ -42,8 +42,8 @@ class Slice(Protocol):
         """What the results say; `line` in a line."""
 
 
-class OutOfTimeError(Exception):
-    """An item would take longer than the time that is left. The next call of the command tries it again."""
+class NotNowError(Exception):
+    """An item cannot be measured now, e.g. as too little time is left. The next call tries it again."""
 
 
 class Member(Learner, Protocol):

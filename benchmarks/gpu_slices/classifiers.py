@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.cases import experiment
-from benchmarks.gpu_slices.bench import SEED, Bench, Items, OutOfTimeError, Precision, one_by_one, together
+from benchmarks.gpu_slices.bench import SEED, Bench, Items, NotNowError, Precision, one_by_one, together
 from labelmint.classifiers import feature_learner
 from labelmint.classifiers.fit import ClassifierLearner
 from labelmint.classifiers.job import Job, build
@@ -149,9 +149,7 @@ def train_feature_network(bench: Bench) -> dict[str, Any]:
         found = bench.time_steps(step, params.batch_size)
         expected = params.steps * found["ms_per_step"] / 1e3
         if expected > bench.seconds_left():
-            raise OutOfTimeError(
-                f"expected to take {expected:.0f} s, and {bench.seconds_left():.0f} s are left"
-            )
+            raise NotNowError(f"expected to take {expected:.0f} s, and {bench.seconds_left():.0f} s are left")
         started = time.perf_counter()
         feature_learner.train(
             params, images, labels, mirrored, device=bench.device, resident_bytes=images.nbytes

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.cases import experiment
-from benchmarks.gpu_slices.bench import SEED, Bench, Items, OutOfTimeError
-from benchmarks.gpu_slices.in_process import has_files, mirror, run_stage
+from benchmarks.gpu_slices.bench import SEED, Bench, Items, NotNowError
+from benchmarks.in_process import has_files, mirror, run_stage
 from labelmint.runtime.atomic_files import load_json
 from labelmint.runtime.settings import Compute
 from stages.paths import Arm, Paths
@@ -44,9 +44,7 @@ def measure(bench: Bench, size: float, smaller: str | None) -> dict[str, Any]:
     if smaller is not None:
         expected = _GROWTH * bench.results.get(smaller, {}).get("total_seconds", float("inf"))
         if expected > bench.seconds_left():
-            raise OutOfTimeError(
-                f"expected to take {expected:.0f} s, and {bench.seconds_left():.0f} s are left"
-            )
+            raise NotNowError(f"expected to take {expected:.0f} s, and {bench.seconds_left():.0f} s are left")
     full = experiment("mnist", quick=bench.tiny)
     params = sized(full, size, "mnist" if has_files(bench.data, *_FILES) else "digits")
     # One worker: a fork is unsafe beside this process's threads.

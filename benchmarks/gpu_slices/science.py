@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.cases import experiment
-from benchmarks.gpu_slices.bench import SEED, Bench, Items, OutOfTimeError
-from benchmarks.gpu_slices.in_process import has_files, mirror, run_stage
+from benchmarks.gpu_slices.bench import SEED, Bench, Items, NotNowError
+from benchmarks.in_process import has_files, mirror, run_stage
 from labelmint.classifiers import archive, targets
 from labelmint.data.storage.tensors import load_set
 from labelmint.metrics import accuracy
@@ -79,7 +79,7 @@ SLICES = {
 
 
 def measure(bench: Bench, chosen: Worth) -> dict[str, Any]:
-    """Train, sample, classify. Raises: OutOfTimeError if the data set's files are missing."""
+    """Train, sample, classify. Raises: NotNowError if the data set's files are missing."""
     full = experiment(chosen.base, quick=bench.tiny)
     params = replace(
         full,
@@ -123,7 +123,7 @@ def _dataset(bench: Bench, dataset: Dataset) -> Dataset:
     if bench.tiny:
         return replace(dataset, name="digits", images_per_class=20)
     if not has_files(bench.data, *_FILES[dataset.name]):
-        raise OutOfTimeError(f"{bench.data} has no files of {dataset.name}, and none are downloaded here")
+        raise NotNowError(f"{bench.data} has no files of {dataset.name}, and none are downloaded here")
     if dataset.name == "cifar10" and bench.data and (found := sorted(bench.data.glob(_CIFAR10_IMAGES))):
         return replace(dataset, name="cifar10_images", format="imagefolder", path=str(found[0]))
     return dataset

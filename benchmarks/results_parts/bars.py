@@ -57,7 +57,7 @@ CHARTS = {
 
 def read(page: Path, chart: Bars) -> list[Bar]:
     """Rows of the chart's table. Raises: IndexError or ValueError if the page has no such table or column."""
-    headings, *rows = _tables(page.read_text(encoding="utf-8"))[chart.table]
+    headings, *rows = list(_tables(page.read_text(encoding="utf-8")))[chart.table]
     labels, values = ([headings.index(name) for name in names] for names in (chart.labels, chart.values))
     above = [""] * len(headings)
     found = []
@@ -102,14 +102,10 @@ def shown(bars: Sequence[Bar], chart: Bars) -> list[object]:
     return [chart.axis, chart.values, [[bar.label, bar.values] for bar in bars]]
 
 
-def _tables(text: str) -> list[_Table]:
+def _tables(text: str) -> Iterator[_Table]:
     """Cells of a page's Markdown tables, without emphasis, code marks and the lines under the headings."""
-    return list(_each_table(text.splitlines()))
-
-
-def _each_table(lines: Sequence[str]) -> Iterator[_Table]:
     table: _Table = []
-    for line in [*lines, ""]:
+    for line in [*text.splitlines(), ""]:
         if line.startswith("|"):
             cells = line.strip().strip("|").replace("`", "").split("|")
             table.append([cell.strip().strip("*") for cell in cells])

@@ -99,9 +99,8 @@ def reproduce(stage: str, job: Job) -> State:
         result = next((name for text, name in _STATE_OF_TEXT.items() if text in line), result)
         if is_error := line.startswith(("error:", "ERROR:")):
             errors.append(line)
-        logger.log(
-            logging.ERROR if is_error else logging.DEBUG if is_routine(line) else logging.INFO, "%s", line
-        )
+        level = logging.ERROR if is_error else logging.DEBUG if is_routine(line) else logging.INFO
+        logger.log(level, "%s", line)
 
     options = ["--force"] if job.force else []
     arguments = ["--wait-for-lock", "repro", "--single-item", *options, stage]

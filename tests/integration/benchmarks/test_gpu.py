@@ -12,7 +12,7 @@ import torch
 
 from benchmarks import gpu
 from benchmarks.gpu_slices import correctness, mnist, science, speed
-from benchmarks.gpu_slices.bench import Bench, OutOfTimeError
+from benchmarks.gpu_slices.bench import Bench, NotNowError
 from labelmint.runtime.devices import threads
 from tests.conftest import CPU, ROOT
 
@@ -113,7 +113,7 @@ def test_speed_is_put_beside_the_script(run):
 
 def test_an_interrupted_slice_resumes_with_what_is_missing(run):
     def too_long():
-        raise OutOfTimeError("too long")
+        raise NotNowError("too long")
 
     records, output = run("speed", {"one": lambda: {"a": float("nan")}, "two": too_long, "three": dict})
     record = records["speed"]
@@ -166,7 +166,7 @@ def test_science_waits_for_the_files_of_its_data_set(run, tmp_path):
 def test_a_larger_size_needs_enough_time():
     bench = Bench(CPU, seconds=100.0)
     bench.results = {"1/64": {"total_seconds": 30.0}}
-    with pytest.raises(OutOfTimeError, match="expected to take 120 s"):
+    with pytest.raises(NotNowError, match="expected to take 120 s"):
         mnist.items(bench)["1/16"]()
 
 
