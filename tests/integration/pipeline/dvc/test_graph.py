@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 
@@ -65,6 +68,27 @@ def test_baselines_run_beside_the_training_of_generators(real):
     assert [name.split("@")[0] for name in found.meanwhile] == [
         *("train_feature_network", *["train_generators"] * 4, *["synthesize"] * 4)
     ]
+
+
+def test_the_readme_draws_the_real_graph(real):
+    """Each stage once, and the same needs, directly or through others."""
+    (picture,) = re.findall(
+        r"```mermaid\nflowchart LR\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    drawn: defaultdict[str, set[str]] = defaultdict(set)
+    for line in picture.splitlines():
+        for need, name in pairwise(line.split(" --> ")):
+            drawn[name.strip()].add(need.strip())
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for stage in graph.read(real):
+        found[stage.name.split("@")[0]] |= {need.split("@")[0] for need in stage.needs}
+
+    def with_indirect(needs, name):
+        return needs[name] | {far for need in needs[name] for far in with_indirect(needs, need)}
+
+    assert {*drawn, "prepare"} == set(found)
+    for name in list(found):
+        assert with_indirect(drawn, name) == with_indirect(found, name), name
 
 
 def test_order_needs_and_gpu(root):
