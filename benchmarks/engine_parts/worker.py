@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import labelmint
 
@@ -30,16 +32,35 @@ def step_seconds(request: dict[str, Any]) -> list[float]:
     from labelmint.training.settings import Training
     from labelmint.training.trainer import train
 
-    family = TypeAdapter(Family).validate_json(json.dumps(request["family"]))
+    family = TypeAdapter(Family).validate_json(json.dumps(known(Family, request["family"])))
     steps, batch = request["steps"], request["training"]["batch_size"]
     epoch = {"epochs": 1, "images_per_epoch": steps * batch * family.n_critic}
-    training = TypeAdapter(Training).validate_json(json.dumps(request["training"] | epoch))
+    training = TypeAdapter(Training).validate_json(json.dumps(known(Training, request["training"] | epoch)))
     images = np.random.default_rng(0).integers(0, 256, (_IMAGES, *request["shape"]), dtype=np.uint8)
     replica = Replica("0", "dcgan", family, training, np.arange(_IMAGES), 0)
     times: list[float] = []
     for _ in train([replica], ArrayImages(images), callback=lambda *_: times.append(time.process_time())):
         pass
     return [later - earlier for earlier, later in zip(times, times[1:])][:-1]
+
+
+def known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Those of `values` that the dataclass `kind` has: an earlier engine lacks settings that came later."""
+    types = get_type_hints(kind)
+    lacking = sorted(values.keys() - types.keys())
+    if lacking:
+        _say(f"not in this engine: {kind.__name__}: {', '.join(lacking)}")
+    return {
+        name: known(types[name], value) if is_dataclass(types[name]) else value
+        for name, value in values.items()
+        if name in types
+    }
+
+
+@cache
+def _say(text: str) -> None:
+    """Print once, however many requests there are."""
+    print(text, file=sys.stderr)
 
 
 def main() -> None:

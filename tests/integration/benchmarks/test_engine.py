@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -27,6 +27,19 @@ def test_both_engines_are_timed_in_turn(tmp_path):
     assert row["networks"] == "small" and row["batch"] == 8
     assert row["images_per_second"] > 0 and row["previous_images_per_second"] > 0
     assert row["least_ratio"] <= row["ratio"] <= row["greatest_ratio"]
+
+
+def test_a_setting_that_an_engine_lacks_is_left_out(tmp_path, monkeypatch, capfd):
+    @dataclass(frozen=True, kw_only=True)
+    class LaterTraining(Training):
+        later: int = 0
+
+    case = (FAMILIES["dcgan"], LaterTraining(batch_size=8), SHAPE, 4)
+    monkeypatch.setattr(previous, "cases", lambda: {"small": case})
+    shutil.copytree(ROOT / "labelmint", tmp_path / "labelmint")
+    (row,) = previous.against_checkout(tmp_path, rounds=2)
+    assert row["ratio"] > 0
+    assert capfd.readouterr().err.splitlines() == ["not in this engine: Training: later"] * 2
 
 
 def test_a_folder_without_an_engine_is_refused(tmp_path):

@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
 from tests.conftest import ROOT
 
 SCRIPT = """
 import os
 import time
+from contextlib import suppress
 
 from labelmint.runtime.process_pool import in_processes
 
@@ -21,12 +24,12 @@ def say(word):
 
 
 def work(seconds):
-    say("working")
     try:
+        say("working")
         time.sleep(seconds)
     finally:
         say("saving")
-        time.sleep(0.5)
+        os.read(0, 1)  # until the test lets it end
         say("saved")
 
 
@@ -41,16 +44,21 @@ def test_a_second_interrupt_waits_until_the_workers_have_saved():
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    with process:
+    try:
         assert process.stdout is not None
         for signal_sent_after in ("working", "saving"):
             for _ in range(2):
                 assert process.stdout.readline().strip() == signal_sent_after
             process.send_signal(signal.SIGINT)
-        rest = process.stdout.read().split()
-        assert process.wait(30) == 0
-    assert rest == ["saved", "saved", "interrupted"]
+        time.sleep(0.5)  # in which a parent that did not wait would end
+        rest, _ = process.communicate("..", timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert (rest.split(), process.returncode) == (["saved", "saved", "interrupted"], 0)
