@@ -40,6 +40,7 @@ CHARTS = {
     "2026-11-23-prepare.md": Bars(("tree",), ("ours, 2", "torchvision, 2 workers"), "images/s"),
     "ceilings.md": Bars(("data, feature network", "images"), ("density", "coverage"), "real images"),
     "cifar10.md": Bars(("trained on", "steps of each D"), ("accuracy %, 95 % (Wilson)",), "accuracy, %"),
+    "evaluate.md": Bars(("part",), ("plain, s", "now, s"), "seconds"),
     "fingerprint.md": Bars(("seen", "digits", "images"), ("gap",), "held-out less real images, points"),
     "gpu.md": Bars(
         ("ten MNIST generators (28 px, batch 128)",), ("images/s",), "images/s at ee0e0c7", table=1
