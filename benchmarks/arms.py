@@ -18,6 +18,7 @@ import torch
 from benchmarks import in_process
 from labelmint.runtime.atomic_files import load_json, save_json
 from pipeline.settings import schema
+from pipeline.settings.schema import Params
 from stages.paths import Arm, Paths
 
 ROOT = Path(__file__).parent.parent
@@ -62,11 +63,16 @@ class Subject:
     changes: tuple[Changes, ...]
 
 
-def run_stage(paths: Paths, stage: str, arm: Arm | None, changes: Iterable[Changes]) -> None:
+def params_of(changes: Iterable[Changes]) -> Params:
+    """The default settings with all overlays, which may change `compute` too."""
     content = schema.read(ROOT / "experiments" / "default.yaml")
-    for change in (*changes, _COMPUTE):
+    for change in (_COMPUTE, *changes):
         schema.overlay(content, copy.deepcopy(change))
-    in_process.run_stage(stage, schema.check(content, stage), paths, arm)
+    return schema.check(content, "a benchmark")
+
+
+def run_stage(paths: Paths, stage: str, arm: Arm | None, changes: Iterable[Changes]) -> None:
+    in_process.run_stage(stage, params_of(changes), paths, arm)
 
 
 def prepare(folder: Path, changes: Changes, baselines: list[Arm]) -> None:
@@ -74,10 +80,10 @@ def prepare(folder: Path, changes: Changes, baselines: list[Arm]) -> None:
     paths = Paths(folder)
     for stage, out in (("prepare", paths.tensors), ("train_feature_network", paths.feature_network)):
         if not out.exists():
-            _run_in_process(run_stage, paths, stage, None, (changes,))
+            run_in_process(run_stage, paths, stage, None, (changes,))
     for arm in baselines:
         if not paths.classifiers(arm).exists():
-            _run_in_process(run_stage, paths, "train_baselines", arm, (changes,))
+            run_in_process(run_stage, paths, "train_baselines", arm, (changes,))
 
 
 def measure(prepared: Path, folder: Path, subject: Subject) -> dict[str, Any]:
@@ -143,7 +149,8 @@ def slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
-def _run_in_process(function: Callable[..., None], *arguments: Any) -> None:
+def run_in_process(function: Callable[..., None], *arguments: Any) -> None:
+    """Call a function in a process of its own. Ends this one too if it fails."""
     process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
     process.start()
     process.join()

@@ -100,7 +100,12 @@ def main() -> None:
     parser.add_argument("--percents", type=int, nargs="+", default=[40, 10], help="of the real data")
     parser.add_argument("--datasets", nargs="+", default=["mnist", "fashion_mnist"], help="names")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
-    parser.add_argument("--only", default="", help="run only the subjects whose title contains this text")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[""],
+        help="run only the subjects whose title contains one of these texts",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="arms at once")
     parser.add_argument("--table", action="store_true", help="print the results and run nothing")
     arguments = parser.parse_args()
@@ -116,7 +121,7 @@ def main() -> None:
                 f"{dataset} {percent} % seed {seed}: {title}", Arm(family, percent, seed), (base, changes)
             )
             for title, (family, changes) in subjects_of(arguments.steps).items()
-            if arguments.only in title
+            if any(text in title for text in arguments.only)
         ]
         measure_all(path, arguments.out / dataset, subjects, arguments.workers)
 
