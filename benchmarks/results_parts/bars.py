@@ -39,6 +39,7 @@ CHARTS = {
     "2026-11-23-engine.md": Bars(("networks",), ("ours", "script"), "images/s of ten generators"),
     "2026-11-23-prepare.md": Bars(("tree",), ("ours, 2", "torchvision, 2 workers"), "images/s"),
     "ceilings.md": Bars(("data, feature network", "images"), ("density", "coverage"), "real images"),
+    "chosen_on_test.md": Bars(("chosen on",), ("real, %", "synthetic, %"), "accuracy, %"),
     "cifar10.md": Bars(("trained on", "steps of each D"), ("accuracy %, 95 % (Wilson)",), "accuracy, %"),
     "evaluate.md": Bars(("part",), ("plain, s", "now, s"), "seconds"),
     "fingerprint.md": Bars(("seen", "digits", "images"), ("gap",), "held-out less real images, points"),
