@@ -76,7 +76,7 @@ def test_sigterm_ends_a_command_with_143(checkout):
     ("line", "offered"),
     [
         ("labelmint ex", ["expand", "experiments"]),
-        ("labelmint use mnist_", ["mnist_quick", "mnist_report", "mnist_report_small"]),
+        ("labelmint use mnist_re", ["mnist_report", "mnist_report_small"]),
         ("labelmint run --experiment best_m", ["best_mnist"]),
         ("labelmint params training.ep", ["training.epochs"]),
         ("labelmint sample dc", ["dcgan-40-0"]),
