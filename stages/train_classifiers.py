@@ -43,17 +43,17 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
         say(f"{arm.name}: the synthetic images have no labels, so no classifier can be trained on them")
         sources = []
     real = Pool.real(*load_set(paths.tensors), arm.percent, arm.seed)
-    sampler = GeneratorSampler(archive.load(paths.generator(arm)), manifest["latent_deviation"])
+    device = pick_device(params.compute)
+    sampler = GeneratorSampler(archive.load(paths.generator(arm)), manifest["latent_deviation"], device)
     generated = Pool.synthetic(*load_set(paths.synthetic(arm))), sampler
 
     def confidence(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        device = pick_device(params.compute)
-        with arithmetic(params.compute, device):
-            logits = classifiers.logits(paths.baseline(arm), "real", images, device)
+        logits = classifiers.logits(paths.baseline(arm), "real", images, device)
         return targets.confidence(logits, labels)
 
     recognized = partial(filtered, confidence=confidence, threshold=recipe.filter_confidence, seed=arm.seed)
     inputs = Inputs(real, arm.seed, recipe.real_fraction, generated, recognized)
-    jobs = plan(sources, inputs, recipe, classes=facts["classes"], mirror=facts["mirror"], raw=paths.raw)
+    with arithmetic(params.compute, device):  # plan samples images, and chooses some by their confidence
+        jobs = plan(sources, inputs, recipe, classes=facts["classes"], mirror=facts["mirror"], raw=paths.raw)
     seconds = train(jobs, paths.classifiers(arm), arm.name, params.compute, tracker)
     save_json(paths.timing("train_classifiers", arm), seconds)

@@ -11,7 +11,7 @@ from labelmint.data.storage.splits import derive_seed
 from labelmint.gans import registry
 from labelmint.gans.archive import GeneratorArchive
 from labelmint.gans.initialization import draw_latents, initialize, with_own_statistics
-from labelmint.gans.sampling import sample_dataset
+from labelmint.gans.sampling import CPU, sample_dataset
 from labelmint.random_streams import Stream
 
 _STATISTICS_BATCHES, _BATCH = 4, 256
@@ -19,13 +19,19 @@ _STATISTICS_BATCHES, _BATCH = 4, 256
 
 @dataclass(frozen=True)
 class GeneratorSampler:
-    """A pools.Sampler of the generators of one archive. latent_deviation: factor of the latents."""
+    """A pools.Sampler of the generators of one archive.
+
+    latent_deviation: factor of the latents. device: where images are computed.
+    """
 
     archive: GeneratorArchive
     latent_deviation: float = 1.0
+    device: torch.device = CPU
 
     def sample(self, images_per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        sampled = sample_dataset(self.archive, images_per_class, seed, latent_deviation=self.latent_deviation)
+        sampled = sample_dataset(
+            self.archive, images_per_class, seed, self.device, latent_deviation=self.latent_deviation
+        )
         return sampled.images, sampled.labels
 
     def untrained(self, seed: int) -> GeneratorSampler:

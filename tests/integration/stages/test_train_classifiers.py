@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from labelmint.classifiers import archive, feature_network
 from labelmint.classifiers.pools import Images
@@ -16,6 +17,7 @@ from labelmint.data.storage.tensors import load_set, save_set
 from labelmint.gans import archive as gans
 from labelmint.gans.sampling import sample_dataset
 from labelmint.runtime.atomic_files import load_json, save_json
+from stages import train_classifiers
 from stages.paths import Arm, Paths
 from tests.integration.stages.workspaces import run
 
@@ -93,6 +95,19 @@ class TestOtherSyntheticSets:
         assert np.bincount(found[1][60:]).tolist() == [12] * 10
         known = {image.tobytes() for image in images}
         assert low <= np.mean([image.tobytes() in known for image in found[0][60:]]) <= high
+
+    def test_further_images_are_sampled_on_the_device(self, paths, train, monkeypatch):
+        """On a GPU, new images of every epoch would else keep one CPU core busy for minutes."""
+        gpu, devices = torch.device("cuda", 0), []
+
+        def sample(archive, count, seed, device, **options):
+            devices.append(device)
+            return sample_dataset(archive, count, seed, **options)
+
+        monkeypatch.setattr(train_classifiers, "pick_device", lambda compute: gpu)
+        monkeypatch.setattr("labelmint.classifiers.sampler.sample_dataset", sample)
+        train("untrained", load_set(paths.synthetic(ARM)), {}, sources=["real", "untrained"], sweep=[20])
+        assert devices == [gpu, gpu]
 
     def test_further_images_have_the_deviation_of_the_stored_ones(self, paths, train):
         found, _ = train(
