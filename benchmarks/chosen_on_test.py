@@ -25,7 +25,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import numpy as np
 import torch
 
 from benchmarks.arms import Changes, facts, params_of, run_in_process, run_stage
@@ -37,6 +36,8 @@ from labelmint.classifiers.fit import ClassifierLearner
 from labelmint.classifiers.job import Job, predict
 from labelmint.classifiers.pools import Images, Pool
 from labelmint.classifiers.sampler import GeneratorSampler
+from labelmint.classifiers.sources import SOURCES, Inputs
+from labelmint.classifiers.training import plan
 from labelmint.data.storage.splits import derive_seed
 from labelmint.data.storage.tensors import load_set
 from labelmint.gans import archive
@@ -44,6 +45,7 @@ from labelmint.metrics.intervals import wilson
 from labelmint.runtime.atomic_files import load_json, save_json
 from labelmint.runtime.process_pool import in_processes
 from pipeline.settings import schema
+from pipeline.settings.schema import Params
 from stages.paths import Arm, Paths
 
 _CPU = torch.device("cpu")
@@ -83,16 +85,16 @@ class _Observed(ClassifierLearner):
 
 def measure(paths: Paths, arm: Arm, changes: Changes, subject: Subject) -> list[dict[str, Any]]:
     """Accuracies of one classifier at each of its evaluations, on held-out, validation and test images."""
-    params = params_of((changes,))
-    content = load_json(paths.tensors / "dataset.json")
-    job = Job(
-        subject.source,
-        [_images(paths, arm, subject, params.synthesis.images_per_class)],
-        len(content["classes"]),
+    params, content = params_of((changes,)), load_json(paths.tensors / "dataset.json")
+    source = SOURCES["synthetic_filtered" if subject.threshold else subject.source]
+    inputs = _inputs(paths, arm, subject, params)
+    job, *_ = plan(
+        [source],
+        inputs,
         params.classifier,
-        derive_seed(arm.seed, "classifier"),
-        paths.raw,
-        content["mirror"],
+        classes=content["classes"],
+        mirror=content["mirror"],
+        raw=paths.raw,
     )
     learner = _Observed(
         job, {"validation": load_set(paths.validation_tensors), "test": load_set(paths.test_tensors)}
@@ -116,19 +118,19 @@ def measure(paths: Paths, arm: Arm, changes: Changes, subject: Subject) -> list[
     ]
 
 
-def _images(paths: Paths, arm: Arm, subject: Subject, per_class: int) -> Pool:
-    if subject.source == "real":
-        return Pool.real(*load_set(paths.tensors), arm.percent, arm.seed)
+def _inputs(paths: Paths, arm: Arm, subject: Subject, params: Params) -> Inputs:
+    """What the stage train_classifiers takes images from, with the subject's deviation and threshold."""
     sampler = GeneratorSampler(archive.load(paths.generator(arm)), subject.deviation)
-    pool = Pool.synthetic(*sampler.sample(per_class, derive_seed(arm.seed, "sampled")))
-    if not subject.threshold:
-        return pool
-
-    def confidence(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        logits = classifiers.logits(paths.baseline(arm), "real", images, _CPU)
-        return targets.confidence(logits, labels)
-
-    return filtered(pool, sampler, confidence, subject.threshold, arm.seed)
+    stored = sampler.sample(params.synthesis.images_per_class, derive_seed(arm.seed, "sampled"))
+    confidence = partial(classifiers.confidence, paths.baseline(arm), "real", device=_CPU)
+    recognized = partial(filtered, confidence=confidence, threshold=subject.threshold, seed=arm.seed)
+    return Inputs(
+        Pool.real(*load_set(paths.tensors), arm.percent, arm.seed),
+        arm.seed,
+        params.classifier.real_fraction,
+        (Pool.synthetic(*stored), sampler),
+        recognized,
+    )
 
 
 def reported(rows: Sequence[dict[str, Any]], chosen_on: str) -> dict[str, Any]:

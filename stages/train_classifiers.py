@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from labelmint.classifiers import archive as classifiers
-from labelmint.classifiers import targets
 from labelmint.classifiers.filtering import filtered
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.sampler import GeneratorSampler
@@ -46,11 +43,7 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     device = pick_device(params.compute)
     sampler = GeneratorSampler(archive.load(paths.generator(arm)), manifest["latent_deviation"], device)
     generated = Pool.synthetic(*load_set(paths.synthetic(arm))), sampler
-
-    def confidence(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        logits = classifiers.logits(paths.baseline(arm), "real", images, device)
-        return targets.confidence(logits, labels)
-
+    confidence = partial(classifiers.confidence, paths.baseline(arm), "real", device=device)
     recognized = partial(filtered, confidence=confidence, threshold=recipe.filter_confidence, seed=arm.seed)
     inputs = Inputs(real, arm.seed, recipe.real_fraction, generated, recognized)
     with arithmetic(params.compute, device):  # plan samples images, and chooses some by their confidence

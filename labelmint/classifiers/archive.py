@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from labelmint.classifiers import targets
 from labelmint.classifiers.job import Fitted, Job, build, predict
 from labelmint.classifiers.settings import Augmentation, Classifier
 from labelmint.classifiers.views import view
@@ -77,6 +78,13 @@ def logits(folder: Path, name: str, images: np.ndarray, device: torch.device) ->
     """
     shown = view(load(folder)[name]["view"], images)
     return predict(network(folder, name).to(device), shown, device)
+
+
+def confidence(
+    folder: Path, name: str, images: np.ndarray, labels: np.ndarray, device: torch.device
+) -> np.ndarray:
+    """Probability that one classifier gives each image's own label, float64 (N,). See `logits`."""
+    return targets.confidence(logits(folder, name, images, device), labels)
 
 
 def training_images(

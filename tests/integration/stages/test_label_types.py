@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelmint.classifiers import archive, job, targets
+from labelmint.classifiers import archive, job
 from labelmint.data.storage.tensors import load_set
 from labelmint.data.storage.weights import load_weights, save_weights
 from labelmint.metrics.settings import Representation
@@ -73,7 +73,7 @@ class TestAttributes:
         patterns = [np.unique(labels, axis=0, return_counts=True) for _, labels in (synthetic, filtered)]
         assert all(np.array_equal(a, b) for a, b in zip(*patterns))
         before, after = (
-            targets.confidence(archive.logits(faces.baseline(FACES), "real", images, CPU), labels)
+            archive.confidence(faces.baseline(FACES), "real", images, labels, CPU)
             for images, labels in (synthetic, filtered)
         )
         assert (before > 0.5).sum() < (after > 0.5).sum()

@@ -14,7 +14,6 @@ from tests.conftest import ROOT
 SCRIPT = """
 import os
 import time
-from contextlib import suppress
 
 from labelmint.runtime.process_pool import in_processes
 
