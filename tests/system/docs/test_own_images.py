@@ -13,8 +13,8 @@ from typing import IO, cast
 import pytest
 
 from tests.conftest import ROOT, SHARED
+from tests.documents import blocks, commands
 from tests.system.clone import Clone
-from tests.system.docs.documents import blocks, commands
 
 CLASSES, EACH = ("bird", "frog", "ship"), 200
 

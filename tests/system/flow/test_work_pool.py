@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT
-from tests.system.docs.documents import blocks, commands
+from tests.documents import blocks, commands
 from tests.system.flow.flow_run_result import FlowRunResult, flow_runs, if_complete
 from tests.system.servers import until
 
