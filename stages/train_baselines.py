@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.settings import Classifier
@@ -27,9 +28,10 @@ class Params:
 def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     """Write data/classifiers/real-<percent>-<seed>."""
     arm, recipe, facts = params.arm, params.classifier, load_json(paths.tensors / "dataset.json")
-    real = Pool.real(*load_set(paths.tensors), arm.percent, arm.seed)
-    curve = recipe.learning_curve if arm.percent == 100 else []
-    inputs, sources = Inputs(real, arm.seed, recipe.real_fraction), baseline_sources(recipe.sources, curve)
+    part = partial(Pool.real, *load_set(paths.tensors), seed=arm.seed)
+    curve = recipe.learning_curve if arm.percent == recipe.learning_curve_percent else []
+    inputs = Inputs(part(arm.percent), arm.seed, recipe.real_fraction, part=part)
+    sources = baseline_sources(recipe.sources, curve)
     jobs = plan(sources, inputs, recipe, classes=facts["classes"], mirror=facts["mirror"], raw=paths.raw)
     seconds = train(jobs, paths.classifiers(arm), arm.name, params.compute, tracker)
     save_json(paths.timing("train_baselines", arm), seconds)

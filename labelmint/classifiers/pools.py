@@ -93,10 +93,6 @@ class Pool:
     def renewed(self, sampler: Sampler, seed: int) -> Pool:
         return replace(self, renewal=Renewal(sampler, self.images_per_label, seed))
 
-    def subset(self, percent: int, seed: int) -> Pool:
-        """`percent` % of each class: of all real images, those that the arm of this percent and seed has."""
-        return self.take(subset(self.labels, percent, seed))
-
     def bootstrapped(self, seed: int) -> Pool:
         return replace(self, bootstrap=seed)
 

@@ -67,10 +67,15 @@ class Classifier(Settings):
         list[Annotated[int, Interval(ge=1, le=99)]],
         Doc(
             "Percentages of all real images to train on alone, e.g. [1, 2, 5, 10, 20]. With those of "
-            "`percents`, which must have 100, they are the curve that tells how many real images synthetic "
-            "ones are worth. Each is a source real_<number>_percent."
+            "`percents`, they are the curve that tells how many real images synthetic ones are worth. Each "
+            "is a source real_<number>_percent."
         ),
     ] = field(default_factory=list)
+    learning_curve_percent: Annotated[
+        int,
+        Interval(ge=2, le=100),
+        Doc("The one of `percents` whose baselines train the points of the learning curve, all below it."),
+    ] = 100
     simple_classifiers: Annotated[
         list[Literal["linear", "nearest_neighbour"]],
         Doc(
@@ -161,6 +166,9 @@ class Classifier(Settings):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: {values} names one twice")
+        end = self.learning_curve_percent
+        if high := [point for point in self.learning_curve if point >= end]:
+            raise ValueError(f"learning_curve: {high[0]} is not below learning_curve_percent ({end})")
         if self.evaluations > self.steps:
             raise ValueError(f"evaluations must be 1 to steps ({self.steps}), got {self.evaluations}")
         if self.weights != "none" and self.network in ("small_cnn", "linear"):

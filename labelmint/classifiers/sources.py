@@ -23,6 +23,7 @@ class Inputs:
     of mixed.
     generated: the synthetic images of the arm, and a sampler of more; None for a baseline.
     filter: takes both and chooses images by the arm's baseline; None for a baseline.
+    part: the real images of another percent and the same seed; None for an arm.
     """
 
     real: Pool
@@ -30,6 +31,7 @@ class Inputs:
     real_fraction: float
     generated: tuple[Pool, Sampler] | None = None
     filter: Callable[[Pool, Sampler], Pool] | None = None
+    part: Callable[[int], Pool] | None = None
 
     @property
     def synthetic(self) -> Pool:
@@ -40,6 +42,12 @@ class Inputs:
     def sampler(self) -> Sampler:
         """Raises: ValueError for a baseline."""
         return self._generated()[1]
+
+    def part_of_real(self, percent: int) -> Pool:
+        """`percent` % of all real images of each class. Raises: ValueError for an arm."""
+        if self.part is None:
+            raise ValueError("only a baseline has parts of all real images")
+        return self.part(percent)
 
     @cached_property
     def filtered(self) -> Inputs:
@@ -208,7 +216,7 @@ def of_curve(percent: int) -> Source:
         f"real_{percent}_percent",
         "real",
         meaning,
-        lambda inputs: [inputs.real.subset(percent, inputs.seed)],
+        lambda inputs: [inputs.part_of_real(percent)],
         percent=percent,
     )
 

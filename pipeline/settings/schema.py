@@ -87,9 +87,11 @@ class Params(Settings):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: {values} names one twice")
-        if self.classifier.learning_curve and 100 not in self.percents:
+        end = self.classifier.learning_curve_percent
+        if self.classifier.learning_curve and end not in self.percents:
             raise ValueError(
-                "classifier.learning_curve needs 100 among percents: its points are parts of all real images"
+                f"classifier.learning_curve_percent: {end} is not among percents {self.percents}, of whose "
+                "baselines it names the one that trains the points of classifier.learning_curve"
             )
         for name in self.families:
             if not re.fullmatch(r"[a-z][a-z0-9_]*", name):

@@ -20,18 +20,19 @@ def test_every_source_of_both_generators_has_its_images(tmp_path):
         training=replace(experiment.training, epochs=1, images_per_epoch=128),
         synthesis=replace(experiment.synthesis, images_per_class=12),
         classifier=replace(
-            experiment.classifier, learning_curve=[], network="small_cnn", steps=3, evaluations=1
+            experiment.classifier,
+            learning_curve=[5],
+            learning_curve_percent=10,
+            network="small_cnn",
+            steps=3,
+            evaluations=1,
         ),
         feature_network=replace(experiment.feature_network, steps=10),
         compute=replace(experiment.compute, device="cpu", workers=1),
     )
     paths = all_stages(shrunk, tmp_path)
-    rows = [
-        tuple(row[name] for name in COLUMNS)
-        for row in read_results(paths.reports / "results.csv")
-        if row["source"] != "real_unaugmented"
-    ]
-    assert rows == [
+    rows = [row for row in read_results(paths.reports / "results.csv") if row["source"] != "real_unaugmented"]
+    assert [tuple(row[name] for name in COLUMNS) for row in rows] == [
         (generator, source, n_real, n_synthetic, 3)
         for generator in ("dcgan", "projection_cgan")
         for source, n_real, n_synthetic in (
@@ -39,5 +40,8 @@ def test_every_source_of_both_generators_has_its_images(tmp_path):
             ("synthetic", 0, 120),
             ("mixed", 100, 120),
             ("mixed_filtered", 100, 120),
+            ("real_5_percent", 50, 0),
         )
     ]
+    # The learning curve ends at this arm's images.
+    assert all(0 <= row["worth_low"] <= row["worth_high"] <= 100 for row in rows if row["n_synthetic"])

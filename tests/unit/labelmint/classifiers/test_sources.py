@@ -173,11 +173,15 @@ class TestSettings:
 class TestLearningCurve:
     def test_a_point_has_the_images_of_the_arm_of_that_percent(self, digits):
         images, labels = digits
-        everything = Inputs(Pool.real(images, labels, 100, 3), 3, 0.5)
-        (own,) = parse("real_25_percent").pools(everything)
+        part = partial(Pool.real, images, labels, seed=3)
+        (own,) = parse("real_25_percent").pools(Inputs(part(40), 3, 0.5, part=part))
         arm = Pool.real(images, labels, 25, 3)
         assert np.array_equal(own.images, arm.images) and np.array_equal(own.labels, arm.labels)
         assert len(own) == 30
+
+    def test_an_arm_has_no_points(self, digits):
+        with pytest.raises(ValueError, match="only a baseline"):
+            parse("real_25_percent").pools(Inputs(Pool.synthetic(*digits), 3, 0.5))
 
     def test_points_follow_the_other_sources_of_a_baseline(self):
         names = [source.name for source in baseline_sources(["real", "mixed"], [5, 20])]

@@ -50,6 +50,7 @@ def put(content: dict[str, Any], name: str, value: object) -> None:
         ("percents", [40, 40], "percents: [40, 40] names one twice"),
         ("classifier.learning_curve", [5, 5], "learning_curve: [5, 5] names one twice"),
         ("classifier.learning_curve", [100], "classifier.learning_curve[0] must be 1 to 99, got 100"),
+        ("classifier.learning_curve_percent", 1, "learning_curve_percent must be 2 to 100, got 1"),
         ("seeds", [-1], "seeds[0] must be at least 0, got -1"),
         ("generators", ["dcgann"], "'dcgann' is not in families; did you mean 'dcgan'?"),
         ("generators", {}, "generators must be a list, each entry text"),
@@ -174,9 +175,14 @@ def test_line_that_is_not_utf8_is_named(tmp_path):
         schema.read(tmp_path / "params.yaml")
 
 
-def test_a_learning_curve_needs_all_real_images(content):
+def test_a_learning_curve_needs_the_baseline_of_its_last_point(content):
     put(content, "classifier.learning_curve", [5, 10])
     assert schema.check(content, "params.yaml").classifier.learning_curve == [5, 10]
     put(content, "percents", [40, 60])
-    with pytest.raises(InputError, match="classifier.learning_curve needs 100 among percents"):
+    with pytest.raises(InputError, match=r"learning_curve_percent: 100 is not among percents \[40, 60\]"):
+        schema.check(content, "params.yaml")
+    put(content, "classifier.learning_curve_percent", 60)
+    assert schema.check(content, "params.yaml").percents == [40, 60]
+    put(content, "classifier.learning_curve", [5, 60])
+    with pytest.raises(InputError, match=r"60 is not below learning_curve_percent \(60\)"):
         schema.check(content, "params.yaml")
