@@ -119,8 +119,8 @@ class ClassifierLearner:
         self.draws = StepDraws(device)
         flips = job.mirror is not None and any(job.mirror)
         self.may_flip = torch.tensor(job.mirror, device=device) if flips else None
-        size, labels = params.batch_size, self.pools[0].labels
-        label_type = torch.float32 if job.multi_hot else torch.int64
+        size, labels = params.batch_size, self.pools[0].targets
+        label_type = torch.int64 if labels.ndim == 1 else torch.float32
         self.resident: tuple[torch.Tensor, torch.Tensor] | None = None
         if resident:
             capacity = sum(map(len, job.pools))  # a renewed pool has as many images as before the holdout
@@ -170,7 +170,7 @@ class ClassifierLearner:
         first = 0
         for pool in self.pools:
             rows = slice(first, first + len(pool))
-            for own, new in zip(self.resident, (pool.images, pool.labels)):
+            for own, new in zip(self.resident, (pool.images, pool.targets)):
                 own[rows] = torch.from_numpy(np.ascontiguousarray(new))
             first += len(pool)
 
@@ -195,11 +195,11 @@ class ClassifierLearner:
             images, labels = (part[self.inputs["indices"].values] for part in self.resident)
         batch = augment(normalize(images), self.job.params.augmentation, stream)
         if self.may_flip is not None:
-            batch = mirror(batch, targets.may_flip(self.may_flip, labels), stream)
+            batch = mirror(batch, targets.may_flip(self.may_flip, labels, self.job.multi_hot), stream)
         batch = batch.contiguous(memory_format=torch.channels_last)
         with autocast(self.device, self.bf16):
             logits = self.network(batch, stream)
-        loss = targets.loss(logits.float(), labels)
+        loss = targets.loss(logits.float(), labels, self.job.multi_hot)
         gradients = torch.autograd.grad(loss, self.optimizer.weights)
         self.optimizer.step(list(gradients), self.inputs["rate"].values)
         self.loss_sum += loss.detach()
@@ -209,9 +209,10 @@ class ClassifierLearner:
         self.steps_done, self.since = self.steps_done + 1, self.since + 1
         if self.steps_done not in self.marks:
             return
+        multi_hot, held = self.job.multi_hot, torch.from_numpy(self.held_labels)
         logits = predict(self.network, self.held_images, self.device)
-        accuracy = targets.fraction_correct(targets.decide(logits, self.job.multi_hot), self.held_labels)
-        loss = targets.loss(torch.from_numpy(logits), torch.from_numpy(self.held_labels)).item()
+        accuracy = targets.fraction_correct(targets.decide(logits, multi_hot), self.held_labels)
+        loss = targets.loss(torch.from_numpy(logits), held, multi_hot).item()
         train_loss = self.loss_sum.item() / self.since
         if not (math.isfinite(train_loss) and math.isfinite(loss)):
             raise self._diverged("the loss is")

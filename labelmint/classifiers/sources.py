@@ -12,6 +12,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from labelmint.classifiers.pools import Pool, Sampler
 
 
@@ -23,6 +25,7 @@ class Inputs:
     of mixed.
     generated: the synthetic images of the arm, and a sampler of more; None for a baseline.
     filter: takes both and chooses images by the arm's baseline; None for a baseline.
+    label: soft labels of images by the arm's baseline, float32 (N, K); None for a baseline.
     part: the real images of another percent and the same seed; None for an arm.
     """
 
@@ -31,6 +34,7 @@ class Inputs:
     real_fraction: float
     generated: tuple[Pool, Sampler] | None = None
     filter: Callable[[Pool, Sampler], Pool] | None = None
+    label: Callable[[np.ndarray], np.ndarray] | None = None
     part: Callable[[int], Pool] | None = None
 
     @property
@@ -42,6 +46,18 @@ class Inputs:
     def sampler(self) -> Sampler:
         """Raises: ValueError for a baseline."""
         return self._generated()[1]
+
+    @cached_property
+    def softened(self) -> Inputs:
+        """The same with soft labels of the synthetic images, and the real ones' own labels as such.
+
+        Raises: ValueError for a baseline.
+        """
+        if self.label is None:
+            raise ValueError("a baseline has no classifier to label synthetic images by")
+        soft_labels = self.label(self.synthetic.images)
+        real = self.real.one_hot(soft_labels.shape[1])
+        return replace(self, real=real, generated=(self.synthetic.softened(soft_labels), self.sampler))
 
     def part_of_real(self, percent: int) -> Pool:
         """`percent` % of all real images of each class. Raises: ValueError for an arm."""
@@ -120,6 +136,7 @@ _SHUFFLED = "a control with shuffled labels, which must give chance"
 _FILTERED = (
     "as many synthetic images of each class, chosen for the confidence of the classifier of the real images"
 )
+_SOFT = "the synthetic images, whose labels are the class probabilities of the classifier of the real images"
 _VIEW = "one view of the images, in training and in testing"
 _VIEWS = ("residual", "background", "blurred", "noised", "requantized")
 
@@ -180,6 +197,20 @@ SOURCES = {
             "both, with the synthetic images of synthetic_filtered",
             lambda inputs: _mixed(inputs.filtered),
             change="Adding synthetic images that the real images' classifier recognizes",
+        ),
+        Source(
+            "synthetic_soft_labels",
+            "synthetic",
+            _SOFT,
+            lambda inputs: _synthetic(inputs.softened),
+            change="Replacing the real images with synthetic ones that their classifier labels",
+        ),
+        Source(
+            "mixed_soft_labels",
+            "mixed",
+            "both, with the synthetic images of synthetic_soft_labels",
+            lambda inputs: _mixed(inputs.softened),
+            change="Adding synthetic images that the real images' classifier labels",
         ),
         Source("synthetic_unaugmented", "synthetic", _UNAUGMENTED, _synthetic, augmentation={}),
         Source(

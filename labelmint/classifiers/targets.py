@@ -1,4 +1,7 @@
-"""Losses and decisions for classes (int64 labels) and for several attributes (multi-hot labels)."""
+"""Losses and decisions for classes (int64 labels) and for several attributes (multi-hot labels).
+
+Either may be soft labels, the probabilities of classes or attributes, which are trained on as they are.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ import torch
 from torch.nn import functional as F
 
 
-def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean over images (and attributes). logits: float (N, K). labels: int64 (N,) or float (N, K)."""
-    if labels.ndim == 1:
-        return F.cross_entropy(logits, labels)
-    return F.binary_cross_entropy_with_logits(logits, labels)
+def loss(logits: torch.Tensor, labels: torch.Tensor, multi_hot: bool) -> torch.Tensor:
+    """Mean over images (and attributes).
+
+    logits: float (N, K). labels: int64 (N,) or class probabilities, float (N, K); of attributes always
+    float (N, K).
+    """
+    if multi_hot:
+        return F.binary_cross_entropy_with_logits(logits, labels)
+    return F.cross_entropy(logits, labels)
 
 
 def decide(logits: np.ndarray, multi_hot: bool) -> np.ndarray:
@@ -21,6 +28,13 @@ def decide(logits: np.ndarray, multi_hot: bool) -> np.ndarray:
     """
     predicted: np.ndarray = (logits > 0).astype(np.int64) if multi_hot else logits.argmax(1)
     return predicted
+
+
+def soft(logits: np.ndarray, multi_hot: bool) -> np.ndarray:
+    """Probability of each class or attribute, float32 (N, K). logits: float (N, K)."""
+    values = torch.from_numpy(logits).double()
+    probabilities: np.ndarray = (values.sigmoid() if multi_hot else values.softmax(1)).float().numpy()
+    return probabilities
 
 
 def confidence(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -42,9 +56,12 @@ def fraction_correct(predicted: np.ndarray, labels: np.ndarray) -> float:
     return float((predicted == labels).mean())
 
 
-def may_flip(allowed: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def may_flip(allowed: torch.Tensor, labels: torch.Tensor, multi_hot: bool) -> torch.Tensor:
     """Which images may be mirrored, bool (N,).
 
-    allowed: bool, by class, or by attribute, which all must allow it. labels: on the same device.
+    allowed: bool, by class, or by attribute, which all must allow it. labels: as in `loss`, on the same
+    device; of soft labels the likeliest class decides.
     """
-    return allowed[labels] if labels.ndim == 1 else allowed.all().expand(len(labels))
+    if multi_hot:
+        return allowed.all().expand(len(labels))
+    return allowed[labels if labels.ndim == 1 else labels.argmax(1)]

@@ -19,6 +19,7 @@ from labelmint.gans.sampling import sample_dataset
 from labelmint.runtime.atomic_files import load_json, save_json
 from stages import train_classifiers
 from stages.paths import Arm, Paths
+from tests.conftest import CPU
 from tests.integration.stages.workspaces import run
 
 ARM, BASELINE = Arm("dcgan", 50, 0), Arm("real", 50, 0)
@@ -95,6 +96,17 @@ class TestOtherSyntheticSets:
         assert np.bincount(found[1][60:]).tolist() == [12] * 10
         known = {image.tobytes() for image in images}
         assert low <= np.mean([image.tobytes() in known for image in found[0][60:]]) <= high
+
+    def test_soft_labels_replace_wrong_ones(self, paths, train, tmp_path):
+        """Real images in place of synthetic ones, all with wrong labels: the baseline knows better."""
+        images, labels = load_set(paths.tensors)
+        names = ["synthetic", "synthetic_soft_labels"]
+        synthetic = np.asarray(images), (labels + 1) % 10
+        train("synthetic_soft_labels", synthetic, {}, sources=["real", *names], steps=60)
+        folder = Paths(tmp_path).classifiers(ARM)
+        wrong, right = (archive.logits(folder, name, images, CPU).argmax(1) == labels for name in names)
+        assert wrong.mean() < 0.2
+        assert right.mean() > 0.6
 
     def test_further_images_are_sampled_on_the_device(self, paths, train, monkeypatch):
         """On a GPU, new images of every epoch would else keep one CPU core busy for minutes."""

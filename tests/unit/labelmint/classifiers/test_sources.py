@@ -155,6 +155,25 @@ class TestPools:
         with pytest.raises(ValueError, match="a baseline has no classifier to filter"):
             SOURCES["synthetic_filtered"].pools(inputs)
 
+    def test_soft_labels_come_from_the_baseline_and_real_images_keep_theirs(self, inputs):
+        def label(images):
+            return np.repeat(np.linspace(0, 0.18, 10, dtype=np.float32)[None], len(images), 0)
+
+        softened = replace(inputs, label=label)
+        (pool,) = SOURCES["synthetic_soft_labels"].pools(softened)
+        assert np.array_equal(pool.images, inputs.synthetic.images)
+        assert np.array_equal(pool.labels, inputs.synthetic.labels)
+        assert np.array_equal(pool.targets, label(pool.images))
+        real, mixed = SOURCES["mixed_soft_labels"].pools(softened)
+        assert (real.fraction, mixed.fraction) == (0.25, 0.75)
+        assert np.array_equal(real.targets.argmax(1), inputs.real.labels)
+        assert set(np.unique(real.targets)) == {0, 1}
+        assert np.array_equal(mixed.targets, pool.targets)
+
+    def test_a_baseline_has_nothing_to_label_by(self, inputs):
+        with pytest.raises(ValueError, match="a baseline has no classifier to label"):
+            SOURCES["mixed_soft_labels"].pools(inputs)
+
     def test_a_view_shows_all_images_in_it(self, inputs):
         (pool,) = SOURCES["synthetic_blurred"].pools(inputs)
         assert np.array_equal(pool.images, view("blurred", inputs.synthetic.images))

@@ -12,12 +12,29 @@ from labelmint.classifiers import targets
 def test_the_loss_of_attributes_is_binary():
     logits, labels = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
     expected = (np.log(2) + np.log1p(np.exp(2.0))) / 2
-    assert targets.loss(logits, labels).item() == pytest.approx(expected, rel=1e-6)
+    assert targets.loss(logits, labels, True).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_loss_of_classes_is_a_softmax():
-    loss = targets.loss(torch.tensor([[0.0, 2.0]]), torch.tensor([1]))
+    loss = targets.loss(torch.tensor([[0.0, 2.0]]), torch.tensor([1]), False)
     assert loss.item() == pytest.approx(np.log1p(np.exp(-2.0)), rel=1e-6)
+
+
+def test_the_loss_of_class_probabilities_is_their_cross_entropy():
+    """Hard labels are a special case, and the least loss is the entropy of the soft ones."""
+    logits = torch.log(torch.tensor([[0.3, 0.7]]))
+    hard = targets.loss(logits, torch.tensor([[0.0, 1.0]]), False)
+    assert hard.item() == pytest.approx(targets.loss(logits, torch.tensor([1]), False).item())
+    entropy = -(0.3 * np.log(0.3) + 0.7 * np.log(0.7))
+    assert targets.loss(logits, torch.tensor([[0.3, 0.7]]), False).item() == pytest.approx(entropy, rel=1e-6)
+
+
+def test_soft_labels_are_probabilities():
+    chances = np.array([[0.2, 0.3, 0.5]], np.float32)
+    assert targets.soft(np.log(chances), False) == pytest.approx(chances, rel=1e-6)
+    attributes = targets.soft(np.log(chances / (1 - chances)), True)
+    assert attributes == pytest.approx(chances, rel=1e-6)
+    assert attributes.dtype == np.float32
 
 
 def test_decisions():
@@ -44,6 +61,12 @@ def test_fraction_correct_counts_attributes():
 
 def test_an_image_with_attributes_may_be_flipped_only_if_all_allow_it():
     attributes = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
-    assert targets.may_flip(torch.tensor([True, True]), attributes).tolist() == [True, True]
-    assert targets.may_flip(torch.tensor([True, False]), attributes).tolist() == [False, False]
-    assert targets.may_flip(torch.tensor([True, False]), torch.tensor([1, 0])).tolist() == [False, True]
+    assert targets.may_flip(torch.tensor([True, True]), attributes, True).tolist() == [True, True]
+    assert targets.may_flip(torch.tensor([True, False]), attributes, True).tolist() == [False, False]
+
+
+def test_the_class_or_the_likeliest_one_decides_on_flips():
+    allowed = torch.tensor([True, False])
+    assert targets.may_flip(allowed, torch.tensor([1, 0]), False).tolist() == [False, True]
+    probabilities = torch.tensor([[0.4, 0.6], [0.9, 0.1]])
+    assert targets.may_flip(allowed, probabilities, False).tolist() == [False, True]
