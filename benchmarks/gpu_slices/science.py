@@ -1,7 +1,8 @@
 """What are synthetic images worth after four minutes of a GPU? A row for each data set and classifier.
 
 Each slice trains an experiment's generators for about half of its time, samples a set, and trains the same
-classifier on the real and on the synthetic images. Two short trainings beforehand tell how long a step takes.
+classifier on the real images, on the synthetic ones, and on the synthetic ones with soft labels of the first
+classifier. Two short trainings beforehand tell how long a step takes.
 Settings but the numbers of steps are the experiment's; none was chosen on test images here.
 """
 
@@ -43,12 +44,13 @@ _FILES = {
     "fashion_mnist": ("FashionMNIST/raw/train-images-idx3-ubyte*",),
     "cifar10": ("cifar-10-binary.tar.gz", _CIFAR10_IMAGES),
 }
+_SOURCES = ("real", "synthetic", "synthetic_soft_labels")
 _COLUMNS = ("accuracy", "accuracy_low", "accuracy_high", "worst_class_recall")
 
 
 @dataclass(frozen=True)
 class Worth:
-    """A slice with two rows per classifier: of real images, and of synthetic ones.
+    """A slice with a row per classifier and source of images.
 
     base: the experiment. networks: of the classifiers; empty: the experiment's.
     """
@@ -63,7 +65,7 @@ class Worth:
     def summarize(self, results: dict[str, Any]) -> dict[str, Any]:
         rows = results.get("rows", {}).get("rows", [])
         words = [
-            f"{row['network']} of {row['source']} images {100 * row['accuracy']:.2f} % "
+            f"{row['network']} of {row['source']} {100 * row['accuracy']:.2f} % "
             f"[{100 * row['accuracy_low']:.2f}, {100 * row['accuracy_high']:.2f}]"
             for row in rows
         ]
@@ -150,11 +152,11 @@ def _train(params: Params, paths: Paths, arm: Arm, steps: int) -> float:
 def _classify(  # noqa: PLR0917
     bench: Bench, params: Params, paths: Paths, arm: Arm, network: str, seconds: float
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Rows of the classifiers of real and of synthetic images, and the seconds of their training."""
+    """Rows of the classifiers of each source, and the seconds of their training."""
     recipe = replace(
         params.classifier,
         network=network,
-        sources=["real", "synthetic"],
+        sources=list(_SOURCES),
         simple_classifiers=[],
         learning_curve=[],
         evaluations=1,
@@ -164,13 +166,14 @@ def _classify(  # noqa: PLR0917
     def train(count: int, stage: str = "train_baselines", of: Arm = baseline) -> float:
         return run_stage(stage, replace(params, classifier=replace(recipe, steps=count)), paths, of)
 
-    steps = _affordable(bench, seconds / 2, train)
+    steps = _affordable(bench, seconds / len(_SOURCES), train)
     spent[f"train_baselines, {network}"] = train(steps)
     spent[f"train_classifiers, {network}"] = train(steps, "train_classifiers", arm)
     images, labels = load_set(paths.tensors / "test")
     classes = load_json(paths.tensors / "dataset.json")["classes"]
     rows = []
-    for source, folder in (("real", paths.baseline(arm)), ("synthetic", paths.classifiers(arm))):
+    for source in _SOURCES:
+        folder = paths.baseline(arm) if source == "real" else paths.classifiers(arm)
         with arithmetic(params.compute, bench.device):
             logits = archive.logits(folder, source, np.asarray(images), bench.device)
         found = accuracy.summary(labels, targets.decide(logits, False), classes)

@@ -138,14 +138,14 @@ def test_results_of_another_machine_are_not_mixed(run, monkeypatch):
         run("speed", {"one": dict, "two": dict})
 
 
-def test_science_gives_a_row_of_real_and_of_synthetic_images_per_classifier(run):
+def test_science_gives_a_row_of_each_source_per_classifier(run):
     (item,) = science.SLICES["cifar10-100"].items(Bench(CPU, tiny=True)).values()
     records, _ = run("cifar10-100", {"rows": item})
     found = records["cifar10-100"]["results"]["rows"]
     assert [(row["network"], row["source"]) for row in found["rows"]] == [
         (network, source)
         for network in ("efficientnet-b0", "torchvision/resnet18")
-        for source in ("real", "synthetic")
+        for source in ("real", "synthetic", "synthetic_soft_labels")
     ]
     for row in found["rows"]:
         assert 0 <= row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"] <= 1
@@ -153,7 +153,7 @@ def test_science_gives_a_row_of_real_and_of_synthetic_images_per_classifier(run)
     assert found["settings"]["dataset"] == "digits"  # the tiny form downloads nothing
     assert found["seconds"].keys() >= {"prepare", "train_generators", "synthesize"}
     line = science.SLICES["cifar10-100"].summarize(records["cifar10-100"]["results"])["line"]
-    assert line.startswith("efficientnet-b0 of real images ")
+    assert line.startswith("efficientnet-b0 of real ")
 
 
 def test_science_waits_for_the_files_of_its_data_set(run, tmp_path):
