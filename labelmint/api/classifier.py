@@ -66,11 +66,8 @@ class Classifier:
 
         Of attributes, each one's own.
         """
-        logits = torch.from_numpy(predict(self.network, np.asarray(images), self.device))
-        probabilities: np.ndarray = (
-            logits.sigmoid() if self.description.multi_hot else logits.softmax(1)
-        ).numpy()
-        return probabilities
+        logits = predict(self.network, np.asarray(images), self.device)
+        return targets.soft(logits, self.description.multi_hot)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Most probable class, int64 (N,), of images, uint8 (N, C, S, S); attributes, (N, A) of 0 and 1."""
