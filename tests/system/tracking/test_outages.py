@@ -21,7 +21,8 @@ from tests.system.servers import MlflowServer, clean_environment, until
 
 STEPS = 100
 
-# A stage of eight seconds, which measures the time that its tracker takes.
+# A stage of eight seconds, which measures the time that its tracker takes. It stays half done while the file
+# `pause` exists: on a busy machine, the shipper may otherwise begin after its end, and never be midway.
 STAGE = f"""\
 import json, time
 from pathlib import Path
@@ -40,6 +41,8 @@ for step in range({STEPS}):
     if step % 50 == 0:
         timed(tracker.log_figure, "samples", png, step=step)
     time.sleep(0.08)
+    while step == {STEPS // 2} and Path("pause").exists():
+        time.sleep(0.08)
 timed(tracker.log_file, Path("grid.png"))
 timed(tracker.close, "FINISHED")
 around, within = durations[0] + durations[-1], sum(durations[1:-1])
@@ -69,13 +72,15 @@ class Outage:
     """A stage that runs while MLflow is out of order.
 
     around, within, total: seconds of opening and closing the tracker, of all other calls, and of the whole
-    stage.
+    stage. pause: while this file exists, the stage does not go beyond its middle.
     """
 
-    def __init__(self, folder, uri: str):
+    def __init__(self, folder, uri: str, pause: bool):
         from PIL import Image
 
-        self.root, self.uri = folder, uri
+        self.root, self.uri, self.pause = folder, uri, folder / "pause"
+        if pause:
+            self.pause.touch()
         Image.new("L", (8, 8), 99).save(folder / "grid.png")
         self.process = subprocess.Popen(
             [sys.executable, "-c", STAGE],
@@ -126,10 +131,14 @@ def outages(servers, tmp_path_factory):
         (pid, resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)))
         for pid in server.pids()
     ]
-    stages = {name: Outage(tmp_path_factory.mktemp("root"), uri) for name, uri in uris.items()}
+    stages = {
+        name: Outage(tmp_path_factory.mktemp("root"), uri, pause=name == "dying midway")
+        for name, uri in uris.items()
+    }
     midway = stages["dying midway"]
     until(lambda: any((folder / "shipped-mlflow").exists() for folder in waiting(midway.root)))
     dying.kill()
+    midway.pause.unlink()
     for outage in stages.values():
         outage.wait()
     roots = {str(outage.root) for outage in stages.values()}
