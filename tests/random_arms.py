@@ -134,7 +134,7 @@ def row(arm: Arm, source: str, classes: list[str], rng: np.random.Generator) -> 
     accuracy, difference = float(np.mean(recalls)), 0.0 if source == "real" else -0.02
     found = {
         **{"dataset": "noise", "generator": arm.generator, "percent": arm.percent, "seed": arm.seed},
-        **{"source": source, "n_real": 100, "n_synthetic": 100, "steps": 10},
+        **{"source": source, "n_real": arm.percent, "n_synthetic": 100, "steps": 10},
         **{"accuracy": accuracy, "accuracy_low": accuracy - 0.01, "accuracy_high": accuracy + 0.01},
         **{"macro_recall": accuracy, "worst_class_recall": min(recalls)},
         **{"difference": difference, "difference_low": difference - 0.01},

@@ -40,39 +40,43 @@ class LearningCurve:
         """Number of images at which each curve reaches an accuracy: float64 (B,).
 
         curves: float64 (B, P), accuracies at `sizes`. accuracies: float64 (B,). Each curve is made
-        monotone by least squares (isotonic regression) and joined by straight lines in log(1 + images), from
-        chance at 0 images. Accuracies of chance and less give 0; those above a curve give its largest size.
+        monotone by least squares (isotonic regression) and joined by straight lines in log(images).
+        Accuracies of chance and less give 0. Others below or above a curve give its smallest or largest size:
+        nothing was measured beyond.
         """
         from scipy.optimize import isotonic_regression
 
-        ends = np.log1p(np.concatenate([[0], self.sizes]))
+        logarithms = np.log(self.sizes)
         found = np.empty(len(curves))
         for row, (curve, accuracy) in enumerate(zip(curves, accuracies, strict=True)):
-            rising = np.maximum(isotonic_regression(curve).x, self.chance)
-            values = np.concatenate([[self.chance], rising])
-            # On a level stretch any size gives this accuracy: its middle.
+            values = isotonic_regression(curve).x
             first, last = (
                 np.searchsorted(values, accuracy, "left"),
                 np.searchsorted(values, accuracy, "right"),
             )
-            if last > first:
-                found[row] = 0.0 if first == 0 else (ends[first] + ends[last - 1]) / 2
+            if last > first:  # on a level stretch any size gives this accuracy: its middle
+                found[row] = (logarithms[first] + logarithms[last - 1]) / 2
             else:
-                found[row] = np.interp(accuracy, values, ends)
-        return np.where(found == ends[-1], self.sizes[-1], np.expm1(found))  # expm1(log1p(x)) is not always x
+                found[row] = np.interp(accuracy, values, logarithms)
+        # The limits are exact: exp(log(x)) is not always x.
+        images = np.clip(np.exp(found), self.sizes[0], self.sizes[-1])
+        images[found == logarithms[0]], images[found == logarithms[-1]] = self.sizes[0], self.sizes[-1]
+        return np.where(accuracies <= self.chance, 0.0, images)
 
 
 @dataclass(frozen=True)
 class Worth:
-    """A number of real images with its 95 % interval. at_most: the largest size of the curve.
+    """A number of real images with its 95 % interval.
 
-    Values at `at_most` mean that many or more.
+    smallest, largest: sizes of the curve. Values at `smallest` mean that many or fewer, those at `largest`
+    that many or more. 0: no better than chance.
     """
 
     value: float
     low: float
     high: float
-    at_most: int
+    smallest: int
+    largest: int
 
 
 def worth(curve: LearningCurve, correct: np.ndarray, seed: int = 0) -> Worth:
@@ -103,7 +107,8 @@ def worth(curve: LearningCurve, correct: np.ndarray, seed: int = 0) -> Worth:
     value = curve.inverse(means[None, :-1], means[-1:])[0]
     tail = (100 - _LEVEL) / 2
     low, high = np.percentile(curve.inverse(drawn[:, :-1], drawn[:, -1]), [tail, 100 - tail])
-    return Worth(float(value), float(min(low, value)), float(max(high, value)), int(curve.sizes[-1]))
+    smallest, largest = int(curve.sizes[0]), int(curve.sizes[-1])
+    return Worth(float(value), float(min(low, value)), float(max(high, value)), smallest, largest)
 
 
 def _curve_deviation(curve: LearningCurve) -> np.ndarray:

@@ -60,8 +60,10 @@ def valued(rows: list[Row]) -> Valued:
 
 def curve_points(rows: list[Row]) -> dict[int, list[Row]]:
     """Rows of real images of any percentage by their number, each with all seeds; empty without a curve."""
-    if not any(parse(row["source"]).percent for row in rows):
-        return {}
+    return _points(rows) if any(parse(row["source"]).percent for row in rows) else {}
+
+
+def _points(rows: list[Row]) -> dict[int, list[Row]]:
     found: dict[int, dict[int, Row]] = defaultdict(dict)
     for row in rows:
         if row["source"] == "real" or parse(row["source"]).percent:
@@ -81,12 +83,13 @@ def _correct(rows: Sequence[Row]) -> np.ndarray:
 
 def published(results: list[Row]) -> dict[Key, Worth]:
     """Worth as results.csv has it; empty without a learning curve."""
-    most = max((row["n_real"] for row in results), default=0)
-    found = {}
+    sizes, found = _points(results), {}
     for row in results:
         if row.get(COLUMNS[0]) is not None:
             value, low, high = (float(row[name]) for name in COLUMNS)
-            found[row["generator"], row["percent"], row["source"]] = Worth(value, low, high, most)
+            found[row["generator"], row["percent"], row["source"]] = Worth(
+                value, low, high, min(sizes), max(sizes)
+            )
     return found
 
 
@@ -112,15 +115,17 @@ def is_published(own: Row, row: Row) -> bool:
 
 
 def in_words(found: Worth) -> str:
-    """E.g. 310 [250, 390]; a bound at the end of the curve has a sign that says so."""
-    value, low, high = (_number(each, found.at_most) for each in (found.value, found.low, found.high))
+    """E.g. 310 [250, 390]; a bound at either end of the curve has a sign that says so."""
+    value, low, high = (_number(each, found) for each in (found.value, found.low, found.high))
     return f"{value} [{low}, {high}]"
 
 
-def _number(value: float, at_most: int) -> str:
+def _number(value: float, found: Worth) -> str:
     """Two significant digits, since no interval is narrower."""
-    if value >= at_most:
-        return f"≥ {at_most:,}"
+    if value >= found.largest:
+        return f"≥ {found.largest:,}"
+    if 0 < value <= found.smallest:
+        return f"≤ {found.smallest:,}"
     if value < 10:
         return f"{value:.0f}"
     return f"{float(f'{value:.2g}'):,.0f}"

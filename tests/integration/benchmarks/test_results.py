@@ -59,7 +59,7 @@ def test_a_record_has_the_numbers_of_the_run(run):
     assert (synthetic.accuracy, synthetic.low, synthetic.high) == pytest.approx(
         (estimate.value, estimate.low, estimate.high), abs=1e-6
     )
-    assert synthetic.worth == Worth(55.5, 44.4, 66.6, at_most=100)
+    assert synthetic.worth == Worth(55.5, 44.4, 66.6, smallest=40, largest=100)
     assert entry.sources["mixed"].worth is None
 
 

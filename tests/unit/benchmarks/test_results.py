@@ -26,7 +26,7 @@ ENTRY = Entry(
     test_images=10_000,
     sources={
         "real": Measured(0.99, 0.985, 0.995, real_images=24_000, synthetic_images=0),
-        "synthetic": Measured(0.9812, worth=Worth(1234.0, 987.0, 2345.0, 60_000)),
+        "synthetic": Measured(0.9812, worth=Worth(1234.0, 987.0, 2345.0, 600, 60_000)),
     },
 )
 RECORD = Record(

@@ -48,27 +48,40 @@ def curve() -> LearningCurve:
         (0.9, 500),
         (0.05, 0),
         (0.1, 0),
+        (0.2, 10),
+        (0.3, 10),
         (0.97, 500),
-        (0.65, np.sqrt(51 * 101) - 1),
-        (0.2, np.sqrt(11) - 1),
+        (0.65, np.sqrt(50 * 100)),
     ],
 )
 def test_value(curve, accuracy, images):
     found = worth(curve, exact([accuracy])[0])
     assert found.value == pytest.approx(images)
-    assert found.low <= found.value <= found.high <= found.at_most == 500
+    assert found.low <= found.value <= found.high <= found.largest == 500
+    assert found.smallest == 10
 
 
 def test_level_stretch_gives_its_middle():
-    curve = LearningCurve(np.array([3, 15, 63]), exact([0.5, 0.5, 0.9]), CHANCE)
-    assert worth(curve, exact([0.5])[0]).value == pytest.approx(7)
+    curve = LearningCurve(np.array([4, 16, 64]), exact([0.5, 0.5, 0.9]), CHANCE)
+    assert worth(curve, exact([0.5])[0]).value == pytest.approx(8)
 
 
 def test_curve_that_falls_is_made_monotone():
     """0.6 and 0.4 become 0.5 and 0.5."""
-    curve = LearningCurve(np.array([3, 15, 63]), exact([0.6, 0.4, 0.9]), CHANCE)
-    assert worth(curve, exact([0.5])[0]).value == pytest.approx(7)
-    assert worth(curve, exact([0.9])[0]).value == pytest.approx(63)
+    curve = LearningCurve(np.array([4, 16, 64]), exact([0.6, 0.4, 0.9]), CHANCE)
+    assert worth(curve, exact([0.5])[0]).value == pytest.approx(8)
+    assert worth(curve, exact([0.9])[0]).value == pytest.approx(64)
+
+
+@pytest.mark.parametrize(("accuracy", "end"), [(0.5, 100), (0.995, 500)])
+def test_beyond_an_end_of_the_curve_the_bound_is_that_end(accuracy, end):
+    """Whatever the seeds say: no size beyond was tried, so no number between it and chance is known."""
+    rng = np.random.default_rng(0)
+    difficulty = rng.standard_normal(2000)
+    sizes = SIZES[[3, 5]]
+    curve = LearningCurve(sizes, classified(rng, true_accuracy(sizes), difficulty, 0.02, 3), CHANCE)
+    found = worth(curve, classified(rng, np.array([accuracy]), difficulty, 0.02, 3)[0])
+    assert (found.value, found.low, found.high) == (end, end, end)
 
 
 def test_new_real_images_are_worth_their_number():

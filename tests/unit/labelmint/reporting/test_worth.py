@@ -14,7 +14,7 @@ from labelmint.reporting.replicates import Row
 from tests.unit.labelmint.reporting.rows import row
 
 SIZES = {"real_10_percent": 100, "real_50_percent": 500, "real": 1000}
-ACCURACIES = {"real_10_percent": 0.5, "real_50_percent": 0.8, "real": 0.9}
+ACCURACIES = {"real_10_percent": 0.6, "real_50_percent": 0.8, "real": 0.9}
 CONFUSION = [[20, 80], [20, 80]]
 
 
@@ -37,7 +37,7 @@ def test_known_accuracies_have_known_worths(rows):
     assert list(found.rows) == [100, 500, 1000]
     assert found.of["dcgan", 100, "synthetic"].value == pytest.approx(500)
     mixed = found.of["dcgan", 100, "mixed"]
-    assert (mixed.value, mixed.high, mixed.at_most) == (1000, 1000, 1000)
+    assert (mixed.value, mixed.high, mixed.largest) == (1000, 1000, 1000)
     assert found.columns(rows[0]) == {}
     columns = found.columns(rows[-2])
     assert columns["worth"] == pytest.approx(500)
@@ -61,6 +61,15 @@ def test_the_verdict_says_it(rows):
     sentence = verdict.verdict(rows, 200, worth.valued(rows).of)[0]
     assert " The 10,000 synthetic images are worth 500 [" in sentence
     assert "; added to the 1,000, they act like ≥ 1,000 [" in sentence
+
+
+def test_fewer_than_the_smallest_number_is_said_and_read_back(rows):
+    poor = [*rows, measured("synthetic", 0.55, n_synthetic=10_000) | {"generator": "poor"}]
+    values = worth.valued(poor)
+    table = tables.to_table([each | values.columns(each) for each in poor])
+    found = worth.published(table)["poor", 100, "synthetic"]
+    assert found == values.of["poor", 100, "synthetic"]
+    assert worth.in_words(found).startswith("≤ 100 [")
 
 
 def test_the_table_has_its_columns_last(rows):
@@ -92,7 +101,8 @@ def test_the_chart_has_the_curve_and_both_points(rows):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (6.4, "6"), (314.2, "310"), (1234, "1,200"), (2000, "≥ 2,000")]
+    ("value", "text"),
+    [(0, "0"), (6.4, "6"), (5, "≤ 5"), (314.2, "310"), (1234, "1,200"), (2000, "≥ 2,000")],
 )
 def test_words(value, text):
-    assert worth.in_words(Worth(value, 0, 2000, 2000)) == f"{text} [0, ≥ 2,000]"
+    assert worth.in_words(Worth(value, 0, 2000, 5, 2000)) == f"{text} [0, ≥ 2,000]"

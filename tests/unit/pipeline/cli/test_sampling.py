@@ -90,9 +90,12 @@ def test_the_data_sheet_says_what_the_report_found_the_images_worth(generator, t
     own = {"generator": "cgan", "percent": 40, "seed": 0, "n_real": 100, "n_synthetic": 30}
     accuracies = {"accuracy": 0.9123456, "accuracy_low": 0.9, "accuracy_high": 0.93}
     rows = [own | accuracies | {"source": source} for source in ("real", "synthetic")]
+    point = rows[0] | {"source": "real_5_percent", "n_real": 5}
     save_json(tmp_path / "data/metrics/cgan-40-0.json", {"rows": rows, "protocol": {}})
     worth = {"accuracy": accuracy, "worth": 12.0, "worth_low": 8.0, "worth_high": 100.0}
-    save_table(tmp_path / "reports/results.csv", [*rows[0], *list(worth)[1:]], [rows[0], rows[1] | worth])
+    save_table(
+        tmp_path / "reports/results.csv", [*rows[0], *list(worth)[1:]], [rows[0], rows[1] | worth, point]
+    )
     done = labelmint(tmp_path, "sample", "cgan-40-0", "--count", 1, "--out", "out", "--workers", 1)
     assert done.code == 0, done.err
     sheet = (tmp_path / "out" / "README.md").read_text()
