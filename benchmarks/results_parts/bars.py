@@ -49,6 +49,12 @@ CHARTS = {
     "limited_data.md": Bars(
         ("generators",), ("mnist 40 %", "fashion_mnist 40 %"), "accuracy from synthetic images, %"
     ),
+    "limited_data_test.md": Bars(
+        ("generators",), ("mnist 40 %", "fashion_mnist 40 %"), "accuracy from synthetic images, %"
+    ),
+    "mnist_choices.md": Bars(
+        ("generators at 40 %",), ("not filtered, %", "filtered, %"), "accuracy from synthetic images, %"
+    ),
     "overhead.md": Bars(("seconds",), ("this version", "commit ee0e0c7"), "seconds of 23 stages"),
     "readers.md": Bars(("format",), ("ours, images/s", "torchvision, images/s"), "images/s"),
     "recipe.md": Bars(("real data", "trained on"), ("accuracy %, 95 %",), "accuracy, %"),
