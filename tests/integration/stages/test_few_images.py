@@ -21,7 +21,7 @@ def test_every_source_of_both_generators_has_its_images(tmp_path):
         synthesis=replace(experiment.synthesis, images_per_class=12),
         classifier=replace(
             experiment.classifier,
-            learning_curve=[5],
+            learning_curve=[2],
             learning_curve_percent=10,
             network="small_cnn",
             steps=3,
@@ -40,7 +40,7 @@ def test_every_source_of_both_generators_has_its_images(tmp_path):
             ("synthetic", 0, 120),
             ("mixed", 100, 120),
             ("mixed_filtered", 100, 120),
-            ("real_5_percent", 50, 0),
+            ("real_2_percent", 20, 0),
         )
     ]
     # The learning curve ends at this arm's images.
