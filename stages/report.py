@@ -134,10 +134,12 @@ def _rows(paths: Paths, arm: Arm, measured: list[dict[str, Any]]) -> list[dict[s
 
 def _training_seconds(paths: Paths, arm: Arm, source: str) -> float:
     """Training time of a row's classifier and, if the row has synthetic images, of its generators."""
-    if parse(source).origin == "real":
+    if parse(source).of_baseline:
         baseline = Arm("real", arm.percent, arm.seed)
         return float(load_json(paths.timing("train_baselines", baseline))[source])
     # Images without labels have no classifier.
     classifier = float(load_json(paths.timing("train_classifiers", arm)).get(source, 0.0))
+    if parse(source).origin == "real":
+        return classifier
     generators = float(load_json(paths.timing("train_generators", arm))["seconds"])
     return round(classifier + generators, 2)

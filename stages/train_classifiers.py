@@ -45,8 +45,8 @@ def run(params: Params, paths: Paths, tracker: Tracker) -> None:
     generated = Pool.synthetic(*load_set(paths.synthetic(arm))), sampler
     confidence = partial(classifiers.confidence, paths.baseline(arm), "real", device=device)
     recognized = partial(filtered, confidence=confidence, threshold=recipe.filter_confidence, seed=arm.seed)
-    label = partial(classifiers.soft_labels, paths.baseline(arm), "real", device=device)
-    inputs = Inputs(real, arm.seed, recipe.real_fraction, generated, recognized, label)
+    teacher = partial(classifiers.network, paths.baseline(arm), "real")
+    inputs = Inputs(real, arm.seed, recipe.real_fraction, generated, recognized, teacher)
     with arithmetic(params.compute, device):  # plan samples images, and chooses some by their confidence
         jobs = plan(sources, inputs, recipe, classes=facts["classes"], mirror=facts["mirror"], raw=paths.raw)
     seconds = train(jobs, paths.classifiers(arm), arm.name, params.compute, tracker)

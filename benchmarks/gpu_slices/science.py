@@ -44,7 +44,7 @@ _FILES = {
     "fashion_mnist": ("FashionMNIST/raw/train-images-idx3-ubyte*",),
     "cifar10": ("cifar-10-binary.tar.gz", _CIFAR10_IMAGES),
 }
-_SOURCES = ("real", "synthetic", "synthetic_soft_labels")
+_SOURCES = ("real", "synthetic", "synthetic_distilled")
 _COLUMNS = ("accuracy", "accuracy_low", "accuracy_high", "worst_class_recall")
 
 

@@ -67,7 +67,10 @@ class Classifier:
         Of attributes, each one's own.
         """
         logits = predict(self.network, np.asarray(images), self.device)
-        return targets.soft(logits, self.description.multi_hot)
+        chances: np.ndarray = targets.probabilities(
+            torch.from_numpy(logits).double(), self.description.multi_hot
+        ).numpy()
+        return chances.astype(np.float32)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Most probable class, int64 (N,), of images, uint8 (N, C, S, S); attributes, (N, A) of 0 and 1."""

@@ -80,11 +80,6 @@ def logits(folder: Path, name: str, images: np.ndarray, device: torch.device) ->
     return predict(network(folder, name).to(device), shown, device)
 
 
-def soft_labels(folder: Path, name: str, images: np.ndarray, device: torch.device) -> np.ndarray:
-    """Probability that one classifier gives each class or attribute, float32 (N, K). See `logits`."""
-    return targets.soft(logits(folder, name, images, device), load(folder)[name]["multi_hot"])
-
-
 def confidence(
     folder: Path, name: str, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> np.ndarray:

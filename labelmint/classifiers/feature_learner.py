@@ -130,6 +130,6 @@ class FeatureNetworkLearner:
             pixels = self.resident[chosen]
         batch, target = translate(normalize(pixels), _TRANSLATION, stream), self.labels[chosen]
         if self.may_mirror is not None:
-            batch = mirror(batch, targets.may_flip(self.may_mirror, target, target.ndim > 1), stream)
+            batch = mirror(batch, targets.may_flip(self.may_mirror, target), stream)
         loss = targets.loss(self.network(batch), target, target.ndim > 1)
         self.optimizer.step(list(torch.autograd.grad(loss, self.optimizer.weights)), self.rate.values)

@@ -109,6 +109,9 @@ class ClassifierLearner:
             torch.manual_seed(derive_seed(job.seed, "initial weights"))
             network = build(params, job.shape, job.classes, job.raw)
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
+        self.teacher: torch.nn.Module | None = None
+        if job.teacher is not None:
+            self.teacher = job.teacher().to(device).to(memory_format=torch.channels_last).eval()
         parameters: list[torch.Tensor] = list(network.parameters())
         self.optimizer: SGD | Adam = (
             Adam(parameters, *_BETAS, params.weight_decay)
@@ -119,8 +122,8 @@ class ClassifierLearner:
         self.draws = StepDraws(device)
         flips = job.mirror is not None and any(job.mirror)
         self.may_flip = torch.tensor(job.mirror, device=device) if flips else None
-        size, labels = params.batch_size, self.pools[0].targets
-        label_type = torch.int64 if labels.ndim == 1 else torch.float32
+        size, labels = params.batch_size, self.pools[0].labels
+        label_type = torch.float32 if job.multi_hot else torch.int64
         self.resident: tuple[torch.Tensor, torch.Tensor] | None = None
         if resident:
             capacity = sum(map(len, job.pools))  # a renewed pool has as many images as before the holdout
@@ -142,7 +145,8 @@ class ClassifierLearner:
 
     def leave(self) -> None:
         """Release what `build` has built."""
-        del self.network, self.optimizer, self.loss_sum, self.draws, self.may_flip, self.inputs, self.resident
+        del self.network, self.teacher, self.optimizer, self.loss_sum, self.draws, self.may_flip
+        del self.inputs, self.resident
 
     def prepare(self) -> None:
         """Host: draw the next step's images, and write what differs between steps."""
@@ -170,7 +174,7 @@ class ClassifierLearner:
         first = 0
         for pool in self.pools:
             rows = slice(first, first + len(pool))
-            for own, new in zip(self.resident, (pool.images, pool.targets)):
+            for own, new in zip(self.resident, (pool.images, pool.labels)):
                 own[rows] = torch.from_numpy(np.ascontiguousarray(new))
             first += len(pool)
 
@@ -195,14 +199,26 @@ class ClassifierLearner:
             images, labels = (part[self.inputs["indices"].values] for part in self.resident)
         batch = augment(normalize(images), self.job.params.augmentation, stream)
         if self.may_flip is not None:
-            batch = mirror(batch, targets.may_flip(self.may_flip, labels, self.job.multi_hot), stream)
+            batch = mirror(batch, targets.may_flip(self.may_flip, labels), stream)
         batch = batch.contiguous(memory_format=torch.channels_last)
         with autocast(self.device, self.bf16):
             logits = self.network(batch, stream)
-        loss = targets.loss(logits.float(), labels, self.job.multi_hot)
+        if self.teacher is None:
+            loss = targets.loss(logits.float(), labels, self.job.multi_hot)
+        else:
+            loss = self._distillation(self.teacher, batch, logits.float())
         gradients = torch.autograd.grad(loss, self.optimizer.weights)
         self.optimizer.step(list(gradients), self.inputs["rate"].values)
         self.loss_sum += loss.detach()
+
+    def _distillation(
+        self, teacher: torch.nn.Module, batch: torch.Tensor, logits: torch.Tensor
+    ) -> torch.Tensor:
+        """The loss against what the teacher says of the very images that the network sees."""
+        with torch.no_grad(), autocast(self.device, self.bf16):
+            taught = teacher(batch)
+        temperature = self.job.params.distillation_temperature
+        return targets.distillation(logits, taught.float(), temperature, self.job.multi_hot)
 
     def end_step(self) -> None:
         """Host: count the step, and evaluate on the held-out images where it is due."""

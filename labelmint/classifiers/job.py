@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ class Job:
     source: the name of its image source. classes: number of classes or attributes. raw: folder of downloaded
     weights.
     mirror: by class or attribute, whether its images may be flipped; None for no class. view: the view that
-    the pools show, one of views.VIEWS; None for the whole image. simple: whether it is a simple classifier of
-    the source.
+    the pools show, one of views.VIEWS; None for the whole image. teacher: loads the network whose
+    probabilities it learns in place of the labels; None to learn the labels. simple: whether it is a simple
+    classifier of the source.
     """
 
     source: str
@@ -38,6 +40,7 @@ class Job:
     raw: Path
     mirror: list[bool] | None = None
     view: str | None = None
+    teacher: Callable[[], torch.nn.Module] | None = None
     simple: bool = False
 
     @property

@@ -44,16 +44,14 @@ class Pool:
 
     images: uint8 (N, C, S, S). labels: int64 (N,), or float32 multi-hot (N, A).
     indices: int64 (N,), of the images within the real training set or the arm's synthetic set; None if they
-    are stored nowhere. soft_labels: float32 (N, K), trained on in place of the labels. renewal: replaces the
-    images in every epoch. bootstrap: seed of a draw with replacement among the images trained on; None trains
-    on each.
+    are stored nowhere. renewal: replaces the images in every epoch. bootstrap: seed of a draw with
+    replacement among the images trained on; None trains on each.
     """
 
     origin: Literal["real", "synthetic"]
     images: np.ndarray
     labels: np.ndarray
     indices: np.ndarray | None = None
-    soft_labels: np.ndarray | None = None
     fraction: float = 1.0
     renewal: Renewal | None = None
     bootstrap: int | None = None
@@ -80,35 +78,14 @@ class Pool:
         """Images per class or attribute, as `synthesis.images_per_class` counts them."""
         return len(self) // (self.labels.shape[1] if self.multi_hot else len(np.unique(self.labels)))
 
-    @property
-    def targets(self) -> np.ndarray:
-        """What is trained on: int64 (N,) or float32 (N, K)."""
-        return self.labels if self.soft_labels is None else self.soft_labels
-
     def take(self, chosen: np.ndarray) -> Pool:
         """The images with these indices."""
-        indices, soft_labels = (
-            None if each is None else each[chosen] for each in (self.indices, self.soft_labels)
-        )
-        return replace(
-            self,
-            images=self.images[chosen],
-            labels=self.labels[chosen],
-            indices=indices,
-            soft_labels=soft_labels,
-        )
+        indices = None if self.indices is None else self.indices[chosen]
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen], indices=indices)
 
     def replaced(self, images: np.ndarray, labels: np.ndarray) -> Pool:
         """Images that are stored nowhere in place of these."""
-        return replace(self, images=images, labels=labels, indices=None, soft_labels=None)
-
-    def softened(self, soft_labels: np.ndarray) -> Pool:
-        return replace(self, soft_labels=soft_labels)
-
-    def one_hot(self, classes: int) -> Pool:
-        """The same with its own labels as soft ones, to be trained on beside other soft labels."""
-        own = self.labels if self.multi_hot else np.eye(classes, dtype=np.float32)[self.labels]
-        return self.softened(own)
+        return replace(self, images=images, labels=labels, indices=None)
 
     def weighted(self, fraction: float) -> Pool:
         return replace(self, fraction=fraction)
@@ -197,13 +174,13 @@ def _epoch_order(total: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def gather(pools: list[Pool], chosen: np.ndarray) -> Images:
-    """A batch, images and targets. chosen: int64 (B,), indices into all pools together."""
+    """A batch. chosen: int64 (B,), indices into all pools together."""
     images = np.empty((len(chosen), *pools[0].images.shape[1:]), np.uint8)
-    labels = np.empty((len(chosen), *pools[0].targets.shape[1:]), pools[0].targets.dtype)
+    labels = np.empty((len(chosen), *pools[0].labels.shape[1:]), pools[0].labels.dtype)
     first = 0
     for pool in pools:
         rows = np.flatnonzero((first <= chosen) & (chosen < first + len(pool)))
         images[rows] = pool.images[chosen[rows] - first]
-        labels[rows] = pool.targets[chosen[rows] - first]
+        labels[rows] = pool.labels[chosen[rows] - first]
         first += len(pool)
     return images, labels

@@ -151,6 +151,14 @@ class Classifier(Settings):
             "images, so that none vanishes or becomes rare."
         ),
     ] = 0.5
+    distillation_temperature: Annotated[
+        float,
+        Interval(ge=1, le=20),
+        Doc(
+            "Temperature of the probabilities in the sources named distilled, of the classifier that is "
+            "trained and of that which it learns from: above 1, classes that are unlikely count for more."
+        ),
+    ] = 3.0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:

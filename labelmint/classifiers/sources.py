@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    import numpy as np
+    from torch.nn import Module
 
     from labelmint.classifiers.pools import Pool, Sampler
 
@@ -25,7 +25,7 @@ class Inputs:
     of mixed.
     generated: the synthetic images of the arm, and a sampler of more; None for a baseline.
     filter: takes both and chooses images by the arm's baseline; None for a baseline.
-    label: soft labels of images by the arm's baseline, float32 (N, K); None for a baseline.
+    teacher: loads the network of the arm's baseline; None for a baseline.
     part: the real images of another percent and the same seed; None for an arm.
     """
 
@@ -34,7 +34,7 @@ class Inputs:
     real_fraction: float
     generated: tuple[Pool, Sampler] | None = None
     filter: Callable[[Pool, Sampler], Pool] | None = None
-    label: Callable[[np.ndarray], np.ndarray] | None = None
+    teacher: Callable[[], Module] | None = None
     part: Callable[[int], Pool] | None = None
 
     @property
@@ -47,17 +47,12 @@ class Inputs:
         """Raises: ValueError for a baseline."""
         return self._generated()[1]
 
-    @cached_property
-    def softened(self) -> Inputs:
-        """The same with soft labels of the synthetic images, and the real ones' own labels as such.
-
-        Raises: ValueError for a baseline.
-        """
-        if self.label is None:
-            raise ValueError("a baseline has no classifier to label synthetic images by")
-        soft_labels = self.label(self.synthetic.images)
-        real = self.real.one_hot(soft_labels.shape[1])
-        return replace(self, real=real, generated=(self.synthetic.softened(soft_labels), self.sampler))
+    @property
+    def baseline(self) -> Callable[[], Module]:
+        """Loads the network to distil. Raises: ValueError for a baseline."""
+        if self.teacher is None:
+            raise ValueError("a baseline has no classifier to learn from")
+        return self.teacher
 
     def part_of_real(self, percent: int) -> Pool:
         """`percent` % of all real images of each class. Raises: ValueError for an arm."""
@@ -85,7 +80,8 @@ class Source:
     origin: which images it consists of. meaning: a phrase for the documentation. select: its pools.
     augmentation: settings in place of the recipe's, those not named being 0; None keeps the recipe's.
     view: the view of the images in training and in testing, one of views.VIEWS. per_class: images of each
-    class. percent: of the real images, for a point of the learning curve. change: what it does to the real
+    class. percent: of the real images, for a point of the learning curve. distilled: whether the
+    probabilities of the baseline are learned in place of the labels. change: what it does to the real
     images, in the words of a conclusion; empty if the report draws none from it.
     """
 
@@ -97,7 +93,13 @@ class Source:
     view: str | None = None
     per_class: int | None = None
     percent: int | None = None
+    distilled: bool = False
     change: str = ""
+
+    @property
+    def of_baseline(self) -> bool:
+        """Whether its classifier needs the real images only, and no other classifier."""
+        return self.origin == "real" and not self.distilled
 
     def pools(self, inputs: Inputs) -> list[Pool]:
         pools = self.select(inputs)
@@ -136,7 +138,10 @@ _SHUFFLED = "a control with shuffled labels, which must give chance"
 _FILTERED = (
     "as many synthetic images of each class, chosen for the confidence of the classifier of the real images"
 )
-_SOFT = "the synthetic images, whose labels are the class probabilities of the classifier of the real images"
+_DISTILLED = (
+    "the images of the source of that name, trained on what the classifier of the real images says of each, "
+    "augmented alike, in place of its label (knowledge distillation)"
+)
 _VIEW = "one view of the images, in training and in testing"
 _VIEWS = ("residual", "background", "blurred", "noised", "requantized")
 
@@ -199,19 +204,29 @@ SOURCES = {
             change="Adding synthetic images that the real images' classifier recognizes",
         ),
         Source(
-            "synthetic_soft_labels",
-            "synthetic",
-            _SOFT,
-            lambda inputs: _synthetic(inputs.softened),
-            change="Replacing the real images with synthetic ones that their classifier labels",
+            "real_distilled",
+            "real",
+            _DISTILLED,
+            _real,
+            distilled=True,
         ),
         Source(
-            "mixed_soft_labels",
-            "mixed",
-            "both, with the synthetic images of synthetic_soft_labels",
-            lambda inputs: _mixed(inputs.softened),
-            change="Adding synthetic images that the real images' classifier labels",
+            "synthetic_distilled",
+            "synthetic",
+            _DISTILLED,
+            _synthetic,
+            distilled=True,
+            change="Distilling the real images' classifier on synthetic images",
         ),
+        Source(
+            "mixed_distilled",
+            "mixed",
+            _DISTILLED,
+            _mixed,
+            distilled=True,
+            change="Distilling the real images' classifier on real and synthetic images",
+        ),
+        Source("untrained_distilled", "synthetic", _DISTILLED, _untrained, distilled=True),
         Source("synthetic_unaugmented", "synthetic", _UNAUGMENTED, _synthetic, augmentation={}),
         Source(
             "synthetic_shuffled",
@@ -272,16 +287,16 @@ def position(name: str) -> tuple[int, int]:
 
 
 def baseline_sources(names: Iterable[str], curve: Iterable[int] = ()) -> list[Source]:
-    """The sources of real images among `names`, in the order of results: `real`, the reference, is first.
+    """The sources that need no arm among `names`, in the order of results: `real`, the reference, is first.
 
     curve: percentages of the real images; their sources follow.
     """
     wanted = set(names)
-    named = [source for source in SOURCES.values() if source.origin == "real" and source.name in wanted]
+    named = [source for source in SOURCES.values() if source.of_baseline and source.name in wanted]
     return [*named, *map(of_curve, curve)]
 
 
 def arm_sources(names: Iterable[str], sweep: Iterable[int]) -> list[Source]:
-    """The sources with synthetic images among `names`, in their order, then those of the sweep."""
-    named = [SOURCES[name] for name in names if SOURCES[name].origin != "real"]
+    """The other sources among `names`, in their order, then those of the sweep."""
+    named = [SOURCES[name] for name in names if not SOURCES[name].of_baseline]
     return [*named, *(per_class(count) for count in sweep)]

@@ -1,7 +1,4 @@
-"""Losses and decisions for classes (int64 labels) and for several attributes (multi-hot labels).
-
-Either may be soft labels, the probabilities of classes or attributes, which are trained on as they are.
-"""
+"""Losses and decisions for classes (int64 labels) and for several attributes (multi-hot labels)."""
 
 from __future__ import annotations
 
@@ -21,6 +18,17 @@ def loss(logits: torch.Tensor, labels: torch.Tensor, multi_hot: bool) -> torch.T
     return F.cross_entropy(logits, labels)
 
 
+def distillation(
+    logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float, multi_hot: bool
+) -> torch.Tensor:
+    """Cross-entropy of the network's probabilities with the teacher's, both at a temperature.
+
+    logits, teacher_logits: float (N, K). Its gradients have the same size at any temperature (Hinton et al. 2015, section 2).
+    """
+    soft = probabilities(teacher_logits / temperature, multi_hot)
+    return temperature**2 * loss(logits / temperature, soft, multi_hot)
+
+
 def decide(logits: np.ndarray, multi_hot: bool) -> np.ndarray:
     """The most likely class, int64 (N,), or the attributes likelier than not, int64 (N, K) of 0 and 1.
 
@@ -30,11 +38,9 @@ def decide(logits: np.ndarray, multi_hot: bool) -> np.ndarray:
     return predicted
 
 
-def soft(logits: np.ndarray, multi_hot: bool) -> np.ndarray:
-    """Probability of each class or attribute, float32 (N, K). logits: float (N, K)."""
-    values = torch.from_numpy(logits).double()
-    probabilities: np.ndarray = (values.sigmoid() if multi_hot else values.softmax(1)).float().numpy()
-    return probabilities
+def probabilities(logits: torch.Tensor, multi_hot: bool) -> torch.Tensor:
+    """Probability of each class or attribute, float (N, K). logits: float (N, K)."""
+    return logits.sigmoid() if multi_hot else logits.softmax(1)
 
 
 def confidence(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -56,12 +62,9 @@ def fraction_correct(predicted: np.ndarray, labels: np.ndarray) -> float:
     return float((predicted == labels).mean())
 
 
-def may_flip(allowed: torch.Tensor, labels: torch.Tensor, multi_hot: bool) -> torch.Tensor:
+def may_flip(allowed: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Which images may be mirrored, bool (N,).
 
-    allowed: bool, by class, or by attribute, which all must allow it. labels: as in `loss`, on the same
-    device; of soft labels the likeliest class decides.
+    allowed: bool, by class, or by attribute, which all must allow it. labels: on the same device.
     """
-    if multi_hot:
-        return allowed.all().expand(len(labels))
-    return allowed[labels if labels.ndim == 1 else labels.argmax(1)]
+    return allowed[labels] if labels.ndim == 1 else allowed.all().expand(len(labels))

@@ -48,7 +48,7 @@ def plan(
             own = replace(recipe, augmentation=replace(NO_AUGMENTATION, **source.augmentation))
         pools = source.pools(inputs)
         job = Job(source.name, pools, len(classes), own, seed, raw, mirror, source.view)
-        jobs.append(job)
+        jobs.append(replace(job, teacher=inputs.baseline) if source.distilled else job)
         if "linear" in recipe.simple_classifiers and recipe.network != "linear":
             simple.append(replace(job, params=replace(linear, augmentation=own.augmentation), simple=True))
     return jobs + simple

@@ -128,9 +128,7 @@ def evaluate(
         classes=len(data.names),
         params=params,
         flipped=np.flatnonzero(
-            targets.may_flip(
-                torch.tensor(dataset["mirror"]), torch.from_numpy(data.real[1]), data.real[1].ndim > 1
-            ).numpy()
+            targets.may_flip(torch.tensor(dataset["mirror"]), torch.from_numpy(data.real[1])).numpy()
         ),
         downloads=folders.downloads,
         device=device,

@@ -145,7 +145,7 @@ def test_science_gives_a_row_of_each_source_per_classifier(run):
     assert [(row["network"], row["source"]) for row in found["rows"]] == [
         (network, source)
         for network in ("efficientnet-b0", "torchvision/resnet18")
-        for source in ("real", "synthetic", "synthetic_soft_labels")
+        for source in ("real", "synthetic", "synthetic_distilled")
     ]
     for row in found["rows"]:
         assert 0 <= row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"] <= 1

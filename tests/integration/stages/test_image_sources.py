@@ -86,7 +86,7 @@ def test_numbers_of_images(rows):
     synthetic = [name for name in NAMES if SOURCES[name].origin == "synthetic"]
     assert numbers == {
         **dict.fromkeys(synthetic, (0, 150)),
-        **dict.fromkeys(("mixed", "mixed_filtered", "mixed_soft_labels"), (120, 150)),
+        **dict.fromkeys(("mixed", "mixed_filtered", "mixed_distilled"), (120, 150)),
         "synthetic_equal": (0, 120),
         "synthetic_5": (0, 50),
         "synthetic_20": (0, 200),

@@ -24,7 +24,7 @@ from tests.integration.stages.workspaces import all_stages, page, rows, run
 
 FACES, DCGAN = Arm("attribute_cgan", 100, 0), Arm("dcgan", 100, 0)
 NAMES = ["Male", "Smiling", "Attractive"]
-SOURCES = ["real", "synthetic", "mixed", "synthetic_filtered", "mixed_soft_labels"]
+SOURCES = ["real", "synthetic", "mixed", "synthetic_filtered", "mixed_distilled"]
 FACES_DATA = {"name": "faces", "image_size": 16, "channels": 3, "images_per_class": 150}
 
 

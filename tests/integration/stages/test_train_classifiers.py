@@ -97,12 +97,12 @@ class TestOtherSyntheticSets:
         known = {image.tobytes() for image in images}
         assert low <= np.mean([image.tobytes() in known for image in found[0][60:]]) <= high
 
-    def test_soft_labels_replace_wrong_ones(self, paths, train, tmp_path):
+    def test_distillation_ignores_wrong_labels(self, paths, train, tmp_path):
         """Real images in place of synthetic ones, all with wrong labels: the baseline knows better."""
         images, labels = load_set(paths.tensors)
-        names = ["synthetic", "synthetic_soft_labels"]
+        names = ["synthetic", "synthetic_distilled"]
         synthetic = np.asarray(images), (labels + 1) % 10
-        train("synthetic_soft_labels", synthetic, {}, sources=["real", *names], steps=60)
+        train("synthetic_distilled", synthetic, {}, sources=["real", *names], steps=60)
         folder = Paths(tmp_path).classifiers(ARM)
         wrong, right = (archive.logits(folder, name, images, CPU).argmax(1) == labels for name in names)
         assert wrong.mean() < 0.2

@@ -90,7 +90,7 @@ def test_a_classifier_stays_on_its_device(network, fake_cuda):
                 torch.zeros(n, dtype=kind, device=fake_cuda)
                 for n, kind in ((10, torch.bool), (4, torch.int64))
             )
-            logits = classifier(mirror(batch, may_flip(allowed, labels, False), draws.root()), draws.root())
+            logits = classifier(mirror(batch, may_flip(allowed, labels), draws.root()), draws.root())
         assert logits.device == fake_cuda
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from labelmint.classifiers import targets
+from labelmint.classifiers.augment import augment
 from labelmint.classifiers.fit import fit
+from labelmint.classifiers.job import build, predict
 from labelmint.classifiers.pools import Pool
+from labelmint.classifiers.settings import Augmentation
 from tests.conftest import CPU
 
 
@@ -68,6 +72,34 @@ def test_a_renewal_gives_new_images_in_every_epoch(make_job, pool):
     # 110 images are trained on: epoch 1 starts at image 110, and with all 120 images epoch 2 would start at
     # 240.
     assert epochs == [1]
+
+
+def test_a_distilled_classifier_learns_what_its_teacher_says_of_the_augmented_images(make_job, monkeypatch):
+    """Here that two thirds of each image are a three, whatever its label."""
+    seen, augmented = [], []
+
+    class Teacher(torch.nn.Module):
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            seen.append(batch)
+            return torch.tensor([0.5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).log().expand(len(batch), -1)
+
+    def recorded(*arguments):
+        augmented.append(augment(*arguments))
+        return augmented[-1]
+
+    monkeypatch.setattr("labelmint.classifiers.fit.augment", recorded)
+    made = make_job(steps=60, learning_rate=1e-2, distillation_temperature=1.0, augmentation=Augmentation())
+    job = replace(made, teacher=Teacher)
+    fitted = fit(job, CPU)
+    assert len(seen) == 60 and all(map(torch.equal, seen, augmented))
+    network = build(job.params, job.shape, job.classes, None)
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in fitted.weights.items()})
+    logits = predict(network, job.pools[0].images, CPU)
+    chances = targets.probabilities(torch.from_numpy(logits), False).mean(0)
+    assert chances[[0, 3]].tolist() == pytest.approx([1 / 3, 2 / 3], abs=0.05)
+    entropy = -(np.log(1 / 3) / 3 + np.log(2 / 3) * 2 / 3)
+    assert fitted.evaluations[-1]["train_loss"] == pytest.approx(entropy, abs=0.1)
+    assert fitted.best["holdout_accuracy"] == 0.1  # of their own labels
 
 
 def test_a_job_counts_its_images_by_origin(make_job, pool):

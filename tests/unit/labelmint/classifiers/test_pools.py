@@ -38,20 +38,6 @@ def test_indices_follow_the_images(pool, digits, change):
     assert np.array_equal(changed.labels, digits[1][changed.indices])
 
 
-def test_soft_labels_follow_the_images(pool):
-    """In batches too, in place of the labels."""
-    softened = pool.one_hot(10).take(np.array([5, 0]))
-    assert np.array_equal(softened.targets, np.eye(10, dtype=np.float32)[pool.labels[[5, 0]]])
-    assert np.array_equal(softened.labels, pool.labels[[5, 0]])
-    (trained,), (_, held) = split_holdout([pool.one_hot(10)], 10, 5, 0)
-    assert np.array_equal(trained.targets.argmax(1), trained.labels)
-    assert held.ndim == 1
-    images, labels = gather([softened, pool.one_hot(10)], np.array([1, 7]))
-    assert np.array_equal(labels, np.eye(10, dtype=np.float32)[pool.labels[[0, 5]]])
-    assert np.array_equal(images, pool.images[[0, 5]])
-    assert pool.one_hot(10).replaced(pool.images, pool.labels).soft_labels is None
-
-
 def test_images_that_are_stored_nowhere_have_no_indices(pool):
     assert pool.replaced(pool.images, pool.labels).indices is None
 

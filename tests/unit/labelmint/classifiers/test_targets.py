@@ -29,12 +29,32 @@ def test_the_loss_of_class_probabilities_is_their_cross_entropy():
     assert targets.loss(logits, torch.tensor([[0.3, 0.7]]), False).item() == pytest.approx(entropy, rel=1e-6)
 
 
-def test_soft_labels_are_probabilities():
-    chances = np.array([[0.2, 0.3, 0.5]], np.float32)
-    assert targets.soft(np.log(chances), False) == pytest.approx(chances, rel=1e-6)
-    attributes = targets.soft(np.log(chances / (1 - chances)), True)
-    assert attributes == pytest.approx(chances, rel=1e-6)
-    assert attributes.dtype == np.float32
+def test_probabilities_of_classes_and_of_attributes():
+    chances = torch.tensor([[0.2, 0.3, 0.5]])
+    assert torch.allclose(targets.probabilities(chances.log(), False), chances)
+    assert torch.allclose(targets.probabilities(chances.logit(), True), chances)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize("multi_hot", [False, True])
+def test_distillation_is_least_at_the_logits_of_the_teacher(temperature, multi_hot):
+    """At any temperature. There the loss is the entropy, at temperature 1 of 0.3 and 0.7 for two classes."""
+    taught = torch.tensor([[0.3, 0.7]]).log()
+    logits = taught.clone().requires_grad_()
+    loss = targets.distillation(logits, taught, temperature, multi_hot)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert torch.allclose(gradient, torch.zeros(1, 2), atol=1e-6)
+    other = targets.distillation(taught + torch.tensor([[0.1, -0.1]]), taught, temperature, multi_hot)
+    assert other > loss
+    if temperature == 1 and not multi_hot:
+        assert loss.item() == pytest.approx(-(0.3 * np.log(0.3) + 0.7 * np.log(0.7)))
+
+
+def test_gradients_of_distillation_keep_their_size_at_high_temperatures():
+    """They tend to the difference of the logits over the number of classes, as Hinton et al. derive."""
+    taught, logits = torch.tensor([[0.5, -0.5]]), torch.tensor([[0.2, -0.2]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(targets.distillation(logits, taught, 100.0, False), logits)
+    assert gradient.tolist()[0] == pytest.approx([-0.15, 0.15], rel=1e-2)
 
 
 def test_decisions():
@@ -61,12 +81,6 @@ def test_fraction_correct_counts_attributes():
 
 def test_an_image_with_attributes_may_be_flipped_only_if_all_allow_it():
     attributes = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
-    assert targets.may_flip(torch.tensor([True, True]), attributes, True).tolist() == [True, True]
-    assert targets.may_flip(torch.tensor([True, False]), attributes, True).tolist() == [False, False]
-
-
-def test_the_class_or_the_likeliest_one_decides_on_flips():
-    allowed = torch.tensor([True, False])
-    assert targets.may_flip(allowed, torch.tensor([1, 0]), False).tolist() == [False, True]
-    probabilities = torch.tensor([[0.4, 0.6], [0.9, 0.1]])
-    assert targets.may_flip(allowed, probabilities, False).tolist() == [False, True]
+    assert targets.may_flip(torch.tensor([True, True]), attributes).tolist() == [True, True]
+    assert targets.may_flip(torch.tensor([True, False]), attributes).tolist() == [False, False]
+    assert targets.may_flip(torch.tensor([True, False]), torch.tensor([1, 0])).tolist() == [False, True]

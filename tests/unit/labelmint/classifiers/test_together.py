@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from labelmint.classifiers.fit import fit, fit_together
+from labelmint.classifiers.job import build
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.settings import Augmentation
 from labelmint.runtime.errors import InputError
@@ -40,6 +41,20 @@ def test_replayed_steps_are_the_steps_themselves(make_job, multi_hot, network, o
     eager = fit(job, CPU)
     ((_, replayed),) = fit_together([job], CPU, resident_bytes=LARGE, graph_class=Tape)
     assert equal(eager, replayed)
+
+
+@pytest.mark.parametrize("labels", ["classes", "multi-hot"])
+def test_replayed_steps_of_a_distilled_classifier_are_the_steps_themselves(make_job, multi_hot, labels):
+    job = make_job(augmentation=Augmentation())
+    if labels == "multi-hot":
+        job = replace(job, pools=[multi_hot], classes=2)
+    with torch.random.fork_rng(devices=[]):
+        network = build(job.params, job.shape, job.classes, None)
+    taught = replace(job, teacher=lambda: network)
+    eager = fit(taught, CPU)
+    ((_, replayed),) = fit_together([taught], CPU, resident_bytes=LARGE, graph_class=Tape)
+    assert equal(eager, replayed)
+    assert not equal(eager, fit(job, CPU))
 
 
 @pytest.mark.usefixtures("short_warm_up")

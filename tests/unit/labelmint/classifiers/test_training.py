@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from labelmint.classifiers.settings import NO_AUGMENTATION, Classifier
 from labelmint.classifiers.sources import SOURCES, Inputs, baseline_sources
 from labelmint.classifiers.training import plan, train
@@ -34,6 +36,15 @@ def test_a_source_may_have_its_own_augmentation(pool):
     assert augmented.params.augmentation == replace(NO_AUGMENTATION, rotation=30.0, shift=0.1)
     assert rotated.params.augmentation == replace(NO_AUGMENTATION, rotation=30.0)
     assert plain.params.augmentation == NO_AUGMENTATION
+
+
+def test_distilled_sources_learn_from_the_baseline(pool):
+    """The others, and the simple classifiers of all, learn labels."""
+    recipe = replace(RECIPE, simple_classifiers=["linear"])
+    inputs = Inputs(pool, 0, recipe.real_fraction, teacher=torch.nn.Identity)
+    sources = [SOURCES["real"], SOURCES["real_distilled"]]
+    jobs = plan(sources, inputs, recipe, classes=list("0123456789"), mirror=[False] * 10, raw=Path("raw"))
+    assert [job.teacher for job in jobs] == [None, torch.nn.Identity, None, None]
 
 
 def test_simple_classifiers_come_last_with_the_augmentation_of_their_source(pool):
@@ -79,5 +90,5 @@ def test_without_jobs_the_lists_are_empty(tmp_path):
 
 
 def test_every_source_of_real_images_is_planned(pool):
-    names = [name for name, source in SOURCES.items() if source.origin == "real"]
+    names = [name for name, source in SOURCES.items() if source.of_baseline]
     assert [job.name for job in make_plan(pool, names)] == names
