@@ -23,7 +23,8 @@ def distillation(
 ) -> torch.Tensor:
     """Cross-entropy of the network's probabilities with the teacher's, both at a temperature.
 
-    logits, teacher_logits: float (N, K). Its gradients have the same size at any temperature (Hinton et al. 2015, section 2).
+    logits, teacher_logits: float (N, K). Gradients have the same size at any temperature (Hinton et al. 2015,
+    section 2).
     """
     soft = probabilities(teacher_logits / temperature, multi_hot)
     return temperature**2 * loss(logits / temperature, soft, multi_hot)
