@@ -1,8 +1,8 @@
 """What are synthetic images worth after four minutes of a GPU? A row for each data set and classifier.
 
 Each slice trains an experiment's generators for about half of its time, samples a set, and trains the same
-classifier on the real images, on the synthetic ones, and on the synthetic ones with soft labels of the first
-classifier. Two short trainings beforehand tell how long a step takes.
+classifier on the real images and on the synthetic ones, and distils the first on the synthetic ones
+(synthetic_distilled). Two short trainings beforehand tell how long a step takes.
 Settings but the numbers of steps are the experiment's; none was chosen on test images here.
 """
 

@@ -41,6 +41,9 @@ CHARTS = {
     "ceilings.md": Bars(("data, feature network", "images"), ("density", "coverage"), "real images"),
     "chosen_on_test.md": Bars(("chosen on",), ("real, %", "synthetic, %"), "accuracy, %"),
     "cifar10.md": Bars(("trained on", "steps of each D"), ("accuracy %, 95 % (Wilson)",), "accuracy, %"),
+    "distillation.md": Bars(
+        ("labels", "temperature", "images per class"), ("mnist, %", "fashion_mnist, %"), "accuracy, %"
+    ),
     "evaluate.md": Bars(("part",), ("plain, s", "now, s"), "seconds"),
     "fingerprint.md": Bars(("seen", "digits", "images"), ("gap",), "held-out less real images, points"),
     "gpu.md": Bars(

@@ -15,7 +15,7 @@ BEGIN = "<!-- The table below is made by `python benchmarks/results.py index`. -
 END = "\n<!-- End of the table. -->"
 
 _HEADINGS = (
-    *("data set", "real images", "generator", "real %", "synthetic %", "mixed %"),
+    *("data set", "real images", "generator", "real %", "synthetic %", "distilled %", "mixed %"),
     *("worth of synthetic images", "seeds", "settings chosen on", "machine", "run"),
 )
 _CHOSEN_ON = {
@@ -86,13 +86,14 @@ def with_table(readme: Path, text: str) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     record, entry = row.record, row.entry
-    real, synthetic = entry.sources.get("real"), entry.sources.get("synthetic")
+    names = ("real", "synthetic", "synthetic_distilled", "mixed")
+    real, synthetic, distilled, mixed = map(entry.sources.get, names)
     count = f" ({real.real_images:,})" if real and real.real_images else ""
     return (
         entry.dataset,
         f"{entry.percent} %{count}",
         entry.generator,
-        *(_accuracy(each) for each in (real, synthetic, entry.sources.get("mixed"))),
+        *(_accuracy(each) for each in (real, synthetic, distilled, mixed)),
         in_words(synthetic.worth) if synthetic and synthetic.worth else "–",
         str(entry.seeds),
         _CHOSEN_ON[record.chosen_on],

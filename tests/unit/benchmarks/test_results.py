@@ -89,7 +89,7 @@ def test_the_index_links_every_page_once_in_its_list_and_no_other():
 def test_a_row_has_intervals_worth_and_what_is_not_known():
     (line,) = index.table(index.rows({"trial": RECORD})).splitlines()[2:]
     assert line == (
-        "| mnist | 40 % (24,000) | dcgan | 99.00 [98.50, 99.50] | 98.12 | – | 1,200 [990, 2,300] | 3 "
+        "| mnist | 40 % (24,000) | dcgan | 99.00 [98.50, 99.50] | 98.12 | – | – | 1,200 [990, 2,300] | 3 "
         "| held-out images | some CPU, 2 cores | [2026-11-28: a trial](trial.json) |"
     )
 
