@@ -33,10 +33,11 @@ from labelmint.classifiers import archive as classifiers
 from labelmint.classifiers import targets
 from labelmint.classifiers.filtering import filtered
 from labelmint.classifiers.fit import ClassifierLearner
+from labelmint.classifiers.inputs import Inputs
 from labelmint.classifiers.job import Job, predict
 from labelmint.classifiers.pools import Images, Pool
 from labelmint.classifiers.sampler import GeneratorSampler
-from labelmint.classifiers.sources import SOURCES, Inputs
+from labelmint.classifiers.sources import SOURCES
 from labelmint.classifiers.training import plan
 from labelmint.data.storage.splits import derive_seed
 from labelmint.data.storage.tensors import load_set

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from labelmint.classifiers.inputs import Inputs
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.settings import Classifier
-from labelmint.classifiers.sources import Inputs, baseline_sources
+from labelmint.classifiers.sources import baseline_sources
 from labelmint.classifiers.training import plan, train
 from labelmint.data.storage.tensors import load_set
 from labelmint.runtime.atomic_files import load_json, save_json

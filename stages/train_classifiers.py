@@ -7,10 +7,11 @@ from functools import partial
 
 from labelmint.classifiers import archive as classifiers
 from labelmint.classifiers.filtering import filtered
+from labelmint.classifiers.inputs import Inputs
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.sampler import GeneratorSampler
 from labelmint.classifiers.settings import Classifier
-from labelmint.classifiers.sources import Inputs, arm_sources
+from labelmint.classifiers.sources import arm_sources
 from labelmint.classifiers.training import plan, train
 from labelmint.data.storage.tensors import load_set
 from labelmint.gans import archive

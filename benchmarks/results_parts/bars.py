@@ -35,6 +35,7 @@ class Bar:
     values: tuple[float | None, ...]
 
 
+_REMEDIES = Bars(("generators",), ("mnist 40 %", "fashion_mnist 40 %"), "accuracy from synthetic images, %")
 CHARTS = {
     "2026-11-23-engine.md": Bars(("networks",), ("ours", "script"), "images/s of ten generators"),
     "2026-11-23-prepare.md": Bars(("tree",), ("ours, 2", "torchvision, 2 workers"), "images/s"),
@@ -49,12 +50,8 @@ CHARTS = {
     "gpu.md": Bars(
         ("ten MNIST generators (28 px, batch 128)",), ("images/s",), "images/s at ee0e0c7", table=1
     ),
-    "limited_data.md": Bars(
-        ("generators",), ("mnist 40 %", "fashion_mnist 40 %"), "accuracy from synthetic images, %"
-    ),
-    "limited_data_test.md": Bars(
-        ("generators",), ("mnist 40 %", "fashion_mnist 40 %"), "accuracy from synthetic images, %"
-    ),
+    "limited_data.md": _REMEDIES,
+    "limited_data_test.md": _REMEDIES,
     "mnist_choices.md": Bars(
         ("generators at 40 %",), ("not filtered, %", "filtered, %"), "accuracy from synthetic images, %"
     ),

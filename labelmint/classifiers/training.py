@@ -10,9 +10,10 @@ from pathlib import Path
 
 from labelmint.classifiers import archive
 from labelmint.classifiers.fit import fit, fit_together
+from labelmint.classifiers.inputs import Inputs
 from labelmint.classifiers.job import Fitted, Job
 from labelmint.classifiers.settings import NO_AUGMENTATION, Classifier
-from labelmint.classifiers.sources import Inputs, Source
+from labelmint.classifiers.sources import Source
 from labelmint.data.storage.splits import derive_seed
 from labelmint.runtime.devices import arithmetic, pick_device, precision_in_force, resident_bytes
 from labelmint.runtime.process_pool import run_jobs

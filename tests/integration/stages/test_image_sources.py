@@ -142,6 +142,8 @@ def test_the_learning_curve_says_what_synthetic_images_are_worth(rows, paths):
     assert [rows[name]["n_real"] for name in (*POINTS, "real")] == [30, 60, 120]
     curve = np.maximum.accumulate([rows[name]["accuracy"] for name in (*POINTS, "real")])
     table = {row["source"]: row for row in read_results(paths.reports / "results.csv")}
+    assert table["mixed"]["worth"] > 30
+    assert table["mixed_filtered"]["worth"] > 30
     for name in ("synthetic", "mixed", "mixed_filtered"):
         accuracy, own = rows[name]["accuracy"], table[name]
         expected = np.exp(np.interp(accuracy, curve, np.log([30, 60, 120]))) if accuracy > 0.1 else 0

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from labelmint.classifiers.filtering import filtered
+from labelmint.classifiers.inputs import Inputs
 from labelmint.classifiers.pools import Pool
 from labelmint.classifiers.settings import Classifier
 from labelmint.classifiers.sources import (
     SOURCES,
-    Inputs,
     arm_sources,
     baseline_sources,
     meanings,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
+from labelmint.classifiers.inputs import Inputs
 from labelmint.classifiers.settings import NO_AUGMENTATION, Classifier
-from labelmint.classifiers.sources import SOURCES, Inputs, baseline_sources
+from labelmint.classifiers.sources import SOURCES, baseline_sources
 from labelmint.classifiers.training import plan, train
 from labelmint.runtime.settings import Compute
 from labelmint.runtime.tracker import NullTracker
